@@ -1,0 +1,1 @@
+"""The server: rates usage as it arrives and turns it into invoices."""

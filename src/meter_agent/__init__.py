@@ -1,0 +1,1 @@
+"""The sidecar: makes usage durable beside the service and ships it exactly once."""

@@ -1,0 +1,1 @@
+"""Shared ground: the contract, the kernel and the SDK. Knows neither program."""

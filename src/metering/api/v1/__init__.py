@@ -1,0 +1,1 @@
+"""Generated stubs of proto/metering/api/v1; never edited."""

@@ -1,0 +1,295 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from metering.api.v1 import usage_pb2 as _usage_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECISION_UNSPECIFIED: _ClassVar[Decision]
+    DECISION_GRANTED: _ClassVar[Decision]
+    DECISION_GRANTED_PARTIALLY: _ClassVar[Decision]
+    DECISION_DENIED: _ClassVar[Decision]
+DECISION_UNSPECIFIED: Decision
+DECISION_GRANTED: Decision
+DECISION_GRANTED_PARTIALLY: Decision
+DECISION_DENIED: Decision
+
+class RecordUsageRequest(_message.Message):
+    __slots__ = ("events", "ack_level")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ACK_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_usage_pb2.UsageEvent]
+    ack_level: _usage_pb2.AckLevel
+    def __init__(self, events: _Optional[_Iterable[_Union[_usage_pb2.UsageEvent, _Mapping]]] = ..., ack_level: _Optional[_Union[_usage_pb2.AckLevel, str]] = ...) -> None: ...
+
+class RecordUsageResponse(_message.Message):
+    __slots__ = ("accepted_count", "rejected", "agent_id")
+    ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    accepted_count: int
+    rejected: _containers.RepeatedCompositeFieldContainer[_usage_pb2.RejectedEvent]
+    agent_id: str
+    def __init__(self, accepted_count: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[_usage_pb2.RejectedEvent, _Mapping]]] = ..., agent_id: _Optional[str] = ...) -> None: ...
+
+class QuotaDenial(_message.Message):
+    __slots__ = ("limit_key", "remaining", "reset_time", "message", "reason")
+    class RemainingEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LIMIT_KEY_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    RESET_TIME_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    limit_key: str
+    remaining: _containers.ScalarMap[str, str]
+    reset_time: _timestamp_pb2.Timestamp
+    message: str
+    reason: str
+    def __init__(self, limit_key: _Optional[str] = ..., remaining: _Optional[_Mapping[str, str]] = ..., reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CheckQuotaRequest(_message.Message):
+    __slots__ = ("customer_id", "dimensions", "quantities")
+    class DimensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class QuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    dimensions: _containers.ScalarMap[str, str]
+    quantities: _containers.ScalarMap[str, str]
+    def __init__(self, customer_id: _Optional[str] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., quantities: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class CheckQuotaResponse(_message.Message):
+    __slots__ = ("decision", "denial")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    DENIAL_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    denial: QuotaDenial
+    def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., denial: _Optional[_Union[QuotaDenial, _Mapping]] = ...) -> None: ...
+
+class ReserveQuotaRequest(_message.Message):
+    __slots__ = ("reservation_id", "customer_id", "dimensions", "quantities", "minimum_quantities", "ttl")
+    class DimensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class QuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MinimumQuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    customer_id: str
+    dimensions: _containers.ScalarMap[str, str]
+    quantities: _containers.ScalarMap[str, str]
+    minimum_quantities: _containers.ScalarMap[str, str]
+    ttl: _duration_pb2.Duration
+    def __init__(self, reservation_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., quantities: _Optional[_Mapping[str, str]] = ..., minimum_quantities: _Optional[_Mapping[str, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ReserveQuotaResponse(_message.Message):
+    __slots__ = ("decision", "granted", "denial", "expire_time")
+    class GrantedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    DENIAL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    granted: _containers.ScalarMap[str, str]
+    denial: QuotaDenial
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., granted: _Optional[_Mapping[str, str]] = ..., denial: _Optional[_Union[QuotaDenial, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ExtendReservationRequest(_message.Message):
+    __slots__ = ("reservation_id", "quantities", "used_so_far", "ttl", "request_id")
+    class QuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class UsedSoFarEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    USED_SO_FAR_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    quantities: _containers.ScalarMap[str, str]
+    used_so_far: _containers.ScalarMap[str, str]
+    ttl: _duration_pb2.Duration
+    request_id: str
+    def __init__(self, reservation_id: _Optional[str] = ..., quantities: _Optional[_Mapping[str, str]] = ..., used_so_far: _Optional[_Mapping[str, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ExtendReservationResponse(_message.Message):
+    __slots__ = ("decision", "granted", "denial", "expire_time")
+    class GrantedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    DENIAL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    granted: _containers.ScalarMap[str, str]
+    denial: QuotaDenial
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., granted: _Optional[_Mapping[str, str]] = ..., denial: _Optional[_Union[QuotaDenial, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SettleReservationRequest(_message.Message):
+    __slots__ = ("reservation_id", "quantities", "dimensions", "event_time")
+    class QuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class DimensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    quantities: _containers.ScalarMap[str, str]
+    dimensions: _containers.ScalarMap[str, str]
+    event_time: _timestamp_pb2.Timestamp
+    def __init__(self, reservation_id: _Optional[str] = ..., quantities: _Optional[_Mapping[str, str]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SettleReservationResponse(_message.Message):
+    __slots__ = ("event_id",)
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    def __init__(self, event_id: _Optional[str] = ...) -> None: ...
+
+class ReleaseReservationRequest(_message.Message):
+    __slots__ = ("reservation_id", "incurred_quantities")
+    class IncurredQuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    INCURRED_QUANTITIES_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    incurred_quantities: _containers.ScalarMap[str, str]
+    def __init__(self, reservation_id: _Optional[str] = ..., incurred_quantities: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ReleaseReservationResponse(_message.Message):
+    __slots__ = ("event_id",)
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    def __init__(self, event_id: _Optional[str] = ...) -> None: ...
+
+class GetAgentStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetAgentStatusResponse(_message.Message):
+    __slots__ = ("agent_id", "disk_id", "version", "start_time", "buffered_event_count", "buffered_bytes", "oldest_buffered_time", "next_seq", "applied_seq", "server_address", "is_server_reachable", "last_error", "disk_used_bytes", "disk_budget_bytes", "accepted_count", "rejected_count", "session_no", "safe_seq")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DISK_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    BUFFERED_EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BUFFERED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_BUFFERED_TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SERVER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    IS_SERVER_REACHABLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DISK_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BUDGET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NO_FIELD_NUMBER: _ClassVar[int]
+    SAFE_SEQ_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    disk_id: str
+    version: str
+    start_time: _timestamp_pb2.Timestamp
+    buffered_event_count: int
+    buffered_bytes: int
+    oldest_buffered_time: _timestamp_pb2.Timestamp
+    next_seq: int
+    applied_seq: int
+    server_address: str
+    is_server_reachable: bool
+    last_error: str
+    disk_used_bytes: int
+    disk_budget_bytes: int
+    accepted_count: int
+    rejected_count: int
+    session_no: int
+    safe_seq: int
+    def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ...) -> None: ...
