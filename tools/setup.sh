@@ -10,9 +10,10 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
   exit 1
 fi
 
-make_venv() { "$python" -m venv --clear "$venv" 2>/dev/null && "$venv/bin/python" -m pip --version >/dev/null 2>&1; }
+has_pip() { "$venv/bin/python" -m pip --version >/dev/null 2>&1; }
+make_venv() { "$python" -m venv --clear "$venv" 2>/dev/null && has_pip; }
 
-if ! make_venv; then
+if ! has_pip && ! make_venv; then
   # Debian and Ubuntu ship Python without venv's installer; it is one small package away.
   version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   as_root=""
@@ -26,5 +27,5 @@ fi
 
 echo "setup: installing the locked dependencies into $venv"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-"$venv/bin/python" -m pip install --quiet --require-hashes -r requirements/dev.lock
-"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+"$venv/bin/python" -m pip install -qq --require-hashes -r requirements/dev.lock
+"$venv/bin/python" -m pip install -qq --no-deps --no-build-isolation --editable .
