@@ -1,0 +1,1 @@
+"""The rules of metering and billing, pure: no clock, no randomness, no storage, no network."""

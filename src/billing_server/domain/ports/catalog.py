@@ -1,0 +1,51 @@
+"""The port of the catalog: meters and plan versions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from billing_server.domain.catalog.model import Meter, Plan
+
+
+class CatalogRepository(Protocol):
+    """Meters by key, plans by key and version. A plan version never changes once written."""
+
+    def lock(self) -> None:
+        """Hold the catalog exclusively until the end of the unit of work.
+
+        Ingest reads the revision under a shared lock, so that no event is judged by half a change.
+        """
+
+    def advance_revision(self) -> int:
+        """Mark the catalog as changed, so that compiled copies are thrown away.
+
+        Returns:
+            The new revision, >= 1.
+        """
+
+    def meters(self) -> tuple[Meter, ...]:
+        """Return every meter, by key."""
+
+    def meter(self, key: str) -> Meter | None:
+        """Return one meter."""
+
+    def put_meter(self, meter: Meter) -> None:
+        """Write a meter, new or changed."""
+
+    def meters_with_usage(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of `keys` whose meter has counted at least one event."""
+
+    def latest_plans(self) -> tuple[Plan, ...]:
+        """Return the newest version of every plan, by key."""
+
+    def latest_plan(self, key: str) -> Plan | None:
+        """Return the newest version of a plan."""
+
+    def plan(self, key: str, *, version: int) -> Plan | None:
+        """Return one version of a plan; versions count from 1."""
+
+    def plan_versions(self, key: str) -> tuple[Plan, ...]:
+        """Return every version of a plan, oldest first."""
+
+    def add_plan_version(self, plan: Plan, *, create_time: datetime) -> None:
+        """Write a new version of a plan."""

@@ -1,0 +1,1 @@
+"""The edges of the server: gRPC for agents, HTTP for people and programs."""

@@ -1,0 +1,1 @@
+"""The HTTP API under `/v1`: authentication, problems, pages, and one file a resource."""

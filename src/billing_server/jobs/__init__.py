@@ -1,0 +1,1 @@
+"""Work that falls due by itself: the scheduler and what it runs."""
