@@ -24,11 +24,11 @@ setup: $(STAMP) ## Make .venv with everything that is needed (done by itself bef
 
 .PHONY: demo
 demo: $(STAMP) ## Real traffic in, kill -9 both programs meanwhile, exact invoices out. TRACE=file.csv for your own.
-	@$(BIN)/python examples/llm/demo.py $(if $(TRACE),--trace "$(TRACE)")
+	@$(BIN)/python -m examples.llm.demo $(if $(TRACE),--trace "$(TRACE)")
 
 .PHONY: run
 run: $(STAMP) ## Start the server and an agent on this machine and stay; data in .run/.
-	@$(BIN)/python tools/run_local.py
+	@$(BIN)/python -m tools.run_local
 
 .PHONY: test
 test: check ## Run the checks and every test that fits in CI.

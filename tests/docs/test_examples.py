@@ -1,0 +1,56 @@
+"""Runs every Python block of the documents, and reads every catalog, as a reader would."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from billing_server.domain.catalog.parse import parse_catalog
+from metering.testing import FakeAgent
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(language: str) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for number, match in enumerate(BLOCK.finditer(page.read_text())):
+            if match["language"] == language:
+                yield f"{page.relative_to(ROOT)}#{number}", match["body"]
+
+
+PYTHON = list(_blocks("python"))
+CATALOGS = [
+    *((name, body) for name, body in _blocks("yaml") if re.search(r"^(meters|plans):", body, re.M)),
+    *((str(path.relative_to(ROOT)), path.read_text()) for path in ROOT.glob("examples/*/*.yaml")),
+]
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[FakeAgent]:
+    with FakeAgent() as running:
+        yield running
+
+
+@pytest.mark.parametrize("body", [body for _, body in PYTHON], ids=[name for name, _ in PYTHON])
+def test_every_python_block_of_the_documents_runs(body: str, agent: FakeAgent) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", body],
+        env={**os.environ, "METER_AGENT_ADDRESS": agent.address},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("body", [body for _, body in CATALOGS], ids=[name for name, _ in CATALOGS])
+def test_every_catalog_of_the_documents_is_valid(body: str) -> None:
+    parsed = parse_catalog(body, name="catalog.yaml")
+    assert parsed.meters or parsed.plans
