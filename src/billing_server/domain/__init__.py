@@ -1,1 +1,1 @@
-"""The rules of metering and billing, pure: no clock, no randomness, no storage, no network."""
+"""The pure rules of billing: no input or output, no clock, no randomness."""

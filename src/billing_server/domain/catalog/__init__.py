@@ -1,0 +1,1 @@
+"""What is sold: meters, plans, prices; read from a file, compared, and stored."""

@@ -1,0 +1,192 @@
+"""Meters, plans and prices as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from billing_server.domain.rating.price_model import PriceModel
+from billing_server.domain.subscription.model import Customer
+from metering.period import PeriodUnit
+from metering.proration import ProrationUnit
+
+ZERO = Decimal(0)
+
+
+class Aggregation(StrEnum):
+    """How the values of many events become the quantity of a period."""
+
+    SUM = "sum"
+    COUNT = "count"
+    MAX = "max"
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether quantities of adjoining spans add up; others scale their amount (R17)."""
+        return self is not Aggregation.MAX
+
+
+class BillTiming(StrEnum):
+    """Whether a recurring fee is invoiced before or after its service period."""
+
+    IN_ADVANCE = "in_advance"
+    IN_ARREARS = "in_arrears"
+
+
+class AnchorMode(StrEnum):
+    """Where the boundaries of billing periods come from (R9)."""
+
+    ANNIVERSARY = "anniversary"
+    CALENDAR = "calendar"
+    DAY = "day"
+    WEEKDAY = "weekday"
+    MONTH_DAY = "month_day"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A plan's anchor: the mode and, for a fixed day, which day."""
+
+    mode: AnchorMode = AnchorMode.ANNIVERSARY
+    """How the first boundary is found."""
+    day: int = 0
+    """1..31 for DAY and MONTH_DAY (31: the last); 1 (Monday)..7 for WEEKDAY; else 0."""
+    month: int = 0
+    """1..12 for MONTH_DAY; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPeriod:
+    """The length of a billing period: `every` times `unit`."""
+
+    unit: PeriodUnit = PeriodUnit.MONTH
+    """Calendar unit."""
+    every: int = 1
+    """How many units, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """What is counted: one quantity of usage events, folded by one aggregation."""
+
+    key: str
+    """Unique name, 1..64 bytes."""
+    unit: str = "unit"
+    """For people, in the singular."""
+    aggregation: Aggregation = Aggregation.SUM
+    """How values are folded."""
+    decimals: int = 0
+    """Digits after the point that are kept, 0..9; more in an event is QUANTITY_TOO_PRECISE."""
+    quantity: str
+    """Which of the event's quantities it reads; a count counts the events that carry it."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Dimension values that an event must carry to be counted; empty: all events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurringPrice:
+    """A fixed fee for every billing period."""
+
+    key: str
+    """Unique in the plan, 1..64 bytes."""
+    amount: Decimal
+    """Fee of one whole period in major units of the plan's currency, >= 0."""
+    bill: BillTiming = BillTiming.IN_ADVANCE
+    """Before or after the service period."""
+    name: str = ""
+    """For invoices; the key where empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePrice:
+    """A price on a meter, for the events that match it."""
+
+    key: str
+    """Unique in the plan, 1..64 bytes."""
+    meter: str
+    """Key of the meter that is priced."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Dimension values to match; the price with the most matched keys wins (R32)."""
+    included: Decimal = ZERO
+    """Units that come off before the model, in the meter's unit, >= 0 (R30)."""
+    model: PriceModel
+    """From the rest to an amount."""
+    name: str = ""
+    """For invoices; the key where empty."""
+
+
+Price = RecurringPrice | UsagePrice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One version of a plan: immutable once applied."""
+
+    key: str
+    """Unique name, 1..64 bytes; shared by the versions."""
+    version: int = 0
+    """From 1; 0: as read from a file, not applied yet."""
+    name: str = ""
+    """For invoices; the key where empty."""
+    currency: str
+    """ISO 4217 code of all its prices (R73)."""
+    billing_period: BillingPeriod = BillingPeriod()
+    """How long one billing period is."""
+    anchor: Anchor = Anchor()
+    """Where the period boundaries lie."""
+    proration: ProrationUnit = ProrationUnit.SECOND
+    """Unit in which a share of a period is counted."""
+    effective_from: datetime | None = None
+    """UTC instant from which the version is on offer; None in a file: when applied."""
+    prices: tuple[Price, ...] = ()
+    """In the order of the file, which is the order of invoice lines."""
+
+    @property
+    def usage_prices(self) -> tuple[UsagePrice, ...]:
+        """The prices on meters."""
+        return tuple(price for price in self.prices if isinstance(price, UsagePrice))
+
+    def recurring_prices(self, bill: BillTiming) -> tuple[RecurringPrice, ...]:
+        """Returns the fixed fees that are invoiced at that time."""
+        return tuple(
+            price
+            for price in self.prices
+            if isinstance(price, RecurringPrice) and price.bill is bill
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionEntry:
+    """A subscription as a catalog file asks for it."""
+
+    id: str
+    """Unique in the deployment."""
+    customer_id: str
+    """Who subscribes."""
+    plan_key: str
+    """To what; the version on offer at the start."""
+    start: datetime | None = None
+    """UTC; None: when applied."""
+    anchor: datetime | None = None
+    """UTC; None: as the plan's anchor says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Meters and plans, as a whole."""
+
+    meters: tuple[Meter, ...] = ()
+    """In the order of the file."""
+    plans: tuple[Plan, ...] = ()
+    """In the order of the file; of several versions of a key, all that are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogFile(Catalog):
+    """All that a catalog file may hold."""
+
+    customers: tuple[Customer, ...] = ()
+    """Customers to create or update."""
+    subscriptions: tuple[SubscriptionEntry, ...] = ()
+    """Subscriptions to start."""

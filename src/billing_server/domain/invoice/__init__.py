@@ -1,0 +1,1 @@
+"""From rated usage and fees to invoices whose parts always add up."""

@@ -1,0 +1,1 @@
+"""From a quantity to an exact amount, with the steps that explain it."""

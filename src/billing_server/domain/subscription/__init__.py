@@ -1,0 +1,1 @@
+"""Who buys what, and how a subscription is cut into billing periods."""

@@ -1,0 +1,100 @@
+"""Which meters an event feeds, compiled once for each revision of the catalog."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from billing_server.domain.catalog.model import Aggregation, Meter
+from metering.errors import ValidationError
+from metering.quantity import QUANTITY_DIGITS_MAX, parse_quantity, scale_quantity
+
+METER_UNKNOWN = "METER_UNKNOWN"
+MeterEffect = tuple[Meter, int]
+"""A meter and the value that the event brings it, scaled by 10 ** meter.decimals."""
+
+_SCALED_MAX = 10**QUANTITY_DIGITS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Why an event cannot be counted yet; the whole event waits, nothing of it counts (R20)."""
+
+    reason: str
+    """METER_UNKNOWN, QUANTITY_MALFORMED, QUANTITY_TOO_LARGE, QUANTITY_TOO_PRECISE, …"""
+    message: str
+    """What is wrong and what to do, for an operator."""
+
+
+class MeterIndex:
+    """Quantity name to the meters that read it. Immutable; safe to share between threads."""
+
+    __slots__ = ("_readers",)
+
+    def __init__(self, meters: Iterable[Meter]) -> None:
+        readers: dict[str, list[tuple[Meter, tuple[tuple[str, str], ...], bool, int]]] = {}
+        for meter in meters:
+            reader = (
+                meter,
+                tuple(sorted(meter.where.items())),
+                meter.aggregation is Aggregation.COUNT,
+                10**meter.decimals,
+            )
+            readers.setdefault(meter.quantity, []).append(reader)
+        self._readers = {name: tuple(values) for name, values in readers.items()}
+
+    def effects(
+        self, quantities: Mapping[str, str], *, dimensions: Mapping[str, str]
+    ) -> list[MeterEffect] | Quarantine:
+        """Returns what the event adds to which meters, or why it has to wait.
+
+        A quantity that no meter reads keeps the whole event waiting: counting a part of it would
+        make a later re-drive a double count. A quantity whose meters all ask for other dimension
+        values is read, and adds nothing.
+
+        Args:
+            quantities: name to decimal string, as the event carries them.
+            dimensions: as the event carries them.
+        """
+        effects: list[MeterEffect] = []
+        for name, text in quantities.items():
+            readers = self._readers.get(name)
+            if readers is None:
+                return Quarantine(
+                    METER_UNKNOWN,
+                    f"quantities.{name}: no meter reads this quantity; apply a catalog with a "
+                    f"meter for {name!r}, then re-drive the event",
+                )
+            for meter, where, is_count, factor in readers:
+                if where and not _matches(where, dimensions):
+                    continue
+                if text.isdecimal() and text.isascii():
+                    value = int(text) * factor
+                    if value < _SCALED_MAX and len(text) <= QUANTITY_DIGITS_MAX:
+                        effects.append((meter, 1 if is_count else value))
+                        continue
+                scaled = _scale_slowly(name, text, meter=meter)
+                if isinstance(scaled, Quarantine):
+                    return scaled
+                effects.append((meter, scaled))
+        return effects
+
+
+def meter_effects(
+    quantities: Mapping[str, str], *, dimensions: Mapping[str, str], meters: Iterable[Meter]
+) -> list[MeterEffect] | Quarantine:
+    """Returns the same as `MeterIndex(meters).effects(…)`, for a single event."""
+    return MeterIndex(meters).effects(quantities, dimensions=dimensions)
+
+
+def _matches(where: tuple[tuple[str, str], ...], dimensions: Mapping[str, str]) -> bool:
+    return all(dimensions.get(key) == value for key, value in where)
+
+
+def _scale_slowly(name: str, text: str, *, meter: Meter) -> int | Quarantine:
+    """Scales a value with a point or an unusual length, or says why it cannot be read."""
+    try:
+        if meter.aggregation is Aggregation.COUNT:
+            parse_quantity(text)  # It has to be a quantity at all; its digits do not matter.
+            return 1
+        return scale_quantity(text, decimals=meter.decimals)
+    except ValidationError as error:
+        return Quarantine(error.reason, f"quantities.{name}: meter {meter.key!r}: {error}")
