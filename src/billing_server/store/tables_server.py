@@ -1,0 +1,42 @@
+"""Tables of the server itself: identity, settings, number series."""
+
+from sqlalchemy import CheckConstraint, Column, Integer, Text
+
+from billing_server.store.schema import row_table
+from billing_server.store.types import CanonicalJson, Instant, Int64, Key
+
+server_state = row_table(
+    "server_state",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # Identity of this data; it changes when the server was restored from a backup.
+    Column("incarnation", Text, nullable=False),
+    # Where the test clock stands; NULL: the server runs on the real clock.
+    Column("test_clock", Instant),
+    Column("create_time", Instant, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+)
+"""One row: what this database is."""
+
+catalog_state = row_table(
+    "catalog_state",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Int64, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+)
+"""One row, apart from server_state: ingest shares a lock on it, catalog changes take it alone."""
+
+setting = row_table(
+    "setting",
+    Column("key", Key, primary_key=True),
+    Column("value", CanonicalJson, nullable=False),
+    Column("update_time", Instant, nullable=False),
+)
+"""Settings that an operator changed from their defaults."""
+
+number_series = row_table(
+    "number_series",
+    Column("key", Key, primary_key=True),
+    Column("prefix", Text, nullable=False),
+    Column("next_number", Int64, nullable=False),
+)
+"""Gap-free numbers, fetched under the row's lock in the transaction that uses them."""

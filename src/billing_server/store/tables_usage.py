@@ -1,0 +1,116 @@
+"""Tables of usage: agents, events, conflicts, series, minute buckets."""
+
+from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, Text, UniqueConstraint, text
+
+from billing_server.store.schema import key_ordered_table, row_table
+from billing_server.store.types import (
+    Bytes,
+    CanonicalJson,
+    Instant,
+    Int64,
+    Key,
+    Minute,
+    SurrogateKey,
+)
+
+agent = row_table(
+    "agent",
+    # A small number that stands for the agent in every event row.
+    Column("ref", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("agent_id", Key, nullable=False, unique=True),
+    Column("name", Key, nullable=False, unique=True),
+    Column("token_sha256", Bytes, nullable=False, unique=True),
+    Column("disk_id", Bytes),
+    Column("session_no", Int64, nullable=False, server_default=text("0")),
+    Column("session_nonce", Bytes),
+    Column("sync_no", Int64, nullable=False, server_default=text("0")),
+    Column("applied_seq", Int64, nullable=False, server_default=text("0")),
+    Column("oldest_unshipped_event_time", Instant),
+    Column("last_seen", Instant),
+    Column("agent_version", Text),
+    Column("create_time", Instant, nullable=False),
+    Column("revoke_time", Instant),
+)
+"""Agents by name and token, and how far each has shipped."""
+
+declared_loss = row_table(
+    "declared_loss",
+    Column("id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("agent_ref", Int64, ForeignKey("agent.ref"), nullable=False),
+    Column("from_seq", Int64, nullable=False),
+    Column("to_seq", Int64, nullable=False),
+    Column("declare_time", Instant, nullable=False),
+)
+"""Positions that an agent declared as lost: [from_seq, to_seq], both inclusive."""
+
+usage_event = key_ordered_table(
+    "usage_event",
+    # The event id first: time-ordered ids then land side by side, whatever the customer.
+    Column("event_id", Key, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    Column("event_time", Instant, nullable=False),
+    Column("receive_time", Instant, nullable=False),
+    Column("agent_ref", Int64, nullable=False),
+    Column("seq", Int64, nullable=False),
+    # The serialized UsageEvent, byte for byte as the agent shipped it.
+    Column("payload", Bytes, nullable=False),
+    # NULL: counted. Else why the event waits for an operator.
+    Column("quarantine_reason", Text),
+    Column("quarantine_detail", Text),
+    PrimaryKeyConstraint("event_id", "customer_id", name="pk_usage_event"),
+)
+"""Every event once, under the key that makes counting exactly-once."""
+
+Index(
+    "ix_usage_event_quarantined",
+    usage_event.c.customer_id,
+    usage_event.c.event_id,
+    sqlite_where=usage_event.c.quarantine_reason.is_not(None),
+    postgresql_where=usage_event.c.quarantine_reason.is_not(None),
+)
+
+usage_conflict = row_table(
+    "usage_conflict",
+    Column("event_id", Key, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    # Of the canonical content: the same other content is listed once, however often it comes.
+    Column("content_sha256", Bytes, nullable=False),
+    Column("agent_ref", Int64, nullable=False),
+    Column("seq", Int64, nullable=False),
+    Column("receive_time", Instant, nullable=False),
+    Column("detect_time", Instant, nullable=False),
+    Column("payload", Bytes, nullable=False),
+    PrimaryKeyConstraint("event_id", "customer_id", "content_sha256", name="pk_usage_conflict"),
+)
+"""Events that came under a used id with other content; the first one stands."""
+
+usage_series = row_table(
+    "usage_series",
+    Column("series_id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("customer_id", Key, nullable=False),
+    Column("meter_key", Key, nullable=False),
+    Column("dimensions", CanonicalJson, nullable=False),
+    UniqueConstraint("customer_id", "meter_key", "dimensions"),
+)
+"""One row for each customer, meter and set of dimensions that was ever used."""
+
+usage_bucket = key_ordered_table(
+    "usage_bucket",
+    # The minute first: all rows of the running minute lie side by side, so that counting touches
+    # few pages; the index below serves the folds of one customer.
+    Column("minute", Minute, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    Column("series_id", Int64, nullable=False),
+    # The state of the aggregation in the meter's smallest unit: sum, count or max.
+    Column("value", Int64, nullable=False),
+    Column("event_count", Int64, nullable=False),
+    PrimaryKeyConstraint("minute", "customer_id", "series_id", name="pk_usage_bucket"),
+)
+"""Usage of one series in one minute. Every total of a period is a fold of these rows."""
+
+Index(
+    "ix_usage_bucket_series",
+    usage_bucket.c.customer_id,
+    usage_bucket.c.series_id,
+    usage_bucket.c.minute,
+)
