@@ -1,0 +1,41 @@
+"""Runs the benchmarks and prints their tables: `make bench`, `make bench BENCH=agent`."""
+
+import argparse
+import importlib
+import os
+import platform
+import sqlite3
+import sys
+
+from tests.bench.row import format_rows
+
+# Each module has `run(*, seconds)`, which measures for about that long a figure.
+BENCHES = {
+    "sdk": "The SDK in the caller's process",
+    "agent": "The agent on one core",
+    "server": "The server on SQLite, one core",
+}
+
+
+def main() -> int:
+    """Runs what is named, or all; returns 0."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; default all")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure a figure")
+    arguments = parser.parse_args()
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {platform.machine()}\n"
+    )
+    for name in arguments.names or BENCHES:
+        module = importlib.import_module(f"tests.bench.bench_{name}")
+        print(
+            format_rows(BENCHES[name], module.run(seconds=arguments.seconds)),
+            end="\n\n",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
