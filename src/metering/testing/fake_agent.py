@@ -1,0 +1,237 @@
+"""An agent for tests: a real gRPC server that keeps what it receives and fails on demand."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent import futures
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from metering.api.v1 import agent_pb2_grpc
+from metering.api.v1.agent_pb2 import (
+    GetAgentStatusRequest,
+    GetAgentStatusResponse,
+    RecordUsageRequest,
+    RecordUsageResponse,
+)
+from metering.api.v1.usage_pb2 import RejectedEvent, UsageEvent
+
+AGENT_ID = "fake-agent"
+WORKER_COUNT = 8
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+
+EventKey = tuple[str, str]
+"""What identifies an event: (customer id, event id)."""
+
+RejectionRule = Callable[[UsageEvent], tuple[str, str] | None]
+"""Returns (reason, message) for an event to reject, None for one to accept."""
+
+
+class FakeAgent:
+    """A real gRPC server on a free port that records usage in memory.
+
+    Example:
+        >>> with FakeAgent() as agent, Meter(agent.address) as meter:
+        ...     meter.record(customer="acme", quantities={"requests": 1})
+        ...     assert agent.wait_for_event_count(1)
+
+    Args:
+        address: Where to listen, `HOST:PORT` or `unix:PATH`; port 0 takes a free one.
+    """
+
+    def __init__(self, address: str = "127.0.0.1:0") -> None:
+        self._wanted_address = address
+        self._server: grpc.Server | None = None
+        self._condition = threading.Condition()
+        self._requests: list[RecordUsageRequest] = []
+        self._events: list[UsageEvent] = []
+        self._failures: deque[tuple[grpc.StatusCode, str]] = deque()
+        self._lasting_failure: tuple[grpc.StatusCode, str] | None = None
+        self._delay_seconds = 0.0
+        self._request_rule: Callable[[RecordUsageRequest], grpc.StatusCode | None] | None = None
+        self._rejection_rule: RejectionRule | None = None
+        self._lost_answer_count = 0
+
+    def start(self) -> Self:
+        """Starts to listen; at the same address again after `stop`."""
+        server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=WORKER_COUNT),
+            options=(("grpc.max_receive_message_length", REQUEST_BYTES_MAX),),
+        )
+        agent_pb2_grpc.add_AgentServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            _Servicer(self), server
+        )
+        port = server.add_insecure_port(self._wanted_address)
+        if not self._wanted_address.startswith("unix:"):
+            host = self._wanted_address.rpartition(":")[0]
+            self._wanted_address = f"{host}:{port}"
+        server.start()
+        self._server = server
+        return self
+
+    def stop(self) -> None:
+        """Goes away at once, as an agent that was killed; what was received is kept."""
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as a meter takes it; known once started."""
+        return self._wanted_address
+
+    @property
+    def requests(self) -> list[RecordUsageRequest]:
+        """Every request that arrived, also those that were failed."""
+        with self._condition:
+            return list(self._requests)
+
+    @property
+    def events(self) -> list[UsageEvent]:
+        """Every event that was accepted, in order, duplicates included."""
+        with self._condition:
+            return list(self._events)
+
+    @property
+    def counted_events(self) -> dict[EventKey, UsageEvent]:
+        """The events as a server would count them: each (customer, event id) once."""
+        counted: dict[EventKey, UsageEvent] = {}
+        for event in self.events:
+            counted.setdefault((event.customer_id, event.event_id), event)
+        return counted
+
+    def fail_next(
+        self,
+        count: int,
+        *,
+        code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE,
+        message: str = "told to fail",
+    ) -> None:
+        """Fails the next `count` requests before it keeps anything of them."""
+        with self._condition:
+            self._failures.extend([(code, message)] * count)
+
+    def fail_always(
+        self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, *, message: str = "told to fail"
+    ) -> None:
+        """Fails every request until `recover`."""
+        with self._condition:
+            self._lasting_failure = (code, message)
+
+    def fail_where(self, rule: Callable[[RecordUsageRequest], grpc.StatusCode | None]) -> None:
+        """Fails, as a whole, the requests for which the rule returns a code."""
+        with self._condition:
+            self._request_rule = rule
+
+    def lose_answers(self, count: int) -> None:
+        """Keeps the events of the next `count` requests, and answers UNAVAILABLE all the same."""
+        with self._condition:
+            self._lost_answer_count = count
+
+    def reject_where(self, rule: RejectionRule) -> None:
+        """Rejects the events for which the rule returns (reason, message)."""
+        with self._condition:
+            self._rejection_rule = rule
+
+    def delay(self, seconds: float) -> None:
+        """Waits before each answer, in seconds (>= 0)."""
+        with self._condition:
+            self._delay_seconds = seconds
+
+    def recover(self) -> None:
+        """Takes back everything it was told, and answers as it should."""
+        with self._condition:
+            self._failures.clear()
+            self._lasting_failure = None
+            self._request_rule = None
+            self._rejection_rule = None
+            self._delay_seconds = 0.0
+            self._lost_answer_count = 0
+
+    def wait_for_event_count(self, count: int, *, timeout: float = 10.0) -> bool:
+        """Waits until `count` different events were accepted; False on time-out (seconds)."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._counted() >= count, timeout)
+
+    def wait_for_request_count(self, count: int, *, timeout: float = 10.0) -> bool:
+        """Waits until `count` requests arrived; False on time-out (seconds)."""
+        with self._condition:
+            return self._condition.wait_for(lambda: len(self._requests) >= count, timeout)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _counted(self) -> int:
+        return len({(event.customer_id, event.event_id) for event in self._events})
+
+    def _receive(
+        self, request: RecordUsageRequest
+    ) -> RecordUsageResponse | tuple[grpc.StatusCode, str]:
+        """Answers a request, or says with which status it is to be failed."""
+        if self._delay_seconds:
+            time.sleep(self._delay_seconds)
+        with self._condition:
+            self._requests.append(request)
+            self._condition.notify_all()
+            failure = self._failure_for(request)
+            if failure is not None:
+                return failure
+            response = RecordUsageResponse(agent_id=AGENT_ID)
+            for index, event in enumerate(request.events):
+                rejection = self._rejection_rule(event) if self._rejection_rule else None
+                if rejection is None:
+                    self._events.append(event)
+                    response.accepted_count += 1
+                else:
+                    rejected = RejectedEvent(
+                        index=index,
+                        event_id=event.event_id,
+                        reason=rejection[0],
+                        message=rejection[1],
+                    )
+                    response.rejected.append(rejected)
+            if self._lost_answer_count:
+                self._lost_answer_count -= 1
+                return grpc.StatusCode.UNAVAILABLE, "the answer was lost"
+            return response
+
+    def _failure_for(self, request: RecordUsageRequest) -> tuple[grpc.StatusCode, str] | None:
+        if self._failures:
+            return self._failures.popleft()
+        if self._lasting_failure is not None:
+            return self._lasting_failure
+        code = self._request_rule(request) if self._request_rule else None
+        return (code, "told to fail") if code is not None else None
+
+
+class _Servicer(agent_pb2_grpc.AgentServiceServicer):
+    """Passes calls on to the fake; methods that it does not have answer UNIMPLEMENTED."""
+
+    def __init__(self, agent: FakeAgent) -> None:
+        self._agent = agent
+
+    def RecordUsage(
+        self, request: RecordUsageRequest, context: grpc.ServicerContext
+    ) -> RecordUsageResponse:
+        answer = self._agent._receive(request)
+        if isinstance(answer, tuple):
+            context.abort(*answer)
+        return answer
+
+    def GetAgentStatus(
+        self, request: GetAgentStatusRequest, context: grpc.ServicerContext
+    ) -> GetAgentStatusResponse:
+        return GetAgentStatusResponse(
+            agent_id=AGENT_ID, accepted_count=len(self._agent.events), version="fake"
+        )
