@@ -14,7 +14,6 @@ from sqlalchemy import (
 
 from billing_server.store.schema import row_table
 from billing_server.store.types import (
-    Bytes,
     CanonicalJson,
     ExactDecimal,
     Flag,
@@ -71,6 +70,8 @@ subscription = row_table(
     Column("anchor", Instant),
     Column("quantities", CanonicalJson, nullable=False),
     Column("content", CanonicalJson, nullable=False),
+    # Whether fees in advance have still to be invoiced at the start.
+    Column("is_start_invoice_due", Flag, nullable=False, server_default=text("'0'")),
     # NULL: rated. Else why rating failed; the usage is counted and rated again after the fix.
     Column("rating_failed_reason", Text),
     Column("create_time", Instant, nullable=False),
@@ -83,6 +84,13 @@ subscription = row_table(
 """Subscriptions; start, end and anchor are floored to the minute before they are stored."""
 
 Index("ix_subscription_customer", subscription.c.customer_id, subscription.c.start_time)
+Index(
+    "ix_subscription_start_due",
+    subscription.c.start_time,
+    subscription.c.id,
+    sqlite_where=subscription.c.is_start_invoice_due,
+    postgresql_where=subscription.c.is_start_invoice_due,
+)
 
 running_charge = row_table(
     "running_charge",
@@ -187,20 +195,22 @@ Index("ix_invoice_line_subscription", invoice_line.c.subscription_id, invoice_li
 
 api_key = row_table(
     "api_key",
-    Column("id", Key, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("key_sha256", Bytes, nullable=False, unique=True),
+    Column("name", Key, primary_key=True),
+    # In hexadecimal digits.
+    Column("key_sha256", Key, nullable=False, unique=True),
     Column("create_time", Instant, nullable=False),
-    Column("revoke_time", Instant),
 )
 """API keys, kept as hashes only."""
 
 idempotency_key = row_table(
     "idempotency_key",
     Column("key", Key, primary_key=True),
-    Column("request_sha256", Bytes, nullable=False),
+    Column("request_sha256", Key, nullable=False),
+    # The HTTP status of the answer; 0 while the request is being worked on.
     Column("response_code", Integer, nullable=False),
-    Column("response", CanonicalJson, nullable=False),
+    Column("response_body", Text, nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 """Answers of POST requests, so that a repeat gets the same one."""
+
+Index("ix_idempotency_key_create_time", idempotency_key.c.create_time)

@@ -10,10 +10,13 @@ server_state = row_table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     # Identity of this data; it changes when the server was restored from a backup.
     Column("incarnation", Text, nullable=False),
-    # Where the test clock stands; NULL: the server runs on the real clock.
+    # `real` or `test`, settled by the first start and for good; NULL before it.
+    Column("clock_kind", Text),
+    # Where the test clock stands; NULL on the real clock.
     Column("test_clock", Instant),
     Column("create_time", Instant, nullable=False),
     CheckConstraint("id = 1", name="single"),
+    CheckConstraint("clock_kind IN ('real', 'test')", name="clock_kind"),
 )
 """One row: what this database is."""
 

@@ -19,7 +19,8 @@ agent = row_table(
     Column("ref", SurrogateKey, primary_key=True, autoincrement=True),
     Column("agent_id", Key, nullable=False, unique=True),
     Column("name", Key, nullable=False, unique=True),
-    Column("token_sha256", Bytes, nullable=False, unique=True),
+    # In hexadecimal digits.
+    Column("token_sha256", Key, nullable=False, unique=True),
     Column("disk_id", Bytes),
     Column("session_no", Int64, nullable=False, server_default=text("0")),
     Column("session_nonce", Bytes),

