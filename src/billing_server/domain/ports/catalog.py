@@ -29,7 +29,7 @@ class CatalogRepository(Protocol):
     def meter(self, key: str) -> Meter | None:
         """Return one meter."""
 
-    def put_meter(self, meter: Meter) -> None:
+    def put_meter(self, meter: Meter, *, update_time: datetime) -> None:
         """Write a meter, new or changed."""
 
     def meters_with_usage(self, keys: Sequence[str]) -> frozenset[str]:

@@ -25,7 +25,7 @@ class StartInvoice(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class BillingPeriod:
+class SubscriptionPeriod:
     """One period of a subscription, as it is kept."""
 
     subscription_id: str
@@ -59,7 +59,7 @@ class CustomerRepository(Protocol):
     def add(self, customer: Customer, *, create_time: datetime) -> None:
         """Write a new customer."""
 
-    def update(self, customer: Customer) -> None:
+    def update(self, customer: Customer, *, update_time: datetime) -> None:
         """Write the changed details of a customer and advance its revision."""
 
     def lock(self, customer_ids: Sequence[str]) -> None:
@@ -115,27 +115,27 @@ class SubscriptionRepository(Protocol):
 class BillingPeriodRepository(Protocol):
     """Billing periods by subscription and start."""
 
-    def get(self, subscription_id: str, *, start: datetime) -> BillingPeriod | None:
+    def get(self, subscription_id: str, *, start: datetime) -> SubscriptionPeriod | None:
         """Return a period."""
 
-    def add(self, billing_period: BillingPeriod) -> None:
+    def add(self, subscription_period: SubscriptionPeriod) -> None:
         """Write a new period; one that is there already is left as it is."""
 
-    def running(self, subscription_id: str) -> tuple[BillingPeriod, ...]:
+    def running(self, subscription_id: str) -> tuple[SubscriptionPeriod, ...]:
         """Return the running periods of a subscription, oldest first."""
 
-    def mark_invoiced(self, subscription_id: str, *, start: datetime) -> None:
+    def mark_invoiced(self, subscription_id: str, *, start: datetime, close_time: datetime) -> None:
         """Note that the period's invoice has been issued."""
 
     def due(
         self, *, ended_until: datetime, after: DueKey | None, limit: int
-    ) -> tuple[BillingPeriod, ...]:
+    ) -> tuple[SubscriptionPeriod, ...]:
         """Return running periods that ended at or before an instant, by end, then subscription."""
 
     def next_end(self) -> datetime | None:
         """Return the earliest end of a running period."""
 
-    def with_late_usage(self, subscription_id: str) -> tuple[BillingPeriod, ...]:
+    def with_late_usage(self, subscription_id: str) -> tuple[SubscriptionPeriod, ...]:
         """Return the invoiced periods of a subscription that have late usage, oldest first."""
 
     def clear_late_usage(self, subscription_id: str, *, start: datetime) -> None:

@@ -1,11 +1,14 @@
 """The port of invoices."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from decimal import Decimal
+from typing import Any, Protocol
 
 from billing_server.domain.invoice.model import Invoice
+
+InvoiceContent = dict[str, Any]
+"""An issued invoice as the JSON of the API: what was written is what is shown, for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,20 @@ class InvoiceFilter:
     """Invoices made for one reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class InvoicedUsage:
+    """What has been invoiced for one usage price in one period, over all documents."""
+
+    price_key: str
+    """The price."""
+    quantity: Decimal
+    """Quantity that the documents show in all, in the meter's unit."""
+    amount_minor: int
+    """Amount in all, in the currency's minor unit."""
+    line_count: int
+    """Number of lines, which is the sequence of the next one. >= 1."""
+
+
 class InvoiceRepository(Protocol):
     """Issued invoices. An invoice is written once, with its number, and never changes (R66)."""
 
@@ -34,44 +51,37 @@ class InvoiceRepository(Protocol):
             Such as `INV-000001`.
         """
 
-    def add(self, invoice: Invoice, *, cause: str) -> None:
+    def add(self, invoice: Invoice, *, content: InvoiceContent, create_time: datetime) -> None:
         """Write an invoice with its lines.
 
+        Args:
+            invoice: finalized, with its number.
+            content: its JSON.
+            create_time: when it was made.
+
         Raises:
-            ConflictError: an invoice of the same customer, subscription, reason and cause, or a
-                line of the same charge key is there already (R67).
+            ConflictError: INVOICE_EXISTS, a document that is not void carries the same customer,
+                subscription, reason and cause, or a line the same charge key (R67).
         """
 
     def exists(self, *, customer_id: str, subscription_id: str, reason: str, cause: str) -> bool:
         """Tell whether a document that is not void carries this key (R67)."""
 
-    def get(self, invoice_id: str) -> Invoice | None:
+    def get(self, invoice_id: str) -> InvoiceContent | None:
         """Return an invoice by id."""
 
-    def by_number(self, number: str) -> Invoice | None:
+    def by_number(self, number: str) -> InvoiceContent | None:
         """Return an invoice by number."""
 
-    def page(self, wanted: InvoiceFilter, *, after: str | None, limit: int) -> tuple[Invoice, ...]:
-        """Return up to `limit` invoices by number, those after the number `after`."""
-
-    def charge_keys(self, *, subscription_id: str, period_start: datetime) -> Sequence[str]:
-        """Return the charge keys of all lines whose service period starts at an instant."""
+    def page(
+        self, wanted: InvoiceFilter, *, after: str | None, limit: int
+    ) -> tuple[InvoiceContent, ...]:
+        """Return up to `limit` invoices in the order of issue, those after the number `after`."""
 
     def invoiced_usage(
         self, *, subscription_id: str, period_start: datetime
-    ) -> dict[str, "InvoicedUsage"]:
+    ) -> dict[str, InvoicedUsage]:
         """Return what documents that are not void carry for the usage of one period, by price."""
 
-
-@dataclass(frozen=True, slots=True)
-class InvoicedUsage:
-    """What has been invoiced for one usage price in one period, over all documents."""
-
-    price_key: str
-    """The price."""
-    quantity: str
-    """Quantity that the documents show in all, a decimal string."""
-    amount_minor: int
-    """Amount in all, in the currency's minor unit."""
-    line_count: int
-    """Number of lines, which is the sequence of the next one. >= 1."""
+    def has_any(self, customer_id: str) -> bool:
+        """Tell whether a customer was ever invoiced: its currency is fixed then (R73)."""

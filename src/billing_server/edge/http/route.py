@@ -1,0 +1,104 @@
+"""What happens around every call under `/v1`: bounds, the API key, idempotency keys."""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from billing_server.services.api_keys import authenticate_api_key
+from billing_server.services.context import ServiceContext
+from billing_server.services.idempotency import begin_request, complete_request, release_request
+from metering.errors import ValidationError
+
+BODY_BYTES_MAX = 8 * 1024 * 1024
+"""Longest body that is read; a catalog of thousands of customers fits."""
+SUCCESS_CODES = range(200, 300)
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def service_context(request: Request) -> ServiceContext:
+    """Return what the use cases need; set by `create_app`."""
+    context: ServiceContext = request.app.state.context
+    return context
+
+
+Context = Annotated[ServiceContext, Depends(service_context)]
+"""Parameter of a handler that calls a use case."""
+
+
+class ApiRoute(APIRoute):
+    """A route that asks for the API key and honours `Idempotency-Key` on POST."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler, with authentication, bounds and idempotency around it."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            context = service_context(request)
+            await run_in_threadpool(authenticate_api_key, context, key=_bearer_key(request))
+            if request.method != "POST":
+                return await handler(request)
+            body = await _bounded_body(request)
+            key = request.headers.get("Idempotency-Key")
+            if key is None:
+                return await handler(request)
+            return await _once(request, handler=handler, key=key, body=body)
+
+        return handle
+
+
+def _bearer_key(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
+async def _bounded_body(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise ValidationError(
+                reason="REQUEST_TOO_LARGE",
+                message=f"the body is longer than {BODY_BYTES_MAX} bytes: send less at a time",
+            )
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    # Starlette keeps a body that was read here; the handler then does not read the stream again.
+    request._body = body
+    return body
+
+
+async def _once(request: Request, *, handler: Handler, key: str, body: bytes) -> Response:
+    context = service_context(request)
+    target = f"{request.method} {request.url.path}?{request.url.query}"
+    digest = hashlib.sha256(target.encode() + b"\0" + body).hexdigest()
+    known = await run_in_threadpool(begin_request, context, key=key, request_sha256=digest)
+    if known is not None:
+        return Response(
+            known.response_body,
+            status_code=known.response_code,
+            media_type="application/json",
+            headers={"Idempotent-Replayed": "true"},
+        )
+    try:
+        response = await handler(request)
+    except BaseException:
+        await run_in_threadpool(release_request, context, key=key)
+        raise
+    if response.status_code in SUCCESS_CODES:
+        await run_in_threadpool(
+            complete_request,
+            context,
+            key=key,
+            request_sha256=digest,
+            response_code=response.status_code,
+            body=bytes(response.body).decode(),
+        )
+    else:
+        await run_in_threadpool(release_request, context, key=key)
+    return response

@@ -1,0 +1,46 @@
+"""What every use case is handed: storage, time, randomness and the settings that change money."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from billing_server.domain.ports.unit_of_work import Store
+from metering.clock import Clock, ManualClock
+from metering.ids import prefixed_id
+
+GRACE_DEFAULT = timedelta(hours=1)
+PAGE_LIMIT_DEFAULT = 50
+"""Entries of a page where the caller names no limit."""
+PAGE_LIMIT_MAX = 200
+"""Entries of the longest page: lists are bounded in memory and in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillingSettings:
+    """Settings of the deployment that change what is invoiced, or when."""
+
+    grace: timedelta = GRACE_DEFAULT
+    """How long after a period's end its invoice waits for late usage (R75). >= 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """The world of the use cases; `simulate` hands in another one than the server."""
+
+    store: Store
+    """Opens transactions."""
+    clock: Clock
+    """Tells the time; a ManualClock on a test database."""
+    random_bytes: Callable[[int], bytes]
+    """Source of ids and keys: the operating system, or a seeded one in simulations."""
+    settings: BillingSettings = field(default_factory=BillingSettings)
+    """Settings that change money."""
+
+    def new_id(self, prefix: str) -> str:
+        """Return a new id such as `inv_…`."""
+        return prefixed_id(prefix, self.random_bytes)
+
+    @property
+    def test_clock(self) -> ManualClock | None:
+        """Return the clock that may be moved; None on real time."""
+        return self.clock if isinstance(self.clock, ManualClock) else None
