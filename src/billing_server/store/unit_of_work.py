@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from billing_server.store.administration_repository import (
+    SqlApiKeyRepository,
+    SqlClockRepository,
+    SqlIdempotencyRepository,
+)
+from billing_server.store.billing_period_repository import SqlBillingPeriodRepository
+from billing_server.store.catalog_repository import SqlCatalogRepository
+from billing_server.store.customer_repository import SqlCustomerRepository
 from billing_server.store.engine import (
     SQLITE_BUSY_TIMEOUT_MS,
     Backend,
@@ -17,6 +25,8 @@ from billing_server.store.engine import (
     error_from_database,
     open_engines,
 )
+from billing_server.store.invoice_repository import SqlInvoiceRepository
+from billing_server.store.subscription_repository import SqlSubscriptionRepository
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
@@ -30,6 +40,46 @@ class SqlUnitOfWork:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    @cached_property
+    def catalog(self) -> SqlCatalogRepository:
+        """Meters and plans."""
+        return SqlCatalogRepository(self.connection)
+
+    @cached_property
+    def customers(self) -> SqlCustomerRepository:
+        """Customers."""
+        return SqlCustomerRepository(self.connection)
+
+    @cached_property
+    def subscriptions(self) -> SqlSubscriptionRepository:
+        """Subscriptions."""
+        return SqlSubscriptionRepository(self.connection)
+
+    @cached_property
+    def billing_periods(self) -> SqlBillingPeriodRepository:
+        """Billing periods."""
+        return SqlBillingPeriodRepository(self.connection)
+
+    @cached_property
+    def invoices(self) -> SqlInvoiceRepository:
+        """Issued invoices."""
+        return SqlInvoiceRepository(self.connection)
+
+    @cached_property
+    def api_keys(self) -> SqlApiKeyRepository:
+        """API keys."""
+        return SqlApiKeyRepository(self.connection)
+
+    @cached_property
+    def idempotency(self) -> SqlIdempotencyRepository:
+        """Remembered requests."""
+        return SqlIdempotencyRepository(self.connection)
+
+    @cached_property
+    def clock(self) -> SqlClockRepository:
+        """The clock that this database runs on."""
+        return SqlClockRepository(self.connection)
 
     @cached_property
     def agents(self) -> "SqlAgentRepository":
