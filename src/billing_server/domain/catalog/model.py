@@ -6,12 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from billing_server.domain.rating.price_model import PriceModel
+from billing_server.domain.rating.price_model import ZERO, PriceModel
 from billing_server.domain.subscription.model import Customer
 from metering.period import PeriodUnit
 from metering.proration import ProrationUnit
-
-ZERO = Decimal(0)
 
 
 class Aggregation(StrEnum):

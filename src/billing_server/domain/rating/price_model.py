@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
+
+ZERO: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""Catalog files: from text to frozen values, with every mistake found at once."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from billing_server.domain.catalog.model import (
+    CatalogFile,
+    Plan,
+    SubscriptionEntry,
+)
+from billing_server.domain.catalog.read import (
+    read_customer,
+    read_meter,
+    read_plan,
+    read_subscription_entry,
+)
+from billing_server.domain.document import Node, load_yaml
+from billing_server.domain.fields import FieldReader, Mistakes, identifier, raise_violations
+from billing_server.domain.subscription.model import Customer
+
+T = TypeVar("T")
+
+CATALOG_INVALID: Final = "CATALOG_INVALID"
+NOTHING_KNOWN: Final = CatalogFile()
+_LATER_SECTIONS: Final = {
+    "addons": "add-ons",
+    "coupons": "coupons",
+    "tax_rates": "tax",
+    "limits": "limits",
+    "credits": "credits",
+}
+
+
+def parse_catalog(text: str, *, name: str, known: CatalogFile = NOTHING_KNOWN) -> CatalogFile:
+    """Reads a catalog file (YAML; JSON is a part of it).
+
+    Args:
+        text: at most 1 MiB.
+        name: of the file, for messages.
+        known: what is applied already and may be referred to.
+
+    Raises:
+        ValidationError: CATALOG_INVALID, with one violation for each mistake in the file: field
+            path, `file:line: path: what is wrong and what to do`, and its own reason.
+    """
+    return parse_catalog_files([(name, text)], known=known)
+
+
+def parse_catalog_files(
+    files: Sequence[tuple[str, str]], *, known: CatalogFile = NOTHING_KNOWN
+) -> CatalogFile:
+    """Reads several files as one catalog: each may refer to what another holds.
+
+    Args:
+        files: name and text of each.
+        known: what is applied already and may be referred to.
+    """
+    nodes = [(name, load_yaml(text, name=name)) for name, text in files]
+    return parse_catalog_nodes(nodes, known=known)
+
+
+def parse_catalog_nodes(
+    nodes: Sequence[tuple[str, Node]], *, known: CatalogFile = NOTHING_KNOWN, path: str = ""
+) -> CatalogFile:
+    """Reads located values as one catalog, such as the `catalog` part of a scenario.
+
+    Args:
+        nodes: file name and values of each.
+        known: what is applied already and may be referred to.
+        path: of the field that holds the catalog; empty: the whole file is one.
+    """
+    sections = [FieldReader(node, path=path, mistakes=Mistakes(name)) for name, node in nodes]
+    parser = _CatalogParser(known)
+    catalog = parser.parse(sections)
+    violations = [violation for section in sections for violation in section.mistakes.violations]
+    raise_violations(violations, reason=CATALOG_INVALID)
+    return catalog
+
+
+class _CatalogParser:
+    """Reads the sections in the order of their references: meters, plans, customers, …."""
+
+    def __init__(self, known: CatalogFile) -> None:
+        self._known = known
+        self._read_keys: dict[str, frozenset[str]] = {}
+
+    def parse(self, files: list[FieldReader]) -> CatalogFile:
+        meters = self._section(files, "meters", key="key", read=read_meter)
+        meter_keys = self._read_keys["meters"] | {meter.key for meter in self._known.meters}
+        plans = self._section(
+            files, "plans", key="key", read=lambda item: read_plan(item, meter_keys=meter_keys)
+        )
+        customers = self._section(files, "customers", key="id", read=read_customer)
+        subscriptions = self._section(
+            files, "subscriptions", key="id", read=read_subscription_entry
+        )
+        self._check_references(subscriptions, plans=plans, customers=customers)
+        for file in files:
+            file.finish(later=_LATER_SECTIONS)
+        return CatalogFile(
+            meters=_values(meters),
+            plans=_values(plans),
+            customers=_values(customers),
+            subscriptions=_values(subscriptions),
+        )
+
+    def _section(
+        self,
+        files: list[FieldReader],
+        section: str,
+        *,
+        key: str,
+        read: Callable[[FieldReader], T | None],
+    ) -> dict[str, tuple[T, FieldReader]]:
+        """Reads one list of every file; a key stands once in all of them."""
+        found: dict[str, tuple[T, FieldReader]] = {}
+        first_place: dict[str, str] = {}
+        for file in files:
+            for path, node in file.items(section):
+                reader = FieldReader(node, path=path, mistakes=file.mistakes)
+                value = read(reader)
+                # A key counts as there even where the rest of the item is wrong: what refers to it
+                # is not a second mistake.
+                name = _key_of(node, key)
+                if name is None:
+                    continue
+                if name in first_place:
+                    problem = f"{name!r} stands in {first_place[name]} already; keep one of them"
+                    reader.note(key, reason="KEY_DUPLICATE", problem=problem)
+                    continue
+                first_place[name] = f"{file.mistakes.name} {path}"
+                if value is not None:
+                    found[name] = (value, reader)
+        self._read_keys[section] = frozenset(first_place)
+        return found
+
+    def _check_references(
+        self,
+        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
+        *,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        customers: dict[str, tuple[Customer, FieldReader]],
+    ) -> None:
+        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
+            key: plan for key, (plan, _) in plans.items()
+        }
+        customer_by_id = {customer.id: customer for customer in self._known.customers} | {
+            key: customer for key, (customer, _) in customers.items()
+        }
+        for entry, reader in subscriptions.values():
+            plan = plan_by_key.get(entry.plan_key)
+            customer = customer_by_id.get(entry.customer_id)
+            if plan is None and entry.plan_key not in self._read_keys["plans"]:
+                problem = f"there is no plan {entry.plan_key!r}; add it, or correct the name"
+                reader.note("plan", reason="PLAN_UNKNOWN", problem=problem)
+            if customer is None and entry.customer_id not in self._read_keys["customers"]:
+                problem = f"there is no customer {entry.customer_id!r}; add it, or correct the id"
+                reader.note("customer", reason="CUSTOMER_UNKNOWN", problem=problem)
+            if plan is None or customer is None or customer.currency is None:
+                continue
+            if customer.currency != plan.currency:
+                problem = (
+                    f"plan {plan.key!r} is in {plan.currency} and customer {customer.id!r} pays in "
+                    f"{customer.currency}; choose a plan in {customer.currency} (R73)"
+                )
+                reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
+
+
+def _key_of(node: Node, key: str) -> str | None:
+    """Returns an item's key where it can be read; mistakes in it are noted elsewhere."""
+    return FieldReader(node, path="", mistakes=Mistakes("")).maybe(key, identifier)
+
+
+def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:
+    return tuple(value for value, _ in found.values())

@@ -1,0 +1,282 @@
+"""Readers of the things that a catalog holds, from located values to frozen ones.
+
+The same readers serve catalog files, the API and stored content. A reader returns None where
+something is wrong; what is wrong is noted, with its line.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from billing_server.domain.catalog.model import (
+    Aggregation,
+    BillTiming,
+    Meter,
+    Plan,
+    Price,
+    RecurringPrice,
+    SubscriptionEntry,
+    UsagePrice,
+)
+from billing_server.domain.catalog.read_period import read_anchor, read_billing_period
+from billing_server.domain.document import Node
+from billing_server.domain.fields import (
+    FieldMistake,
+    FieldReader,
+    choice,
+    currency,
+    identifier,
+    instant,
+    integer,
+    key_text,
+    not_a_choice,
+    price,
+    quantity,
+    text,
+    timezone,
+)
+from billing_server.domain.rating.matching import tied_prices
+from billing_server.domain.rating.models import read_price_model
+from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.subscription.model import Customer
+from metering.proration import ProrationUnit
+from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
+
+_LATER_AGGREGATIONS: Final = {
+    "latest": "the latest value",
+    "average": "the average of values",
+    "unique_count": "counting distinct values",
+    "time_weighted": "weighting by time",
+}
+_LATER_METER: Final = {"of": "counting distinct values of a dimension"}
+_LATER_PLAN: Final = {
+    "trial_days": "a trial",
+    "trial_usage": "a trial",
+    "minimum_spend": "a minimum spend",
+    "thresholds": "progressive billing",
+    "commitment": "a commitment",
+    "credits": "granting credits",
+    "limits": "a limit",
+}
+_LATER_RECURRING: Final = {
+    "billing_period": "a price with its own period",
+    "per_unit": "a price for each unit of a subscription's quantity",
+    "tax_category": "tax",
+    "tax_behavior": "tax",
+}
+LATER_USAGE_PRICE: Final = {
+    "group_by": "grouping lines by a dimension",
+    "convert": "converting the quantity",
+    "charge_flat_at_zero": "charging a flat price at zero usage",
+    "discount": "a discount",
+    "minimum": "a minimum",
+    "maximum": "a maximum",
+    "prorate": "choosing what a short segment scales",
+    "tax_category": "tax",
+    "tax_behavior": "tax",
+}
+"""Fields of a usage price that this version refuses by name, with what they mean."""
+_LATER_SUBSCRIPTION: Final = {
+    "quantities": "a quantity set on a subscription",
+    "overrides": "an override of a price",
+}
+
+
+def read_meter(reader: FieldReader) -> Meter | None:
+    """Reads a meter."""
+    key = reader.required("key", key_text)
+    aggregation = reader.required("aggregation", choice(Aggregation, later=_LATER_AGGREGATIONS))
+    decimals = reader.optional(
+        "decimals", integer(low=0, high=QUANTITY_FRACTION_DIGITS_MAX), default=0
+    )
+    if aggregation is Aggregation.COUNT and decimals:
+        problem = "a count is a whole number; leave decimals out"
+        reader.note("decimals", reason="DECIMALS_NOT_ALLOWED", problem=problem)
+    unit = reader.optional("unit", text, default="unit")
+    source = reader.maybe("quantity", key_text)
+    where = reader.text_map("where")
+    reader.finish(later=_LATER_METER)
+    if key is None or aggregation is None:
+        return None
+    return Meter(
+        key=key,
+        unit=unit,
+        aggregation=aggregation,
+        decimals=decimals,
+        quantity=source or key,
+        where=where,
+    )
+
+
+def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan | None:
+    """Reads a plan.
+
+    Args:
+        reader: of the plan's fields.
+        meter_keys: the meters that prices may name; None: any.
+    """
+    key = reader.required("key", key_text)
+    code = reader.required("currency", currency)
+    name = reader.optional("name", text, default="")
+    billing_period = read_billing_period(reader)
+    anchor = read_anchor(reader, unit=billing_period.unit)
+    proration = reader.optional("proration", choice(ProrationUnit), default=ProrationUnit.SECOND)
+    effective_from = reader.maybe("effective_from", instant)
+    prices = _read_prices(reader, meter_keys=meter_keys)
+    reader.finish(later=_LATER_PLAN)
+    if key is None or code is None or prices is None:
+        return None
+    return Plan(
+        key=key,
+        name=name,
+        currency=code,
+        billing_period=billing_period,
+        anchor=anchor,
+        proration=proration,
+        effective_from=effective_from,
+        prices=prices,
+    )
+
+
+def _read_prices(
+    reader: FieldReader, *, meter_keys: frozenset[str] | None
+) -> tuple[Price, ...] | None:
+    mistakes = reader.mistakes
+    count_before = mistakes.count
+    by_key: dict[str, tuple[Price, FieldReader]] = {}
+    for path, node in reader.items("prices"):
+        price_reader = FieldReader(node, path=path, mistakes=mistakes)
+        found = read_price(price_reader)
+        if found is None:
+            continue
+        if found.key in by_key:
+            problem = f"{found.key!r} is the key of {by_key[found.key][1].path} already; rename one"
+            price_reader.note("key", reason="PRICE_KEY_DUPLICATE", problem=problem)
+            continue
+        by_key[found.key] = (found, price_reader)
+        if meter_keys is None or not isinstance(found, UsagePrice):
+            continue
+        if found.meter not in meter_keys:
+            problem = f"there is no meter {found.meter!r}; add it under meters, or correct the name"
+            price_reader.note("meter", reason="METER_UNKNOWN", problem=problem)
+    prices = tuple(found for found, _ in by_key.values())
+    _note_ties([found for found in prices if isinstance(found, UsagePrice)], readers=by_key)
+    return prices if mistakes.count == count_before else None
+
+
+def _note_ties(
+    prices: list[UsagePrice], *, readers: Mapping[str, tuple[Price, FieldReader]]
+) -> None:
+    for first, second in tied_prices(prices):
+        problem = (
+            f"prices {first.key!r} and {second.key!r} could both charge one event of meter "
+            f"{first.meter!r}, each by {len(first.where)} matched dimensions; add a dimension to "
+            "the where of one of them"
+        )
+        readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
+
+
+def read_price(reader: FieldReader) -> Price | None:
+    """Reads a price of any kind."""
+    kind = reader.required("kind", _price_kind)
+    if kind is None:
+        return None
+    return kind(reader)
+
+
+def _read_recurring(reader: FieldReader) -> RecurringPrice | None:
+    key = reader.required("key", key_text)
+    amount = reader.required("amount", price)
+    bill = reader.optional("bill", choice(BillTiming), default=BillTiming.IN_ADVANCE)
+    name = reader.optional("name", text, default="")
+    reader.finish(later=_LATER_RECURRING)
+    if key is None or amount is None:
+        return None
+    return RecurringPrice(key=key, amount=amount, bill=bill, name=name)
+
+
+def _read_usage(reader: FieldReader) -> UsagePrice | None:
+    key = reader.required("key", key_text)
+    meter = reader.required("meter", key_text)
+    name = reader.optional("name", text, default="")
+    where = reader.text_map("where")
+    included = read_included(reader)
+    model = read_price_model(reader)
+    if model is None:
+        return None  # Which further fields belong here is not known without a model.
+    reader.finish(later=LATER_USAGE_PRICE)
+    if key is None or meter is None:
+        return None
+    return UsagePrice(key=key, meter=meter, where=where, included=included, model=model, name=name)
+
+
+_PRICE_KINDS: Final[Mapping[str, Callable[[FieldReader], Price | None]]] = {
+    "recurring": _read_recurring,
+    "usage": _read_usage,
+}
+_LATER_PRICE_KINDS: Final = {"one_time": "a one-time fee"}
+
+
+def _price_kind(node: Node) -> Callable[[FieldReader], Price | None]:
+    word = text(node)
+    kind = _PRICE_KINDS.get(word)
+    if kind is None:
+        raise not_a_choice(
+            word, known=list(_PRICE_KINDS), later=_LATER_PRICE_KINDS, reason="PRICE_KIND_UNKNOWN"
+        )
+    return kind
+
+
+def read_included(reader: FieldReader) -> Decimal:
+    """Reads `included`, which may also be called `free_units`."""
+    if reader.has("included") and reader.has("free_units"):
+        problem = "included and free_units are the same thing; write one of them"
+        reader.note("free_units", reason="INCLUDED_TWICE", problem=problem)
+    included = reader.optional("included", quantity, default=ZERO)
+    return reader.optional("free_units", quantity, default=included)
+
+
+def read_customer(reader: FieldReader) -> Customer | None:
+    """Reads a customer."""
+    customer_id = reader.required("id", identifier)
+    customer = Customer(
+        id=customer_id or "",
+        name=reader.optional("name", text, default=""),
+        currency=reader.maybe("currency", currency),
+        timezone=reader.optional("timezone", timezone, default="UTC"),
+        country=reader.optional("country", text, default=""),
+        tax_id=reader.optional("tax_id", text, default=""),
+        email=reader.optional("email", text, default=""),
+        purchase_order=reader.optional("purchase_order", text, default=""),
+    )
+    reader.optional("tax_exempt", _only("none", "an exemption from tax"), default=None)
+    reader.optional("billable", _only("true", "a customer that is not invoiced"), default=None)
+    reader.finish()
+    return None if customer_id is None else customer
+
+
+def _only(wanted: str, otherwise: str) -> Callable[[Node], None]:
+    """Returns the reader of a field of which this version knows a single value."""
+
+    def parse(node: Node) -> None:
+        raw = getattr(node, "text", "")
+        if raw != wanted:
+            problem = f"{otherwise} is not supported by this version yet; write {wanted}"
+            raise FieldMistake("NOT_SUPPORTED_YET", problem)
+
+    return parse
+
+
+def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
+    """Reads a subscription as a catalog file asks for it."""
+    subscription_id = reader.required("id", identifier)
+    customer_id = reader.required("customer", identifier)
+    plan_key = reader.required("plan", key_text)
+    start = reader.maybe("start", instant)
+    anchor = reader.maybe("anchor", instant)
+    reader.finish(later=_LATER_SUBSCRIPTION)
+    if subscription_id is None or customer_id is None or plan_key is None:
+        return None
+    return SubscriptionEntry(
+        id=subscription_id, customer_id=customer_id, plan_key=plan_key, start=start, anchor=anchor
+    )

@@ -1,0 +1,105 @@
+"""Readers and writers of a plan's billing period and anchor."""
+
+from typing import Final
+
+from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod
+from billing_server.domain.document import MapNode, Node, Scalar
+from billing_server.domain.fields import FieldReader, choice, integer, not_a_choice
+from metering.period import PeriodUnit
+
+EVERY_MAX: Final = 120
+"""Longest period in units: ten years of months."""
+WEEKDAYS: Final = (
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+)
+DAY_MAX: Final = 31
+MONTH_MAX: Final = 12
+_MONTHLY: Final = {
+    PeriodUnit.MONTH,
+    PeriodUnit.QUARTER,
+    PeriodUnit.HALF_YEAR,
+    PeriodUnit.YEAR,
+}
+
+
+def read_billing_period(reader: FieldReader) -> BillingPeriod:
+    """Reads `billing_period`: a unit, or {every: 2, unit: week}."""
+    node = reader.maybe("billing_period", _same)
+    if not isinstance(node, MapNode):
+        unit = reader.optional("billing_period", choice(PeriodUnit), default=PeriodUnit.MONTH)
+        return BillingPeriod(unit)
+    inner = FieldReader(node, path=reader.path_of("billing_period"), mistakes=reader.mistakes)
+    unit = inner.required("unit", choice(PeriodUnit)) or PeriodUnit.MONTH
+    every = inner.optional("every", integer(low=1, high=EVERY_MAX), default=1)
+    inner.finish()
+    return BillingPeriod(unit, every)
+
+
+def read_anchor(reader: FieldReader, *, unit: PeriodUnit) -> Anchor:
+    """Reads `anchor`: a word, a day, or {month: 4, day: 6}.
+
+    A fixed day has to lie once in every period: a weekday in weeks, a day of the month in months
+    and longer, a day of the year in years.
+    """
+    node = reader.maybe("anchor", _same)
+    if isinstance(node, MapNode):
+        anchor = _read_month_day(reader, node)
+    else:
+        anchor = reader.optional("anchor", _anchor, default=Anchor())
+    fits = {
+        AnchorMode.DAY: unit in _MONTHLY,
+        AnchorMode.WEEKDAY: unit is PeriodUnit.WEEK,
+        AnchorMode.MONTH_DAY: unit is PeriodUnit.YEAR,
+    }
+    if not fits.get(anchor.mode, True):
+        problem = (
+            f"this anchor does not go with billing_period {unit}: a day of the month needs month, "
+            "quarter, half_year or year; a weekday needs week; a month and day need year"
+        )
+        reader.note("anchor", reason="ANCHOR_MISMATCH", problem=problem)
+    return anchor
+
+
+def anchor_to_plain(anchor: Anchor) -> object:
+    """Returns an anchor as a catalog file writes it."""
+    match anchor.mode:
+        case AnchorMode.DAY:
+            return anchor.day
+        case AnchorMode.WEEKDAY:
+            return WEEKDAYS[anchor.day - 1]
+        case AnchorMode.MONTH_DAY:
+            return {"month": anchor.month, "day": anchor.day}
+        case _:
+            return str(anchor.mode)
+
+
+def _read_month_day(reader: FieldReader, node: MapNode) -> Anchor:
+    inner = FieldReader(node, path=reader.path_of("anchor"), mistakes=reader.mistakes)
+    month = inner.required("month", integer(low=1, high=MONTH_MAX))
+    day = inner.required("day", integer(low=1, high=DAY_MAX))
+    inner.finish()
+    if month is None or day is None:
+        return Anchor()
+    return Anchor(AnchorMode.MONTH_DAY, day=day, month=month)
+
+
+def _anchor(node: Node) -> Anchor:
+    word = node.text if isinstance(node, Scalar) else ""
+    if word.isdecimal():
+        return Anchor(AnchorMode.DAY, day=integer(low=1, high=DAY_MAX)(node))
+    if word in WEEKDAYS:
+        return Anchor(AnchorMode.WEEKDAY, day=WEEKDAYS.index(word) + 1)
+    if word in {AnchorMode.ANNIVERSARY, AnchorMode.CALENDAR}:
+        return Anchor(AnchorMode(word))
+    known = [AnchorMode.ANNIVERSARY.value, AnchorMode.CALENDAR.value, "1..31", *WEEKDAYS]
+    raise not_a_choice(word, known=known, later={}, reason="ANCHOR_UNKNOWN")
+
+
+def _same(node: Node) -> Node:
+    return node

@@ -1,0 +1,190 @@
+"""Catalog values to and from plain JSON values, for storage and the API.
+
+The form is that of the catalog file, in canonical writing (decimals without trailing zeros, every
+default written out), so that equal contents have equal texts.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from billing_server.domain.catalog.model import (
+    CatalogFile,
+    Meter,
+    Plan,
+    Price,
+    RecurringPrice,
+    SubscriptionEntry,
+)
+from billing_server.domain.catalog.read import (
+    read_customer,
+    read_meter,
+    read_plan,
+    read_subscription_entry,
+)
+from billing_server.domain.catalog.read_period import anchor_to_plain
+from billing_server.domain.document import node_from_plain
+from billing_server.domain.fields import FieldReader, Mistakes, integer
+from billing_server.domain.subscription.model import Customer
+from metering.clock import format_instant
+from metering.errors import InvariantError
+from metering.quantity import plain_decimal
+
+T = TypeVar("T")
+
+CONTENT_MALFORMED = "CONTENT_MALFORMED"
+_VERSION_MAX = 10**9
+
+
+def canonical_json(value: object) -> str:
+    """Returns the one JSON text of a plain value: keys sorted, no spaces."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def meter_to_dict(meter: Meter) -> dict[str, object]:
+    """Returns a meter as plain values."""
+    return {
+        "key": meter.key,
+        "unit": meter.unit,
+        "aggregation": str(meter.aggregation),
+        "decimals": meter.decimals,
+        "quantity": meter.quantity,
+        "where": dict(sorted(meter.where.items())),
+    }
+
+
+def meter_from_dict(value: Mapping[str, object]) -> Meter:
+    """Returns the meter of `meter_to_dict`.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("meter")
+    return _checked(read_meter(_reader(value, mistakes)), mistakes)
+
+
+def price_to_dict(price: Price) -> dict[str, object]:
+    """Returns a price as plain values."""
+    if isinstance(price, RecurringPrice):
+        return {
+            "key": price.key,
+            "name": price.name or None,
+            "kind": "recurring",
+            "amount": plain_decimal(price.amount),
+            "bill": str(price.bill),
+        }
+    return {
+        "key": price.key,
+        "name": price.name or None,
+        "kind": "usage",
+        "meter": price.meter,
+        "where": dict(sorted(price.where.items())),
+        "included": plain_decimal(price.included),
+        "model": price.model.name,
+    } | dict(price.model.to_fields())
+
+
+def plan_to_dict(plan: Plan) -> dict[str, object]:
+    """Returns a plan version as plain values."""
+    effective_from = plan.effective_from
+    return {
+        "key": plan.key,
+        "version": plan.version,
+        "name": plan.name or None,
+        "currency": plan.currency,
+        "billing_period": {
+            "every": plan.billing_period.every,
+            "unit": str(plan.billing_period.unit),
+        },
+        "anchor": anchor_to_plain(plan.anchor),
+        "proration": str(plan.proration),
+        "effective_from": None if effective_from is None else format_instant(effective_from),
+        "prices": [price_to_dict(price) for price in plan.prices],
+    }
+
+
+def plan_from_dict(value: Mapping[str, object]) -> Plan:
+    """Returns the plan version of `plan_to_dict`; `version` may be absent (0: not applied).
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("plan")
+    reader = _reader(value, mistakes)
+    version = reader.optional("version", integer(low=0, high=_VERSION_MAX), default=0)
+    return replace(_checked(read_plan(reader, meter_keys=None), mistakes), version=version)
+
+
+def customer_to_dict(customer: Customer) -> dict[str, object]:
+    """Returns a customer as plain values; what is unset is None."""
+    return {
+        "id": customer.id,
+        "name": customer.name or None,
+        "currency": customer.currency,
+        "timezone": customer.timezone,
+        "country": customer.country or None,
+        "tax_id": customer.tax_id or None,
+        "email": customer.email or None,
+        "purchase_order": customer.purchase_order or None,
+    }
+
+
+def customer_from_dict(value: Mapping[str, object]) -> Customer:
+    """Returns the customer of `customer_to_dict`.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("customer")
+    return _checked(read_customer(_reader(value, mistakes)), mistakes)
+
+
+def subscription_entry_to_dict(entry: SubscriptionEntry) -> dict[str, object]:
+    """Returns a subscription of a catalog file as plain values."""
+    return {
+        "id": entry.id,
+        "customer": entry.customer_id,
+        "plan": entry.plan_key,
+        "start": None if entry.start is None else format_instant(entry.start),
+        "anchor": None if entry.anchor is None else format_instant(entry.anchor),
+    }
+
+
+def subscription_entry_from_dict(value: Mapping[str, object]) -> SubscriptionEntry:
+    """Returns the entry of `subscription_entry_to_dict`.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("subscription")
+    return _checked(read_subscription_entry(_reader(value, mistakes)), mistakes)
+
+
+def catalog_to_dict(catalog: CatalogFile) -> dict[str, object]:
+    """Returns a whole catalog as plain values, in the form of a catalog file."""
+    return {
+        "meters": [meter_to_dict(meter) for meter in catalog.meters],
+        "plans": [_file_plan(plan) for plan in catalog.plans],
+        "customers": [customer_to_dict(customer) for customer in catalog.customers],
+        "subscriptions": [subscription_entry_to_dict(entry) for entry in catalog.subscriptions],
+    }
+
+
+def _file_plan(plan: Plan) -> dict[str, object]:
+    fields = plan_to_dict(plan)
+    del fields["version"]
+    return fields
+
+
+def _reader(value: Mapping[str, object], mistakes: Mistakes) -> FieldReader:
+    return FieldReader(node_from_plain(value, name=mistakes.name), path="", mistakes=mistakes)
+
+
+def _checked(value: T | None, mistakes: Mistakes) -> T:
+    mistakes.raise_if_any(reason=CONTENT_MALFORMED)
+    if value is None:
+        raise InvariantError(
+            reason="READER_SILENT", message=f"a {mistakes.name} was refused without a reason"
+        )
+    return value
