@@ -14,7 +14,7 @@ DialectName = Literal["sqlite", "postgresql"]
 def create_statements(dialect_name: DialectName) -> list[str]:
     """Returns CREATE TABLE and CREATE INDEX for every table, in an order that can be run."""
     module = sqlite if dialect_name == "sqlite" else postgresql
-    dialect: Dialect = module.dialect()  # type: ignore[no-untyped-call]
+    dialect: Dialect = module.dialect()
     statements: list[str] = []
     for table in metadata.sorted_tables:
         statements.append(_tidied(str(CreateTable(table).compile(dialect=dialect))))

@@ -1,0 +1,271 @@
+"""Usage in the database: counting at the driver, everything else through SQLAlchemy Core."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, tuple_
+
+from billing_server.domain.ports.usage import (
+    BucketChange,
+    BucketKey,
+    ChargeKey,
+    ChargeRow,
+    ConflictRow,
+    EventKey,
+    EventRow,
+    RunningCharge,
+    SeriesKey,
+    SeriesUsage,
+    UsageConflict,
+)
+from billing_server.store.counting_postgresql import PostgresqlCounting
+from billing_server.store.counting_sqlite import SqliteCounting
+from billing_server.store.tables import (
+    running_charge,
+    subscription,
+    usage_bucket,
+    usage_conflict,
+    usage_event,
+    usage_series,
+)
+from billing_server.store.types import microseconds_from_instant
+
+HIGH_BITS = 32
+"""Values are summed in two halves of 32 bits, so that no sum over any number of rows overflows."""
+
+
+class SqlUsageRepository:
+    """Implements the port of usage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        counting: SqliteCounting | PostgresqlCounting
+        if connection.dialect.name == "postgresql":
+            counting = PostgresqlCounting(connection)
+        else:
+            counting = SqliteCounting(connection)
+        self._counting = counting
+
+    def share_catalog(self) -> int:
+        """Returns the catalog's revision and keeps it from changing until the end of the unit."""
+        return self._counting.share_catalog()
+
+    def lock_customers(self, customer_ids: Collection[str]) -> dict[str, int]:
+        """Holds customers in sorted order; returns the revision of each one that exists."""
+        return self._counting.lock_customers(customer_ids)
+
+    def savepoint(self) -> AbstractContextManager[object]:
+        """Opens a span of the unit that is undone alone where it raises."""
+        return self._connection.begin_nested()
+
+    def insert_events(self, rows: Sequence[EventRow]) -> int:
+        """Inserts events whose key is new; returns how many were."""
+        return self._counting.insert_events(rows)
+
+    def stored_events(self, keys: Collection[EventKey]) -> dict[EventKey, EventRow]:
+        """Returns those events that are stored."""
+        return self._counting.stored_events(keys)
+
+    def add_conflicts(self, rows: Sequence[ConflictRow]) -> None:
+        """Writes conflicts; one with the same other content is there once."""
+        self._counting.add_conflicts(rows)
+
+    def series_ids(self, keys: Collection[SeriesKey]) -> dict[SeriesKey, int]:
+        """Returns the number of each series, making those that are new."""
+        return self._counting.series_ids(keys)
+
+    def add_to_buckets(self, changes: Sequence[BucketChange]) -> None:
+        """Adds values and counts to buckets, for meters that sum or count."""
+        self._counting.add_to_buckets(changes)
+
+    def raise_buckets(self, changes: Sequence[BucketChange]) -> None:
+        """Raises buckets to a value and adds counts, for meters that keep the largest."""
+        self._counting.raise_buckets(changes)
+
+    def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
+        """Returns the values of those buckets that exist."""
+        return self._counting.bucket_values(keys)
+
+    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
+        """Returns the quantities of those running charges that exist."""
+        return self._counting.charge_quantities(keys)
+
+    def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        """Writes running charges over what is there."""
+        self._counting.put_charges(rows)
+
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
+        """Marks those of the periods (subscription id, start in microseconds) that are invoiced."""
+        self._counting.mark_late_usage(periods)
+
+    def running_charges(
+        self, subscription_id: str, *, customer_id: str, period_start: datetime
+    ) -> tuple[RunningCharge, ...]:
+        """Returns the running charges of a period by price."""
+        columns = running_charge.c
+        statement = (
+            select(
+                columns.subscription_id,
+                columns.period_start,
+                columns.price_key,
+                columns.segment,
+                columns.quantity,
+                columns.amount_exact,
+                columns.amount_minor,
+            )
+            .where(
+                columns.customer_id == customer_id,
+                columns.subscription_id == subscription_id,
+                columns.period_start == period_start,
+            )
+            .order_by(columns.price_key, columns.segment)
+        )
+        return tuple(RunningCharge(*row) for row in self._connection.execute(statement))
+
+    def delete_charges(
+        self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
+    ) -> None:
+        """Deletes the running charges of one period, or of all periods of a subscription."""
+        statement = running_charge.delete().where(
+            running_charge.c.customer_id == customer_id,
+            running_charge.c.subscription_id == subscription_id,
+        )
+        if period_start is not None:
+            statement = statement.where(running_charge.c.period_start == period_start)
+        self._connection.execute(statement)
+
+    def fold_usage(
+        self, customer_id: str, *, start: datetime, end: datetime, meter_key: str | None = None
+    ) -> tuple[SeriesUsage, ...]:
+        """Folds the minute buckets of a customer over [start, end), by series."""
+        bucket, series = usage_bucket.c, usage_series.c
+        statement = (
+            select(
+                series.series_id,
+                series.meter_key,
+                series.dimensions,
+                func.sum(bucket.value.op(">>")(HIGH_BITS)),
+                func.sum(bucket.value.op("&")((1 << HIGH_BITS) - 1)),
+                func.max(bucket.value),
+                func.sum(bucket.event_count),
+            )
+            .join(
+                usage_bucket,
+                (bucket.customer_id == series.customer_id) & (bucket.series_id == series.series_id),
+            )
+            .where(series.customer_id == customer_id, bucket.minute >= start, bucket.minute < end)
+            .group_by(series.series_id, series.meter_key, series.dimensions)
+            .order_by(series.meter_key, series.dimensions)
+        )
+        if meter_key is not None:
+            statement = statement.where(series.meter_key == meter_key)
+        return tuple(
+            _series_usage_from_row(tuple(row)) for row in self._connection.execute(statement)
+        )
+
+    def usage_span(self, customer_id: str) -> tuple[datetime, datetime] | None:
+        """Returns the first and the last minute with usage of a customer; None where none is."""
+        bucket = usage_bucket.c
+        first, last = self._connection.execute(
+            select(func.min(bucket.minute), func.max(bucket.minute))
+            .join(usage_series, usage_series.c.series_id == bucket.series_id)
+            .where(bucket.customer_id == customer_id)
+        ).one()
+        return None if first is None else (first, last)
+
+    def set_rating_failed(self, subscription_id: str, *, reason: str | None) -> None:
+        """Notes why rating a subscription failed, or None: that it works again."""
+        self._connection.execute(
+            subscription.update()
+            .where(subscription.c.id == subscription_id)
+            .values(rating_failed_reason=reason)
+        )
+
+    def rating_failed(self, customer_id: str) -> dict[str, str]:
+        """Returns the subscriptions of a customer whose rating failed, with the reason."""
+        statement = select(subscription.c.id, subscription.c.rating_failed_reason).where(
+            subscription.c.customer_id == customer_id,
+            subscription.c.rating_failed_reason.is_not(None),
+        )
+        return {row[0]: row[1] for row in self._connection.execute(statement)}
+
+    def quarantined(
+        self, *, customer_id: str | None = None, after: EventKey | None = None, limit: int
+    ) -> tuple[EventRow, ...]:
+        """Returns up to `limit` events that wait, by (customer, event id), those after a key."""
+        columns = usage_event.c
+        statement = (
+            select(usage_event)
+            .where(columns.quarantine_reason.is_not(None))
+            .order_by(columns.customer_id, columns.event_id)
+            .limit(limit)
+        )
+        if customer_id is not None:
+            statement = statement.where(columns.customer_id == customer_id)
+        if after is not None:
+            event_id, after_customer = after
+            statement = statement.where(
+                tuple_(columns.customer_id, columns.event_id) > tuple_(after_customer, event_id)
+            )
+        return tuple(_event_from_row(row) for row in self._connection.execute(statement))
+
+    def quarantined_count(self) -> int:
+        """Returns how many events wait."""
+        statement = select(func.count()).where(usage_event.c.quarantine_reason.is_not(None))
+        return self._connection.execute(statement).scalar_one()
+
+    def set_quarantine(
+        self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
+    ) -> None:
+        """Gives stored events another reason to wait, or None: they are counted."""
+        for event_id, customer_id in keys:
+            self._connection.execute(
+                usage_event.update()
+                .where(usage_event.c.event_id == event_id, usage_event.c.customer_id == customer_id)
+                .values(quarantine_reason=reason, quarantine_detail=detail)
+            )
+
+    def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
+        """Returns the newest conflicts, newest first."""
+        columns = usage_conflict.c
+        statement = (
+            select(
+                columns.event_id,
+                columns.customer_id,
+                columns.agent_ref,
+                columns.receive_time,
+                columns.detect_time,
+                columns.payload,
+            )
+            .order_by(columns.detect_time.desc(), columns.event_id)
+            .limit(limit)
+        )
+        return tuple(UsageConflict(*row) for row in self._connection.execute(statement))
+
+
+def _series_usage_from_row(row: Sequence[Any]) -> SeriesUsage:
+    series_id, meter_key, dimensions, high, low, maximum, event_count = row
+    return SeriesUsage(
+        series_id=series_id,
+        meter_key=meter_key,
+        dimensions=dimensions,
+        total=(int(high) << HIGH_BITS) + int(low),
+        maximum=maximum,
+        event_count=int(event_count),
+    )
+
+
+def _event_from_row(row: Row[Any]) -> EventRow:
+    return EventRow(
+        event_id=row.event_id,
+        customer_id=row.customer_id,
+        event_time_us=microseconds_from_instant(row.event_time),
+        receive_time_us=microseconds_from_instant(row.receive_time),
+        agent_ref=row.agent_ref,
+        seq=row.seq,
+        payload=row.payload,
+        quarantine_reason=row.quarantine_reason,
+        quarantine_detail=row.quarantine_detail,
+    )
