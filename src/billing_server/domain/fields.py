@@ -6,12 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
-from zoneinfo import ZoneInfo
 
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, ScalarKind
 from metering.clock import parse_instant
 from metering.errors import FieldViolation, MeteringError, ValidationError
 from metering.money import minor_unit_digits, parse_price
+from metering.period import time_zone
 from metering.quantity import parse_quantity
 
 T = TypeVar("T")
@@ -328,11 +328,7 @@ def currency(node: Node) -> str:
 def timezone(node: Node) -> str:
     """Reads the name of an IANA time zone."""
     name = text(node)
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        problem = f"{name!r} is no IANA time zone; write one like Europe/Berlin or UTC"
-        raise FieldMistake("TIMEZONE_UNKNOWN", problem) from error
+    time_zone(name)
     return name
 
 

@@ -1,14 +1,13 @@
 """Readers and writers of a plan's billing period and anchor."""
 
+from calendar import monthrange
 from typing import Final
 
 from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod
 from billing_server.domain.document import MapNode, Node, Scalar
 from billing_server.domain.fields import FieldReader, choice, integer, not_a_choice
-from metering.period import PeriodUnit
+from metering.period import PERIOD_EVERY_MAX, PeriodUnit
 
-EVERY_MAX: Final = 120
-"""Longest period in units: ten years of months."""
 WEEKDAYS: Final = (
     "monday",
     "tuesday",
@@ -18,6 +17,7 @@ WEEKDAYS: Final = (
     "saturday",
     "sunday",
 )
+_LEAP_YEAR: Final = 2000
 DAY_MAX: Final = 31
 MONTH_MAX: Final = 12
 _MONTHLY: Final = {
@@ -36,7 +36,7 @@ def read_billing_period(reader: FieldReader) -> BillingPeriod:
         return BillingPeriod(unit)
     inner = FieldReader(node, path=reader.path_of("billing_period"), mistakes=reader.mistakes)
     unit = inner.required("unit", choice(PeriodUnit)) or PeriodUnit.MONTH
-    every = inner.optional("every", integer(low=1, high=EVERY_MAX), default=1)
+    every = inner.optional("every", integer(low=1, high=PERIOD_EVERY_MAX), default=1)
     inner.finish()
     return BillingPeriod(unit, every)
 
@@ -45,7 +45,7 @@ def read_anchor(reader: FieldReader, *, unit: PeriodUnit) -> Anchor:
     """Reads `anchor`: a word, a day, or {month: 4, day: 6}.
 
     A fixed day has to lie once in every period: a weekday in weeks, a day of the month in months
-    and longer, a day of the year in years.
+    and longer, a day of a month of the year in quarters and longer.
     """
     node = reader.maybe("anchor", _same)
     if isinstance(node, MapNode):
@@ -55,12 +55,13 @@ def read_anchor(reader: FieldReader, *, unit: PeriodUnit) -> Anchor:
     fits = {
         AnchorMode.DAY: unit in _MONTHLY,
         AnchorMode.WEEKDAY: unit is PeriodUnit.WEEK,
-        AnchorMode.MONTH_DAY: unit is PeriodUnit.YEAR,
+        AnchorMode.MONTH_DAY: unit in _MONTHLY - {PeriodUnit.MONTH},
     }
     if not fits.get(anchor.mode, True):
         problem = (
             f"this anchor does not go with billing_period {unit}: a day of the month needs month, "
-            "quarter, half_year or year; a weekday needs week; a month and day need year"
+            "quarter, half_year or year; a weekday needs week; a month and day need quarter, "
+            "half_year or year"
         )
         reader.note("anchor", reason="ANCHOR_MISMATCH", problem=problem)
     return anchor
@@ -86,6 +87,10 @@ def _read_month_day(reader: FieldReader, node: MapNode) -> Anchor:
     inner.finish()
     if month is None or day is None:
         return Anchor()
+    longest = monthrange(_LEAP_YEAR, month)[1]
+    if day > longest:
+        problem = f"month {month} has {longest} days at most; write a day up to that"
+        inner.note("day", reason="ANCHOR_UNKNOWN", problem=problem)
     return Anchor(AnchorMode.MONTH_DAY, day=day, month=month)
 
 

@@ -1,0 +1,132 @@
+"""How a subscription is cut into billing periods, always counted from its anchor (R1-R9)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+
+from billing_server.domain.catalog.model import AnchorMode, Plan
+from billing_server.domain.subscription.model import Subscription
+from metering.errors import InvariantError
+from metering.period import (
+    BillingCycle,
+    Period,
+    billing_day_cycle,
+    calendar_cycle,
+    month_day_cycle,
+    weekday_cycle,
+)
+from metering.proration import ProrationUnit, proration_share
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The billing periods of one subscription: they tile the time from its start to its end."""
+
+    subscription: Subscription
+    """Whose periods."""
+    plan: Plan
+    """Version that the subscription is on."""
+    timezone: str = "UTC"
+    """The customer's billing zone."""
+    cycle: BillingCycle = field(init=False)
+    """The grid that the periods lie on."""
+
+    def __post_init__(self) -> None:
+        cycle = billing_cycle_of(self.subscription, plan=self.plan, timezone=self.timezone)
+        object.__setattr__(self, "cycle", cycle)
+
+    def is_active_at(self, instant: datetime) -> bool:
+        """Tells whether usage at an instant belongs to the subscription (R21)."""
+        end = self.subscription.end
+        return self.subscription.start <= instant and (end is None or instant < end)
+
+    def period_at(self, instant: datetime) -> Period | None:
+        """Returns the period that holds an instant; None before the start and from the end on."""
+        if not self.is_active_at(instant):
+            return None
+        return self._cut(self.cycle.whole_period_at(instant))
+
+    def first_period(self) -> Period:
+        """Returns the period that begins at the subscription's start; a stub off the grid (R8)."""
+        return self._cut(self.cycle.whole_period_at(self.subscription.start))
+
+    def next_period(self, period: Period) -> Period | None:
+        """Returns the period after one of this timeline; None after the last."""
+        return self.period_at(period.end)
+
+    def periods_between(self, *, start: datetime, end: datetime) -> list[Period]:
+        """Returns, oldest first, every period that shares an instant with [start, end)."""
+        instant = max(start, self.subscription.start)
+        periods = []
+        while instant < end:
+            period = self.period_at(instant)
+            if period is None:
+                break
+            periods.append(period)
+            instant = period.end
+        return periods
+
+    def share_of(self, period: Period) -> Fraction:
+        """Returns a period's share of its whole period, in the plan's proration unit (R8, R46)."""
+        return share_of_period(period, plan=self.plan, cycle=self.cycle)
+
+    def _cut(self, whole: Period) -> Period:
+        """Returns the part of a grid period in which the subscription runs."""
+        start = max(whole.start, self.subscription.start)
+        end = self.subscription.end
+        return Period(start, whole.end if end is None else min(whole.end, end))
+
+
+def billing_cycle_of(subscription: Subscription, *, plan: Plan, timezone: str) -> BillingCycle:
+    """Returns the grid of a subscription's periods (R9).
+
+    Args:
+        subscription: its own anchor, where it has one, goes before the plan's.
+        plan: gives length and anchor.
+        timezone: the customer's billing zone; local midnight and wall times are its (R2).
+    """
+    unit, every = plan.billing_period.unit, plan.billing_period.every
+    anchor, start = plan.anchor, subscription.start
+    if subscription.anchor is not None or anchor.mode is AnchorMode.ANNIVERSARY:
+        return BillingCycle(
+            anchor=subscription.anchor or start, unit=unit, every=every, timezone=timezone
+        )
+    match anchor.mode:
+        case AnchorMode.CALENDAR:
+            return calendar_cycle(unit=unit, every=every, timezone=timezone, at=start)
+        case AnchorMode.DAY:
+            return billing_day_cycle(
+                day=anchor.day, unit=unit, every=every, timezone=timezone, at=start
+            )
+        case AnchorMode.WEEKDAY:
+            return weekday_cycle(weekday=anchor.day - 1, every=every, timezone=timezone, at=start)
+        case AnchorMode.MONTH_DAY:
+            return month_day_cycle(
+                month=anchor.month,
+                day=anchor.day,
+                unit=unit,
+                every=every,
+                timezone=timezone,
+                at=start,
+            )
+    raise InvariantError(reason="ANCHOR_UNKNOWN", message=f"no cycle for anchor {anchor.mode}")
+
+
+def share_of_period(period: Period, *, plan: Plan, cycle: BillingCycle) -> Fraction:
+    """Returns a period's share of the whole grid period that it lies in, > 0 and <= 1 (R46).
+
+    Args:
+        period: lies inside one period of the grid.
+        plan: gives the proration unit.
+        cycle: the grid; its zone is that in which days are counted.
+    """
+    whole = cycle.whole_period_at(period.start)
+    if whole == period or plan.proration is ProrationUnit.NONE:
+        return Fraction(1)
+    return proration_share(
+        whole=whole,
+        start=period.start,
+        end=period.end,
+        unit=plan.proration,
+        timezone=cycle.timezone,
+    )
