@@ -1,7 +1,7 @@
 """Readers that turn located values into typed ones and collect every mistake on the way."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -38,34 +38,36 @@ class FieldMistake(Exception):
 
 
 class Mistakes:
-    """All that is wrong in one text, in the order in which it was found."""
+    """All that is wrong in one text."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._violations: list[FieldViolation] = []
+        self._located: list[tuple[int, FieldViolation]] = []
 
     def add(self, path: str, *, line: int | None, reason: str, problem: str) -> None:
         """Notes one mistake; its description reads `file:line: path: problem`."""
         place = f"{self.name}:{line}: " if line is not None else ""
         where = f"{path}: " if path else ""
-        self._violations.append(FieldViolation(path, f"{place}{where}{problem}", reason))
+        violation = FieldViolation(path, f"{place}{where}{problem}", reason)
+        self._located.append((line or 0, violation))
 
     @property
     def count(self) -> int:
         """Number of mistakes so far."""
-        return len(self._violations)
+        return len(self._located)
 
     @property
     def violations(self) -> tuple[FieldViolation, ...]:
-        """The mistakes so far."""
-        return tuple(self._violations)
+        """The mistakes so far, in the order of their lines."""
+        in_order = sorted(self._located, key=lambda located: located[0])
+        return tuple(violation for _, violation in in_order)
 
     def raise_if_any(self, *, reason: str) -> None:
         """Raises one ValidationError with every mistake as a violation."""
-        raise_violations(self._violations, reason=reason)
+        raise_violations(self.violations, reason=reason)
 
 
-def raise_violations(violations: list[FieldViolation], *, reason: str) -> None:
+def raise_violations(violations: Sequence[FieldViolation], *, reason: str) -> None:
     """Raises one ValidationError that holds all violations, unless there are none."""
     if not violations:
         return
@@ -202,6 +204,11 @@ class FieldReader:
 
     def _add(self, key: str, *, line: int | None, reason: str, problem: str) -> None:
         self.mistakes.add(self.path_of(key), line=line, reason=reason, problem=problem)
+
+
+def peek(node: Node, key: str, parser: Parser[T]) -> T | None:
+    """Returns a field of a mapping without noting mistakes; None where it cannot be read."""
+    return FieldReader(node, path="", mistakes=Mistakes("")).maybe(key, parser)
 
 
 def text(node: Node) -> str:

@@ -15,7 +15,7 @@ from billing_server.domain.catalog.read import (
     read_subscription_entry,
 )
 from billing_server.domain.document import Node, load_yaml
-from billing_server.domain.fields import FieldReader, Mistakes, identifier, raise_violations
+from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
 from billing_server.domain.subscription.model import Customer
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class _CatalogParser:
                 value = read(reader)
                 # A key counts as there even where the rest of the item is wrong: what refers to it
                 # is not a second mistake.
-                name = _key_of(node, key)
+                name = peek(node, key, identifier)
                 if name is None:
                     continue
                 if name in first_place:
@@ -164,11 +164,6 @@ class _CatalogParser:
                     f"{customer.currency}; choose a plan in {customer.currency} (R73)"
                 )
                 reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
-
-
-def _key_of(node: Node, key: str) -> str | None:
-    """Returns an item's key where it can be read; mistakes in it are noted elsewhere."""
-    return FieldReader(node, path="", mistakes=Mistakes("")).maybe(key, identifier)
 
 
 def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:

@@ -30,6 +30,7 @@ from billing_server.domain.fields import (
     integer,
     key_text,
     not_a_choice,
+    peek,
     price,
     quantity,
     text,
@@ -147,6 +148,11 @@ def _read_prices(
     for path, node in reader.items("prices"):
         price_reader = FieldReader(node, path=path, mistakes=mistakes)
         found = read_price(price_reader)
+        # Looked up apart from the price, so that a wrong tier does not hide a wrong meter.
+        meter = peek(node, "meter", key_text)
+        if meter_keys is not None and meter is not None and meter not in meter_keys:
+            problem = f"there is no meter {meter!r}; add it under meters, or correct the name"
+            price_reader.note("meter", reason="METER_UNKNOWN", problem=problem)
         if found is None:
             continue
         if found.key in by_key:
@@ -154,11 +160,6 @@ def _read_prices(
             price_reader.note("key", reason="PRICE_KEY_DUPLICATE", problem=problem)
             continue
         by_key[found.key] = (found, price_reader)
-        if meter_keys is None or not isinstance(found, UsagePrice):
-            continue
-        if found.meter not in meter_keys:
-            problem = f"there is no meter {found.meter!r}; add it under meters, or correct the name"
-            price_reader.note("meter", reason="METER_UNKNOWN", problem=problem)
     prices = tuple(found for found, _ in by_key.values())
     _note_ties([found for found in prices if isinstance(found, UsagePrice)], readers=by_key)
     return prices if mistakes.count == count_before else None

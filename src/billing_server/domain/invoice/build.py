@@ -1,0 +1,331 @@
+"""Invoices as pure functions of terms and usage: equal inputs give equal invoices (R38)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from billing_server.domain.catalog.model import BillTiming, Price, RecurringPrice
+from billing_server.domain.invoice.identities import check_identities
+from billing_server.domain.invoice.inputs import inputs_sha256
+from billing_server.domain.invoice.lines import (
+    AlreadyInvoiced,
+    BillingTerms,
+    late_usage_line,
+    recurring_line,
+    usage_line,
+)
+from billing_server.domain.invoice.model import (
+    Invoice,
+    InvoiceLine,
+    InvoiceReason,
+    InvoiceState,
+    UnpricedUsage,
+)
+from billing_server.domain.rating.price_model import ZERO
+from metering.clock import format_instant
+from metering.errors import InvalidStateError, InvariantError
+from metering.money import Money
+from metering.period import Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatePeriod:
+    """An invoiced period in which usage was counted afterwards."""
+
+    period: Period
+    """The period in which the usage happened."""
+    quantities: Mapping[str, Decimal]
+    """By price key: all usage of the period, what was invoiced among it, in the meter's unit."""
+    invoiced: Mapping[str, AlreadyInvoiced]
+    """By price key: what the invoices so far carry; absent: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingInvoiced:
+    """What is invoiced for a price that had no usage yet."""
+
+    quantity: Decimal = ZERO
+    """None shown."""
+    amount_minor: int = 0
+    """None charged."""
+    line_count: int = 0
+    """No line."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceBuild:
+    """A draft, and what could not stand on it."""
+
+    invoice: Invoice | None
+    """The draft; None where there is no line: such an invoice is not issued (R69)."""
+    held_back: tuple[InvoiceLine, ...] = field(default=())
+    """Late differences below zero. They are found again at the next build, until usage or a
+    correction makes up for them: nothing is lost by leaving them out."""
+
+
+def build_start(terms: BillingTerms) -> InvoiceBuild:
+    """Builds the invoice of a subscription's start: the fees in advance of its first period."""
+    period = terms.timeline.first_period()
+    lines = [
+        recurring_line(terms, price=price, period=period)
+        for price in terms.plan.recurring_prices(BillTiming.IN_ADVANCE)
+    ]
+    if not lines:
+        return InvoiceBuild(None)
+    draft = _build(
+        terms,
+        reason=InvoiceReason.START,
+        cause=terms.timeline.subscription.id,
+        period=period,
+        lines=lines,
+    )
+    return InvoiceBuild(draft)
+
+
+def build_periodic(
+    terms: BillingTerms,
+    *,
+    period: Period,
+    quantities: Mapping[str, Decimal],
+    late: Sequence[LatePeriod] = (),
+) -> InvoiceBuild:
+    """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
+
+    Args:
+        terms: of the subscription.
+        period: of the subscription's timeline.
+        quantities: by price key, the period's usage in the meter's unit; absent: none.
+        late: earlier periods with late usage (R76), oldest first.
+    """
+    lines, held_back = _periodic_lines(terms, period=period, quantities=quantities, late=late)
+    if not lines:
+        return InvoiceBuild(None, held_back)
+    draft = _build(
+        terms,
+        reason=InvoiceReason.PERIODIC,
+        cause=format_instant(period.start),
+        period=period,
+        lines=lines,
+        quantities=quantities,
+        late=late,
+    )
+    return InvoiceBuild(draft, held_back)
+
+
+def build_upcoming(
+    terms: BillingTerms,
+    *,
+    period: Period,
+    quantities: Mapping[str, Decimal],
+    late: Sequence[LatePeriod] = (),
+    unpriced: Sequence[UnpricedUsage] = (),
+) -> Invoice:
+    """Builds the draft of a period that still runs: `build_periodic` and what is unpriced.
+
+    Lines and totals are made by the same functions, so that running and final amounts cannot
+    differ. A draft without lines is shown all the same.
+
+    Args:
+        terms: of the subscription.
+        period: of the subscription's timeline.
+        quantities: by price key, the period's usage so far in the meter's unit.
+        late: earlier periods with late usage (R76), oldest first.
+        unpriced: usage of the period that no price charges (R32).
+    """
+    lines, _ = _periodic_lines(terms, period=period, quantities=quantities, late=late)
+    return _build(
+        terms,
+        reason=InvoiceReason.PERIODIC,
+        cause=format_instant(period.start),
+        period=period,
+        lines=lines,
+        quantities=quantities,
+        late=late,
+        unpriced=unpriced,
+    )
+
+
+def _periodic_lines(
+    terms: BillingTerms,
+    *,
+    period: Period,
+    quantities: Mapping[str, Decimal],
+    late: Sequence[LatePeriod],
+) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
+    _check_price_keys(terms, quantities)
+    following = terms.timeline.next_period(period)
+    lines: list[InvoiceLine | None] = [
+        _periodic_line(terms, price=price, period=period, following=following, used=quantities)
+        for price in terms.plan.prices
+    ]
+    late_lines, held_back = _late_lines(terms, late=late)
+    return [line for line in lines if line is not None] + late_lines, held_back
+
+
+def build_late(terms: BillingTerms, *, late: LatePeriod, sequence: int) -> InvoiceBuild:
+    """Builds an invoice of late usage alone, for when no periodic one is due soon (R76).
+
+    Args:
+        terms: of the subscription.
+        late: the period with late usage.
+        sequence: 1 for the period's first late invoice, then 2, ….
+
+    Returns:
+        No invoice where the late usage costs nothing.
+    """
+    lines, held_back = _late_lines(terms, late=[late])
+    if all(line.amount.amount_minor == 0 for line in lines):
+        return InvoiceBuild(None, held_back)
+    draft = _build(
+        terms,
+        reason=InvoiceReason.LATE,
+        cause=f"{format_instant(late.period.start)}+{sequence}",
+        period=late.period,
+        lines=lines,
+        late=[late],
+    )
+    return InvoiceBuild(draft, held_back)
+
+
+def finalize(
+    draft: Invoice, *, invoice_id: str, number: str, issue_time: datetime, due_time: datetime
+) -> Invoice:
+    """Returns the finalized form of a draft; its content never changes from here on (R66, R68).
+
+    An invoice over zero is paid at once (R69).
+
+    Args:
+        draft: as built.
+        invoice_id: `inv_…`.
+        number: the next of the series.
+        issue_time: now, UTC (R75).
+        due_time: when it is to be paid, UTC.
+
+    Raises:
+        InvalidStateError: INVOICE_ALREADY_FINALIZED, INVOICE_EMPTY (R69).
+    """
+    if draft.state is not InvoiceState.DRAFT:
+        raise InvalidStateError(
+            reason="INVOICE_ALREADY_FINALIZED",
+            message=f"invoice {draft.number} is {draft.state}; only a draft can be finalized",
+        )
+    if not draft.lines:
+        raise InvalidStateError(
+            reason="INVOICE_EMPTY", message="the draft has no lines; such an invoice is not issued"
+        )
+    is_settled = draft.amount_due.amount_minor == 0
+    final = replace(
+        draft,
+        id=invoice_id,
+        number=number,
+        state=InvoiceState.PAID if is_settled else InvoiceState.FINALIZED,
+        issue_time=issue_time,
+        due_time=due_time,
+        unpriced=(),
+    )
+    check_identities(final)
+    return final
+
+
+def _periodic_line(
+    terms: BillingTerms,
+    *,
+    price: Price,
+    period: Period,
+    following: Period | None,
+    used: Mapping[str, Decimal],
+) -> InvoiceLine | None:
+    if not isinstance(price, RecurringPrice):
+        quantity = used.get(price.key, ZERO)
+        return usage_line(terms, price=price, period=period, quantity=quantity)
+    if price.bill is BillTiming.IN_ARREARS:
+        return recurring_line(terms, price=price, period=period)
+    return None if following is None else recurring_line(terms, price=price, period=following)
+
+
+def _late_lines(
+    terms: BillingTerms, *, late: Sequence[LatePeriod]
+) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
+    """Returns the lines of late usage, and those that would lower the invoice."""
+    lines: list[InvoiceLine] = []
+    held_back: list[InvoiceLine] = []
+    for item in late:
+        _check_price_keys(terms, item.quantities)
+        for price in terms.plan.usage_prices:
+            line = late_usage_line(
+                terms,
+                price=price,
+                period=item.period,
+                quantity=item.quantities.get(price.key, ZERO),
+                invoiced=item.invoiced.get(price.key, NothingInvoiced()),
+            )
+            if line is not None:
+                (held_back if line.amount.amount_minor < 0 else lines).append(line)
+    return lines, tuple(held_back)
+
+
+def _check_price_keys(terms: BillingTerms, quantities: Mapping[str, Decimal]) -> None:
+    unknown = set(quantities) - {price.key for price in terms.plan.usage_prices}
+    if unknown:
+        raise InvariantError(
+            reason="USAGE_WITHOUT_PRICE",
+            message=f"plan {terms.plan.key!r} version {terms.plan.version} has no usage price "
+            f"{', '.join(sorted(unknown))}; its usage would be lost",
+        )
+
+
+def _build(
+    terms: BillingTerms,
+    *,
+    reason: InvoiceReason,
+    cause: str,
+    period: Period,
+    lines: Sequence[InvoiceLine],
+    quantities: Mapping[str, Decimal] | None = None,
+    late: Sequence[LatePeriod] = (),
+    unpriced: Sequence[UnpricedUsage] = (),
+) -> Invoice:
+    currency = terms.plan.currency
+    nothing = Money.zero(currency)
+    subtotal = sum((line.amount for line in lines), start=nothing)
+    invoice = Invoice(
+        id="",
+        reason=reason,
+        cause=cause,
+        customer_id=terms.customer.id,
+        subscription_id=terms.timeline.subscription.id,
+        currency=currency,
+        period=period,
+        seller=terms.seller,
+        customer_details=_details(terms),
+        inputs_sha256=inputs_sha256(
+            terms, reason=reason, cause=cause, period=period, quantities=quantities or {}, late=late
+        ),
+        lines=tuple(lines),
+        subtotal=subtotal,
+        discount=nothing,
+        tax_total=nothing,
+        total=subtotal,
+        credit_notes_applied=nothing,
+        credits_applied=nothing,
+        amount_paid=nothing,
+        amount_due=subtotal,
+        unpriced=tuple(unpriced),
+    )
+    check_identities(invoice)
+    return invoice
+
+
+def _details(terms: BillingTerms) -> dict[str, str]:
+    """Returns what an invoice shows of the customer, copied so that it never changes (R74)."""
+    customer = terms.customer
+    details = {
+        "name": customer.name or customer.id,
+        "timezone": customer.timezone,
+        "country": customer.country,
+        "tax_id": customer.tax_id,
+        "email": customer.email,
+        "purchase_order": customer.purchase_order,
+    }
+    return {name: value for name, value in details.items() if value}

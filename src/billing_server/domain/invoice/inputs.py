@@ -1,0 +1,99 @@
+"""The hash of everything that the amounts of an invoice depend on (R38)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from billing_server.domain.catalog.serialize import (
+    canonical_json,
+    customer_to_dict,
+    meter_to_dict,
+    plan_to_dict,
+)
+from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
+from billing_server.domain.invoice.model import InvoiceReason
+from metering.clock import format_instant
+from metering.period import Period
+from metering.quantity import plain_decimal
+
+
+class LateUsage(Protocol):
+    """An invoiced period in which usage was counted afterwards."""
+
+    @property
+    def period(self) -> Period:
+        """The period in which the usage happened."""
+
+    @property
+    def quantities(self) -> Mapping[str, Decimal]:
+        """By price key: all usage of the period."""
+
+    @property
+    def invoiced(self) -> Mapping[str, AlreadyInvoiced]:
+        """By price key: what the invoices so far carry."""
+
+
+def inputs_sha256(
+    terms: BillingTerms,
+    *,
+    reason: InvoiceReason,
+    cause: str,
+    period: Period,
+    quantities: Mapping[str, Decimal],
+    late: Sequence[LateUsage] = (),
+) -> str:
+    """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
+
+    Ids, numbers and times of issue are no inputs: a draft and the invoice made of it share theirs.
+    """
+    subscription = terms.timeline.subscription
+    inputs = {
+        "reason": str(reason),
+        "cause": cause,
+        "customer": customer_to_dict(terms.customer),
+        "seller": dict(terms.seller),
+        "subscription": {
+            "id": subscription.id,
+            "customer": subscription.customer_id,
+            "start": format_instant(subscription.start),
+            "end": _instant_or_none(subscription.end),
+            "anchor": _instant_or_none(subscription.anchor),
+        },
+        "timezone": terms.timeline.timezone,
+        "plan": plan_to_dict(terms.plan),
+        "meters": [
+            meter_to_dict(terms.meters[key])
+            for key in sorted({price.meter for price in terms.plan.usage_prices})
+            if key in terms.meters
+        ],
+        "period": _span(period),
+        "quantities": _plain(quantities),
+        "late": [_late(item) for item in late],
+    }
+    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+
+
+def _late(item: LateUsage) -> dict[str, object]:
+    return {
+        "period": _span(item.period),
+        "quantities": _plain(item.quantities),
+        "invoiced": {
+            key: [plain_decimal(value.quantity), value.amount_minor, value.line_count]
+            for key, value in item.invoiced.items()
+        },
+    }
+
+
+def _plain(quantities: Mapping[str, Decimal]) -> dict[str, str]:
+    # A price without usage and a price with a usage of zero give the same invoice.
+    return {key: plain_decimal(value) for key, value in quantities.items() if value}
+
+
+def _span(period: Period) -> list[str]:
+    return [format_instant(period.start), format_instant(period.end)]
+
+
+def _instant_or_none(instant: datetime | None) -> str | None:
+    return None if instant is None else format_instant(instant)

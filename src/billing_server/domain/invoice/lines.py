@@ -1,0 +1,269 @@
+"""Invoice lines: one exact amount each, rounded once (R41), under one charge key (R67)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Protocol
+
+from billing_server.domain.catalog.model import Meter, Plan, RecurringPrice, UsagePrice
+from billing_server.domain.invoice.model import InvoiceLine, LineKind
+from billing_server.domain.rating.price_model import ZERO, RatingStep
+from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
+from billing_server.domain.subscription.model import Customer
+from billing_server.domain.subscription.timeline import Timeline
+from metering.clock import format_instant
+from metering.errors import InvariantError
+from metering.money import Exact, Money, RatedAmount, exact_context, round_line
+from metering.period import Period
+from metering.proration import prorate
+
+ONE = Decimal(1)
+_LINE_ID_DIGITS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingTerms:
+    """All that the amounts of one subscription depend on, apart from its usage."""
+
+    customer: Customer
+    """Who is invoiced."""
+    timeline: Timeline
+    """The subscription, its plan version and its periods."""
+    meters: Mapping[str, Meter]
+    """By key; those that the plan's prices name."""
+    seller: Mapping[str, str] = field(default_factory=dict)
+    """The seller's details, copied onto the invoice."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan version whose prices apply."""
+        return self.timeline.plan
+
+    def meter_of(self, price: UsagePrice) -> Meter:
+        """Returns the meter of a price.
+
+        Raises:
+            InvariantError: METER_MISSING; `apply` lets no price name a meter that is not there.
+        """
+        meter = self.meters.get(price.meter)
+        if meter is None:
+            raise InvariantError(
+                reason="METER_MISSING",
+                message=f"price {price.key!r} of plan {self.plan.key!r} names meter "
+                f"{price.meter!r}, which is not among the meters handed in",
+            )
+        return meter
+
+
+class AlreadyInvoiced(Protocol):
+    """What the lines of earlier invoices carry for one price in one period."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """Units that they show in all, in the meter's unit."""
+
+    @property
+    def amount_minor(self) -> int:
+        """What they charge in all, in minor units."""
+
+    @property
+    def line_count(self) -> int:
+        """How many lines they are: the sequence of the next one."""
+
+
+def charge_key(
+    *, subscription: str, price: str, period: Period, segment: int, kind: LineKind, sequence: int
+) -> str:
+    """Returns the key under which an amount is invoiced once (R67).
+
+    It is readable and unambiguous: `sub-1|input|2026-03-01T00:00:00Z|0|usage|0`.
+    """
+    parts = (
+        subscription,
+        price,
+        format_instant(period.start),
+        str(segment),
+        str(kind),
+        str(sequence),
+    )
+    return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
+
+
+def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period) -> InvoiceLine:
+    """Returns the line of a fixed fee for one service period, prorated in a stub (R8, R46)."""
+    share = terms.timeline.share_of(period)
+    exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
+    return _line(
+        terms,
+        price_key=price.key,
+        kind=LineKind.RECURRING,
+        description=price.name or price.key,
+        period=period,
+        quantities=_Quantities(ONE, ZERO, ONE),
+        exact=exact,
+        proration=share,
+    )
+
+
+def usage_line(
+    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+) -> InvoiceLine | None:
+    """Returns the line of a usage price; None for a quantity of 0, which is charged nothing (R27).
+
+    Args:
+        terms: of the subscription.
+        price: a usage price of its plan.
+        period: the service period, a single segment.
+        quantity: all that was used in it, in the meter's unit, >= 0.
+    """
+    if quantity == 0:
+        return None
+    rated = rate_price(terms, price=price, period=period, quantity=quantity)
+    return _line(
+        terms,
+        price_key=price.key,
+        kind=LineKind.USAGE,
+        description=price.name or price.key,
+        period=period,
+        quantities=_Quantities.of(rated),
+        unit=terms.meter_of(price).unit,
+        exact=rated.amount_exact,
+        steps=rated.steps,
+        proration=rated.amount_share,
+    )
+
+
+def late_usage_line(
+    terms: BillingTerms,
+    *,
+    price: UsagePrice,
+    period: Period,
+    quantity: Decimal,
+    invoiced: AlreadyInvoiced,
+) -> InvoiceLine | None:
+    """Returns the line of usage that was counted after its period was invoiced (R76).
+
+    The whole period is rated again and what was invoiced for it is taken off: so late usage costs
+    what it would have cost in time, with the tiers and included units of its period. Its steps
+    explain the whole; its quantities and its amount are the difference.
+
+    Args:
+        terms: of the subscription.
+        price: a usage price of its plan.
+        period: the service period in which the usage happened.
+        quantity: all that was used in it, what was invoiced among it.
+        invoiced: what earlier lines carry.
+
+    Returns:
+        None where nothing changed.
+    """
+    rated = rate_price(terms, price=price, period=period, quantity=quantity)
+    before = rate_price(terms, price=price, period=period, quantity=invoiced.quantity)
+    currency = terms.plan.currency
+    whole = round_line(RatedAmount(rated.amount_exact, currency))
+    amount = whole - Money(invoiced.amount_minor, currency)
+    if quantity == invoiced.quantity and amount.amount_minor == 0:
+        return None
+    billed = Money(invoiced.amount_minor, currency).decimal_string()
+    return _line(
+        terms,
+        price_key=price.key,
+        kind=LineKind.LATE_USAGE,
+        description=(
+            f"{price.name or price.key}: late usage "
+            f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
+        ),
+        period=period,
+        quantities=_Quantities.of(rated).less(_Quantities.of(before)),
+        unit=terms.meter_of(price).unit,
+        exact=_less(rated.amount_exact, Decimal(billed)),
+        amount=amount,
+        steps=rated.steps,
+        proration=rated.amount_share,
+        sequence=max(invoiced.line_count, 1),
+    )
+
+
+def rate_price(
+    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+) -> RatedUsage:
+    """Rates the quantity of a period with the share that the period is (R17)."""
+    share = terms.timeline.share_of(period)
+    return rate_usage_price(price, quantity=quantity, meter=terms.meter_of(price), share=share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantities:
+    """The three quantities of a line."""
+
+    quantity: Decimal
+    included: Decimal
+    billable: Decimal
+
+    @classmethod
+    def of(cls, rated: RatedUsage) -> "_Quantities":
+        return cls(rated.quantity, rated.included_quantity, rated.billable_quantity)
+
+    def less(self, other: "_Quantities") -> "_Quantities":
+        with exact_context():
+            return _Quantities(
+                self.quantity - other.quantity,
+                self.included - other.included,
+                self.billable - other.billable,
+            )
+
+
+def _less(amount: Exact, other: Decimal) -> Exact:
+    if isinstance(amount, Fraction):
+        return amount - Fraction(other)
+    with exact_context():
+        return amount - other
+
+
+def _line(
+    terms: BillingTerms,
+    *,
+    price_key: str,
+    kind: LineKind,
+    description: str,
+    period: Period,
+    quantities: _Quantities,
+    exact: Exact,
+    proration: Fraction,
+    unit: str = "",
+    steps: tuple[RatingStep, ...] = (),
+    amount: Money | None = None,
+    sequence: int = 0,
+) -> InvoiceLine:
+    """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
+    subscription, plan = terms.timeline.subscription, terms.plan
+    key = charge_key(
+        subscription=subscription.id,
+        price=price_key,
+        period=period,
+        segment=0,
+        kind=kind,
+        sequence=sequence,
+    )
+    return InvoiceLine(
+        id=f"line_{hashlib.sha256(key.encode()).hexdigest()[:_LINE_ID_DIGITS]}",
+        charge_key=key,
+        subscription=subscription.id,
+        price=price_key,
+        price_version=plan.version,
+        sequence=sequence,
+        kind=kind,
+        description=description,
+        service_period=period,
+        quantity=quantities.quantity,
+        included_quantity=quantities.included,
+        billable_quantity=quantities.billable,
+        unit=unit,
+        amount=round_line(RatedAmount(exact, plan.currency)) if amount is None else amount,
+        amount_exact=exact,
+        steps=steps,
+        proration=None if proration == WHOLE else proration,
+        discount_share=Money.zero(plan.currency),
+    )
