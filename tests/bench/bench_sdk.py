@@ -2,9 +2,9 @@
 
 The agent is a process of its own that answers at once, so the figures are the SDK's alone. Each
 call is timed by itself; the cost of reading the clock is in every figure, and the empty call shows
-how much that is. "Flat out" records bursts with the sender busy in the same process. "1,000 calls/s"
-sleeps between the calls, so that each finds cold caches: a bare append with an id, paced alike,
-stands beside it.
+how much that is. "Flat out" records bursts with the sender busy in the same process.
+"1,000 calls/s" sleeps between the calls, so that each finds cold caches: a bare append with an id,
+paced alike, stands beside it.
 """
 
 import gc

@@ -16,6 +16,9 @@ logger = logging.getLogger("metering.client")
 FRAMES_PER_TURN = 32
 """Events serialized before the callers' threads get their turn: about 0.2 ms."""
 
+REFUSALS_LOGGED_MAX = 20
+"""Refused events logged one by one in an interval; more are summed up."""
+
 LOG_INTERVAL_SECONDS = 10.0
 """Shortest time between two log lines of the same trouble."""
 
@@ -51,6 +54,9 @@ class Sender:
         self._failure_log = _Interval(monotonic)
         self._drop_log = _Interval(monotonic)
         self._logged_dropped = 0
+        self._refusal_log = _Interval(monotonic)
+        self._logged_refusals = 0
+        self._unlogged_refusals = 0
 
     def step(self) -> float:
         """Sends one request where there is something to send; returns the pause in seconds.
@@ -58,6 +64,7 @@ class Sender:
         The pause may be cut short at any time. While events wait for company it is the linger.
         """
         self._log_dropped()
+        self._log_refusals()
         if self._delivery.is_idle:
             self._start_batch()
         if self._delivery.is_idle:
@@ -130,18 +137,37 @@ class Sender:
 
     def _settle(self, progress: Progress) -> None:
         for given_up in progress.given_up:
-            refusal = given_up.refusal
-            text = f"{refusal.reason}: {refusal.message}"
+            text = f"{given_up.refusal.reason}: {given_up.refusal.message}"
             self._buffer.note_error(text)
-            logger.error(
-                "usage event %s of customer %s was refused and will not be counted: %s",
-                given_up.frame.event_id,
-                given_up.frame.customer,
-                text,
-            )
+            self._log_refusal(given_up.frame, text)
         rejected = len(progress.given_up)
         if progress.accepted or rejected:
             self._buffer.settle(accepted=progress.accepted, rejected=rejected)
+
+    def _log_refusal(self, frame: EventFrame, text: str) -> None:
+        if self._logged_refusals >= REFUSALS_LOGGED_MAX:
+            self._unlogged_refusals += 1
+            return
+        if self._logged_refusals == 0:
+            self._refusal_log.is_due()  # The first of many begins the interval.
+        self._logged_refusals += 1
+        logger.error(
+            "usage event %s of customer %s was refused and will not be counted: %s",
+            frame.event_id,
+            frame.customer,
+            text,
+        )
+
+    def _log_refusals(self) -> None:
+        """Begins a new interval of the log of refusals, and sums up what the last one held back."""
+        if not self._logged_refusals or not self._refusal_log.is_due():
+            return
+        if self._unlogged_refusals:
+            logger.error(
+                "%d more usage events were refused and will not be counted; see stats()",
+                self._unlogged_refusals,
+            )
+        self._logged_refusals = self._unlogged_refusals = 0
 
     def _log_dropped(self) -> None:
         dropped = self._buffer.dropped
