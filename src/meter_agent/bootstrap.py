@@ -1,0 +1,212 @@
+"""Puts the agent together: the one place that knows every part."""
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Final
+
+from meter_agent.config import AgentSettings
+from meter_agent.core.backoff import BackoffPolicy
+from meter_agent.edge.addresses import Address
+from meter_agent.edge.agent_service import AgentService, timestamp_from_datetime
+from meter_agent.edge.server import AgentServer
+from meter_agent.store.data_dir import DataDirectory
+from meter_agent.store.database import open_writer
+from meter_agent.store.outbox import Outbox
+from meter_agent.store.reader import OutboxReader
+from meter_agent.store.writer import Writer
+from meter_agent.uplink.mapping import timestamp_from_us
+from meter_agent.uplink.shipper import Shipper, UplinkHealth, UplinkSettings
+from meter_agent.uplink.token import TokenSource
+from metering.api.v1 import agent_pb2
+from metering.clock import Clock, SystemClock
+
+DISTRIBUTION: Final = "meter-agent"
+
+
+def agent_version() -> str:
+    """Returns the version of the installed program."""
+    return metadata.version(DISTRIBUTION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What does not change while the agent runs."""
+
+    version: str
+    server: str
+    budget_bytes: int
+    start_time: datetime
+
+
+class _AgentStatus:
+    """Tells how the agent stands, from the parts that know."""
+
+    def __init__(
+        self,
+        identity: _Identity,
+        *,
+        directory: DataDirectory,
+        writer: Writer,
+        reader: OutboxReader,
+        shipper: Shipper | None,
+    ) -> None:
+        self._identity = identity
+        self._directory = directory
+        self._writer = writer
+        self._reader = reader
+        self._shipper = shipper
+
+    @property
+    def agent_id(self) -> str:
+        return self._writer.state.positions.agent_id
+
+    def status(self) -> agent_pb2.GetAgentStatusResponse:
+        positions = self._writer.state.positions
+        backlog = self._reader.backlog(positions)
+        health = UplinkHealth() if self._shipper is None else self._shipper.health
+        oldest_us = backlog.oldest_receive_time_us
+        identity = self._identity
+        return agent_pb2.GetAgentStatusResponse(
+            agent_id=positions.agent_id,
+            disk_id=positions.disk_id.hex(),
+            version=identity.version,
+            start_time=timestamp_from_datetime(identity.start_time),
+            buffered_event_count=positions.buffered_count,
+            buffered_bytes=backlog.bytes,
+            oldest_buffered_time=None if oldest_us is None else timestamp_from_us(oldest_us),
+            next_seq=positions.next_seq,
+            applied_seq=positions.applied_seq,
+            server_address=identity.server,
+            is_server_reachable=health.is_reachable,
+            last_error=health.last_error,
+            disk_used_bytes=_disk_used_bytes(self._directory),
+            disk_budget_bytes=identity.budget_bytes,
+            session_no=positions.session_no,
+            safe_seq=positions.safe_seq,
+        )
+
+
+class Agent:
+    """The running agent.
+
+    Args:
+        settings: Everything that can be set.
+        clock: Of the host.
+
+    Raises:
+        MeteringError: It cannot start; the message names the setting and the remedy, and nothing
+            is left open.
+    """
+
+    def __init__(self, settings: AgentSettings, *, clock: Clock | None = None) -> None:
+        clock = SystemClock() if clock is None else clock
+        addresses = settings.addresses
+        self._directory = DataDirectory(settings.data_directory)
+        try:
+            self._build(settings, clock=clock, addresses=addresses)
+        except BaseException:
+            self._directory.close()
+            raise
+
+    def _build(
+        self, settings: AgentSettings, *, clock: Clock, addresses: tuple[Address, ...]
+    ) -> None:
+        path = self._directory.database_path
+        outbox = Outbox(path, connection=open_writer(path))
+        self._writer = Writer(
+            outbox, budget_bytes=settings.disk_budget_bytes, on_append=self._notify
+        )
+        self._readers = [OutboxReader(path)]
+        self._shipper = self._build_shipper(settings, clock=clock)
+        identity = _Identity(
+            version=agent_version(),
+            server=settings.server,
+            budget_bytes=settings.disk_budget_bytes,
+            start_time=clock.now(),
+        )
+        status = _AgentStatus(
+            identity,
+            directory=self._directory,
+            writer=self._writer,
+            reader=self._readers[0],
+            shipper=self._shipper,
+        )
+        service = AgentService(self._writer, source=status, clock=clock)
+        try:
+            self._server = AgentServer(
+                service, addresses=addresses, socket_group=settings.socket_group
+            )
+        except BaseException:
+            self._close_readers()
+            outbox.close()
+            raise
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """Addresses that the agent listens on."""
+        return self._server.bound
+
+    @property
+    def data_directory(self) -> str:
+        """Path of the data directory."""
+        return str(self._directory.path)
+
+    def start(self) -> None:
+        """Starts all threads; calls are served from here on."""
+        self._writer.start()
+        self._server.start()
+        if self._shipper is not None:
+            self._shipper.start()
+
+    def stop(self) -> None:
+        """Stops in order: no new calls, calls in flight answered, the buffer flushed and closed."""
+        self._server.stop()
+        if self._shipper is not None:
+            self._shipper.stop()
+        self._close_readers()
+        self._writer.stop()
+        self._directory.close()
+
+    def run_until(self, stopping: threading.Event) -> None:
+        """Serves until the event is set, then stops."""
+        self.start()
+        stopping.wait()
+        self.stop()
+
+    def _build_shipper(self, settings: AgentSettings, *, clock: Clock) -> Shipper | None:
+        if not settings.server:
+            return None
+        reader = OutboxReader(self._directory.database_path)
+        self._readers.append(reader)
+        token = None if settings.token is None else settings.token.get_secret_value()
+        return Shipper(
+            UplinkSettings(
+                server=settings.server,
+                agent_version=agent_version(),
+                backoff=BackoffPolicy(cap_seconds=settings.retry_seconds_max),
+            ),
+            writer=self._writer,
+            reader=reader,
+            tokens=TokenSource(token_file=settings.token_file, token=token),
+            clock=clock,
+        )
+
+    def _notify(self) -> None:
+        if self._shipper is not None:
+            self._shipper.notify()
+
+    def _close_readers(self) -> None:
+        for reader in self._readers:
+            reader.close()
+
+
+def _disk_used_bytes(directory: DataDirectory) -> int:
+    """Returns the bytes of the database and its log."""
+    used = 0
+    for suffix in ("", "-wal", "-shm"):
+        path = directory.database_path.with_name(directory.database_path.name + suffix)
+        if path.exists():
+            used += path.stat().st_size
+    return used

@@ -1,0 +1,244 @@
+"""The command line of the agent: serve, status, drain."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from metering.errors import MeteringError, UnavailableError
+
+app = typer.Typer(
+    name="meter-agent",
+    help="The metering sidecar: makes usage durable beside the service and ships it exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+CALL_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.1
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with any of these settings.")
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the buffer.  [default: /var/lib/meter-agent where writable, else "
+        "~/.local/state/meter-agent]"
+    ),
+]
+InstanceOption = Annotated[
+    str | None, typer.Option(help="Name of this agent where several run on a host.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of the running agent, unix:/path or HOST:PORT.  [default: "
+        "METER_AGENT_ADDRESS, else where `serve` with the same settings listens]"
+    ),
+]
+
+
+@app.command(
+    epilog="Example:  meter-agent serve --server billing.internal:4280 "
+    "--token-file /etc/meter-agent/token"
+)
+def serve(
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address to listen on, unix:/path or HOST:PORT; may be repeated.  [default: "
+            "/run/meter-agent/agent.sock where writable, else a socket in the data directory; "
+            "and 127.0.0.1:4270]"
+        ),
+    ] = None,
+    data_dir: DataDirOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of the billing server.  [default: none, buffer only]"),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the agent's token (see `billing-server agent enroll`); mode 0600. "
+            "The token itself may be given as METER_AGENT_TOKEN."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    instance: InstanceOption = None,
+    disk_budget_bytes: Annotated[
+        int | None, typer.Option(help="Bytes that buffered events may take.  [default: 1 GiB]")
+    ] = None,
+    socket_group: Annotated[
+        str | None, typer.Option(help="Group that may use the sockets.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.  [default: info]")
+    ] = None,
+) -> None:
+    """Runs the sidecar until SIGTERM or SIGINT.
+
+    Every option is also a METER_AGENT_* variable and a key of the TOML file; options win over
+    variables, variables over the file. Without a server or a token the agent buffers.
+    """
+    from meter_agent.config import load_settings
+
+    flags = {
+        "listen": tuple(listen or ()),
+        "data_dir": data_dir,
+        "server": server,
+        "token_file": token_file,
+        "instance": instance,
+        "disk_budget_bytes": disk_budget_bytes,
+        "socket_group": socket_group,
+        "log_level": log_level,
+    }
+    try:
+        settings = load_settings(config_file=config, flags=flags)
+        _serve(settings)
+    except MeteringError as error:
+        _fail(error)
+
+
+def _serve(settings: Any) -> None:
+    from meter_agent.bootstrap import Agent, agent_version
+    from meter_agent.logs import configure_logs
+
+    configure_logs(settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    agent = Agent(settings)
+    agent.start()
+    listening = ", ".join(address.target for address in agent.bound)
+    server = settings.server or "none, buffering only"
+    print(
+        f"meter-agent {agent_version()} listening on {listening}; data in {agent.data_directory}; "
+        f"server {server}",
+        flush=True,
+    )
+    stopping.wait()
+    agent.stop()
+
+
+@app.command(epilog="Example:  meter-agent status --json | jq .buffered_event_count")
+def status(
+    as_json: Annotated[  # noqa: FBT002 - a switch of the command line
+        bool, typer.Option("--json", help="Print one JSON object.")
+    ] = False,
+    address: AddressOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    instance: InstanceOption = None,
+) -> None:
+    """Shows what the running agent holds and how far it has shipped."""
+    from meter_agent import status_view
+
+    try:
+        targets = _targets(address, data_dir=data_dir, config=config, instance=instance)
+        found = _get_status(targets)
+    except MeteringError as error:
+        _fail(error)
+    print(json.dumps(status_view.to_json(found)) if as_json else status_view.to_text(found))
+
+
+@app.command(epilog="Example:  meter-agent drain --timeout 120 && systemctl stop meter-agent")
+def drain(
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for an empty buffer.")
+    ] = 60.0,
+    address: AddressOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    instance: InstanceOption = None,
+) -> None:
+    """Waits until the running agent has shipped all it holds; exits with 1 and says why if not."""
+    from meter_agent import status_view
+
+    end = time.monotonic() + timeout
+    try:
+        targets = _targets(address, data_dir=data_dir, config=config, instance=instance)
+        while True:
+            found = _get_status(targets)
+            if found.buffered_event_count == 0:
+                print("0 events buffered")
+                return
+            if time.monotonic() >= end:
+                break
+            time.sleep(POLL_SECONDS)
+    except MeteringError as error:
+        _fail(error)
+    print(status_view.why_not_drained(found, timeout_seconds=timeout), file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _targets(
+    address: str | None, *, data_dir: Path | None, config: Path | None, instance: str | None
+) -> tuple[str, ...]:
+    """Returns where the running agent may be found, best first."""
+    from meter_agent.config import load_settings
+    from meter_agent.edge.addresses import parse_address
+
+    if address is None and data_dir is None and config is None and instance is None:
+        address = os.environ.get("METER_AGENT_ADDRESS")
+    if address is not None:
+        return (parse_address(address, flag="--address").target,)
+    settings = load_settings(config_file=config, flags={"data_dir": data_dir, "instance": instance})
+    return tuple(item.target for item in settings.addresses)
+
+
+def _get_status(targets: tuple[str, ...]) -> Any:
+    import grpc
+
+    from metering.api.v1 import agent_pb2, agent_pb2_grpc
+    from metering.rpc import error_from_rpc
+
+    for target in targets:
+        with grpc.insecure_channel(target) as channel:
+            stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
+            try:
+                return stub.GetAgentStatus(agent_pb2.GetAgentStatusRequest(), timeout=CALL_SECONDS)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise error_from_rpc(error) from None
+    raise UnavailableError(
+        reason="AGENT_NOT_RUNNING",
+        message=f"no agent answers at {', '.join(targets)}; start one with `meter-agent serve`, or "
+        "say where it listens with --address",
+    )
+
+
+def _fail(error: MeteringError) -> NoReturn:
+    print(f"meter-agent: {error.message} [{error.reason}]", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+@app.callback()
+def _root(
+    is_version_wanted: Annotated[  # noqa: FBT002 - a switch of the command line
+        bool, typer.Option("--version", is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if is_version_wanted:
+        from meter_agent.bootstrap import agent_version
+
+        print(agent_version())
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line: the console script `meter-agent`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

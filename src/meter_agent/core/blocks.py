@@ -1,0 +1,113 @@
+"""Blocks of events as bytes: joining, cutting, and reading a request event by event.
+
+A block's content is a serialized `UsageEvents`. Two such contents joined byte by byte are the
+content of both, so blocks are carried and joined without being parsed; only a cut parses.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from metering.api.v1.ingest_pb2 import UsageEvents
+
+_EVENTS_FIELD: Final = 1
+_VARINT_BITS_MAX: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of events with consecutive positions, as it lies on disk and is shipped."""
+
+    first_seq: int
+    """Position of the first event, >= 1."""
+    event_count: int
+    """Number of events, >= 1."""
+    receive_time_us: int
+    """When the agent received them, microseconds since 1970 UTC."""
+    events: bytes
+    """A serialized `UsageEvents`."""
+
+    @property
+    def last_seq(self) -> int:
+        """Position of the last event."""
+        return self.first_seq + self.event_count - 1
+
+
+def drop_before(block: Block, *, seq: int) -> Block:
+    """Returns the part of the block from position `seq` on, which must lie inside it."""
+    skipped = seq - block.first_seq
+    if skipped <= 0:
+        return block
+    kept = UsageEvents.FromString(block.events).events[skipped:]
+    return Block(
+        first_seq=seq,
+        event_count=len(kept),
+        receive_time_us=block.receive_time_us,
+        events=UsageEvents(events=kept).SerializeToString(),
+    )
+
+
+def take(block: Block, *, event_count_max: int, bytes_max: int) -> Block:
+    """Returns the longest beginning of the block within both bounds, one event at least."""
+    if block.event_count <= event_count_max and len(block.events) <= bytes_max:
+        return block
+    parts: list[bytes] = []
+    size = 0
+    for event in UsageEvents.FromString(block.events).events[: max(event_count_max, 1)]:
+        part = UsageEvents(events=[event]).SerializeToString()
+        if parts and size + len(part) > bytes_max:
+            break
+        parts.append(part)
+        size += len(part)
+    return replace(block, event_count=len(parts), events=b"".join(parts))
+
+
+def split_events(raw: bytes) -> list[bytes]:
+    """Returns each event of a serialized request by itself, without parsing the events.
+
+    It serves a request that cannot be parsed as a whole, so that one broken event does not spoil
+    the others.
+
+    Raises:
+        ValueError: The bytes are not a protobuf message at all.
+    """
+    return [value for field, value in _fields(raw) if field == _EVENTS_FIELD and value is not None]
+
+
+def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """Yields the number of each top-level field, with its bytes where it has a length."""
+    position = 0
+    while position < len(raw):
+        tag, position = _read_varint(raw, position)
+        value: bytes | None = None
+        start = position
+        match tag & 7:
+            case 0:
+                _, position = _read_varint(raw, position)
+            case 1:
+                position += 8
+            case 2:
+                size, start = _read_varint(raw, position)
+                position = start + size
+                value = raw[start:position]
+            case 5:
+                position += 4
+            case _:
+                raise ValueError("unknown wire type")
+        if position > len(raw):
+            raise ValueError("truncated field")
+        yield tag >> 3, value
+
+
+def _read_varint(raw: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift <= _VARINT_BITS_MAX:
+        if position >= len(raw):
+            raise ValueError("truncated varint")
+        byte = raw[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+            return value, position
+        shift += 7
+    raise ValueError("varint too long")

@@ -1,0 +1,250 @@
+"""The gRPC service that inference services call."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from meter_agent.core.blocks import split_events
+from meter_agent.core.validation import BatchVerdict, EventProblem, Rejection, judge_batch
+from meter_agent.store.group import Ticket
+from meter_agent.store.writer import COMMIT_EVENT_COUNT_MAX
+from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
+from metering.api.v1.ingest_pb2 import UsageEvents
+from metering.clock import Clock
+from metering.errors import ValidationError
+
+REQUEST_EVENT_COUNT_MAX: Final = 10_000
+REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024
+COMMIT_SECONDS_MAX: Final = 120.0
+"""How long a call without a deadline waits for a disk that does not answer."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US_PER_SECOND: Final = 1_000_000
+_LEVELS_DURABLE: Final = (usage_pb2.ACK_LEVEL_UNSPECIFIED, usage_pb2.ACK_LEVEL_LOCAL)
+
+
+class Recorder(Protocol):
+    """Where good events become durable."""
+
+    def append(
+        self,
+        events: bytes,
+        *,
+        event_count: int,
+        receive_time_us: int,
+        oldest_event_time_us: int,
+    ) -> Ticket:
+        """Queues events; they are durable once the ticket's wait returns."""
+        ...
+
+
+class StatusSource(Protocol):
+    """Tells how the agent stands."""
+
+    @property
+    def agent_id(self) -> str:
+        """The agent's id, empty before its first session."""
+        ...
+
+    def status(self) -> agent_pb2.GetAgentStatusResponse:
+        """Returns all but the counters of this service."""
+        ...
+
+
+@dataclass(slots=True)
+class _Counters:
+    accepted: int = 0
+    rejected: int = 0
+
+
+class AgentService(agent_pb2_grpc.AgentServiceServicer):
+    """Records usage and tells how the agent stands; the rest is answered UNIMPLEMENTED.
+
+    Args:
+        recorder: Where good events become durable.
+        source: Tells how the agent stands.
+        clock: Of the host; receive times and the accept window come from it.
+    """
+
+    def __init__(self, recorder: Recorder, *, source: StatusSource, clock: Clock) -> None:
+        self._recorder = recorder
+        self._source = source
+        self._clock = clock
+        self._counters = _Counters()
+        self._counters_lock = threading.Lock()
+
+    def GetAgentStatus(  # noqa: D102 - the name and the meaning stand in the contract
+        self, request: agent_pb2.GetAgentStatusRequest, context: grpc.ServicerContext
+    ) -> agent_pb2.GetAgentStatusResponse:
+        status = self._source.status()
+        with self._counters_lock:
+            status.accepted_count = self._counters.accepted
+            status.rejected_count = self._counters.rejected
+        return status
+
+    def record_usage(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answers RecordUsage from the request's bytes to the answer's bytes.
+
+        The request is taken unparsed because its bytes, where every event is good, already are the
+        block that is stored and shipped: nothing is serialized again.
+
+        Raises:
+            MeteringError: Nothing of the request was recorded, or that is not known.
+        """
+        if len(raw) > REQUEST_BYTES_MAX:
+            raise ValidationError(
+                reason="REQUEST_TOO_LARGE",
+                message=f"the request has {len(raw)} bytes; at most {REQUEST_BYTES_MAX} (4 MiB) "
+                "are accepted: send it in parts",
+                metadata={"bytes_max": str(REQUEST_BYTES_MAX)},
+            )
+        try:
+            request = agent_pb2.RecordUsageRequest.FromString(raw)
+        except DecodeError:
+            return self._record_event_by_event(raw, context)
+        if request.ack_level not in _LEVELS_DURABLE:
+            return _refuse_level(request.ack_level, context)
+        events: Sequence[usage_pb2.UsageEvent] = request.events
+        _check_event_count(len(events))
+        receive_time_us = self._now_us()
+        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        if verdict.rejections:
+            refused = {rejection.index for rejection in verdict.rejections}
+            events = [event for index, event in enumerate(events) if index not in refused]
+            raw = b""
+        elif request.ack_level != usage_pb2.ACK_LEVEL_UNSPECIFIED:
+            raw = b""  # The level is a field of the request, not of the block.
+        return self._record(events, raw, verdict, receive_time_us, context)
+
+    def _record_event_by_event(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Records a request that cannot be parsed as a whole: one broken event spoils no other."""
+        try:
+            parts = split_events(raw)
+        except ValueError as error:
+            raise ValidationError(
+                reason="REQUEST_MALFORMED",
+                message=f"the request is no RecordUsageRequest ({error}); encode it with the "
+                "contract's own messages (proto/metering/api/v1/agent.proto)",
+            ) from None
+        _check_event_count(len(parts))
+        receive_time_us = self._now_us()
+        rejections: list[Rejection] = []
+        events: list[usage_pb2.UsageEvent] = []
+        places: list[int] = []
+        for index, part in enumerate(parts):
+            try:
+                events.append(usage_pb2.UsageEvent.FromString(part))
+                places.append(index)
+            except DecodeError:
+                rejections.append(Rejection(index, "", _MALFORMED_EVENT))
+        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        refused = {rejection.index for rejection in verdict.rejections}
+        rejections += [
+            Rejection(places[item.index], item.event_id, item.problem)
+            for item in verdict.rejections
+        ]
+        rejections.sort(key=lambda rejection: rejection.index)
+        good = [event for index, event in enumerate(events) if index not in refused]
+        whole = BatchVerdict(tuple(rejections), verdict.oldest_event_time_us)
+        return self._record(good, b"", whole, receive_time_us, context)
+
+    def _record(
+        self,
+        events: Sequence[usage_pb2.UsageEvent],
+        raw: bytes,
+        verdict: BatchVerdict,
+        receive_time_us: int,
+        context: grpc.ServicerContext,
+    ) -> bytes:
+        """Makes good events durable and answers; `raw` is their block where it is known."""
+        tickets = []
+        for start in range(0, len(events), COMMIT_EVENT_COUNT_MAX):
+            part = events[start : start + COMMIT_EVENT_COUNT_MAX]
+            is_whole = bool(raw) and len(part) == len(events)
+            tickets.append(
+                self._recorder.append(
+                    raw if is_whole else UsageEvents(events=part).SerializeToString(),
+                    event_count=len(part),
+                    receive_time_us=receive_time_us,
+                    oldest_event_time_us=verdict.oldest_event_time_us,
+                )
+            )
+        for ticket in tickets:
+            ticket.wait(_wait_seconds(context))
+        with self._counters_lock:
+            self._counters.accepted += len(events)
+            self._counters.rejected += len(verdict.rejections)
+        return agent_pb2.RecordUsageResponse(
+            accepted_count=len(events),
+            rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],
+            agent_id=self._source.agent_id,
+        ).SerializeToString()
+
+    def _now_us(self) -> int:
+        span = self._clock.now() - _EPOCH
+        return (span.days * 86_400 + span.seconds) * _US_PER_SECOND + span.microseconds
+
+
+_MALFORMED_EVENT: Final = EventProblem(
+    reason="EVENT_MALFORMED",
+    message="the event is no UsageEvent (a text that is not UTF-8, or a broken encoding); encode "
+    "it with the contract's own messages (proto/metering/api/v1/usage.proto)",
+)
+
+
+def _wait_seconds(context: grpc.ServicerContext) -> float:
+    """Returns the seconds until the caller's deadline, which may be without end."""
+    remaining = context.time_remaining()
+    return COMMIT_SECONDS_MAX if remaining is None else min(remaining, COMMIT_SECONDS_MAX)
+
+
+def _check_event_count(event_count: int) -> None:
+    if event_count == 0:
+        raise ValidationError(
+            reason="EVENTS_MISSING",
+            message="events is empty; send 1 to 10,000 events",
+        )
+    if event_count > REQUEST_EVENT_COUNT_MAX:
+        raise ValidationError(
+            reason="TOO_MANY_EVENTS",
+            message=f"events has {event_count} entries; at most {REQUEST_EVENT_COUNT_MAX} are "
+            "accepted: send them in parts",
+            metadata={"event_count_max": str(REQUEST_EVENT_COUNT_MAX)},
+        )
+
+
+def _refuse_level(level: int, context: grpc.ServicerContext) -> bytes:
+    if level != usage_pb2.ACK_LEVEL_SERVER:
+        raise ValidationError(
+            reason="ACK_LEVEL_UNKNOWN",
+            message=f"ack_level {level} is unknown; leave it unset, or use ACK_LEVEL_LOCAL",
+        )
+    # No kind of error stands for "not built here": it is an answer about the method itself.
+    context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+    context.set_details(
+        "this agent does not wait for the server; leave ack_level unset: OK then means that the "
+        "events are on the agent's disk"
+    )
+    return b""
+
+
+def _rejected_event_to_proto(rejection: Rejection) -> usage_pb2.RejectedEvent:
+    return usage_pb2.RejectedEvent(
+        index=rejection.index,
+        event_id=rejection.event_id,
+        reason=rejection.problem.reason,
+        message=rejection.problem.message,
+    )
+
+
+def timestamp_from_datetime(instant: datetime) -> Timestamp:
+    """Returns the instant as a message."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(instant)
+    return timestamp

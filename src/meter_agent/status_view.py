@@ -1,0 +1,83 @@
+"""How a status looks to a person, and to a program."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from metering.api.v1.agent_pb2 import GetAgentStatusResponse
+from metering.clock import format_instant
+
+_KIB: Final = 1024
+
+
+def to_json(status: GetAgentStatusResponse) -> dict[str, Any]:
+    """Returns all fields of a status, unset ones as null, instants as RFC 3339."""
+    view: dict[str, Any] = {}
+    for field in status.DESCRIPTOR.fields:
+        value = getattr(status, field.name)
+        if field.message_type is not None:
+            value = _instant(status, field.name)
+        view[field.name] = value
+    return view
+
+
+def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> str:
+    """Returns the status as a table of two columns.
+
+    Args:
+        status: As the agent answered.
+        now: For ages; the present where None.
+    """
+    now = datetime.now(UTC) if now is None else now
+    oldest = "-"
+    if status.HasField("oldest_buffered_time"):
+        age = now - status.oldest_buffered_time.ToDatetime(tzinfo=UTC)
+        oldest = f"{max(age.total_seconds(), 0):,.1f} s"
+    rows = (
+        ("agent", status.agent_id or "(no session yet)"),
+        ("version", status.version),
+        ("running since", _instant(status, "start_time") or "-"),
+        ("buffered", f"{status.buffered_event_count:,} events, {_size(status.buffered_bytes)}"),
+        ("oldest", oldest),
+        ("position", f"next {status.next_seq:,}, applied {status.applied_seq:,}"),
+        ("server", _server(status)),
+        ("disk", f"{_size(status.disk_used_bytes)} of {_size(status.disk_budget_bytes)}"),
+        ("since start", f"{status.accepted_count:,} accepted, {status.rejected_count:,} rejected"),
+    )
+    return "\n".join(f"{name:<14} {value}" for name, value in rows)
+
+
+def why_not_drained(status: GetAgentStatusResponse, *, timeout_seconds: float) -> str:
+    """Returns why events are still buffered after a drain, and what to do."""
+    head = (
+        f"{status.buffered_event_count:,} events are still buffered after {timeout_seconds:g} s: "
+    )
+    if not status.server_address:
+        return head + "the agent has no server; start it with --server HOST:PORT"
+    if status.last_error:
+        return head + status.last_error
+    return head + "the server is still taking them; wait longer with --timeout"
+
+
+def _server(status: GetAgentStatusResponse) -> str:
+    if not status.server_address:
+        return "none, buffering only"
+    if status.is_server_reachable and not status.last_error:
+        return f"{status.server_address}, reachable"
+    return f"{status.server_address}, {status.last_error or 'not called yet'}"
+
+
+def _instant(status: GetAgentStatusResponse, name: str) -> str | None:
+    if not status.HasField(name):
+        return None
+    return format_instant(getattr(status, name).ToDatetime(tzinfo=UTC))
+
+
+def _size(byte_count: int) -> str:
+    if byte_count < _KIB:
+        return f"{byte_count} B"
+    value, unit = byte_count / _KIB, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if value < _KIB:
+            break
+        value, unit = value / _KIB, larger
+    return f"{value:,.1f} {unit}"

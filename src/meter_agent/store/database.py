@@ -1,0 +1,148 @@
+"""Connections to the buffer: one that writes, any number that read."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import sqlite_utils
+
+from meter_agent.core.positions import Positions
+from meter_agent.store.data_dir import FILE_MODE, sync_directory
+from meter_agent.store.schema import migrate
+from metering.errors import InvalidStateError, UnavailableError
+
+PAGE_BYTES: Final = 8192
+"""Blocks are large values: fewer, larger pages cost less per byte in the log."""
+BUSY_TIMEOUT_SECONDS: Final = 5.0
+DISK_FULL_RETRY_SECONDS: Final = 2.0
+"""What a caller is told to wait when the disk is full, seconds."""
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Opens the one connection that writes, makes or migrates the schema, and syncs it.
+
+    Raises:
+        InvalidStateError: DATABASE_NEWER, or DATABASE_DAMAGED where the file is not a database.
+        UnavailableError: DISK_FULL or DATABASE_UNAVAILABLE.
+    """
+    is_new = not path.exists()
+    if is_new:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+    connection = connect_writer(path)
+    try:
+        database = sqlite_utils.Database(connection, execute_plugins=False, strict=True)
+        migrate(database, path=path)
+        if is_new:
+            sync_directory(path.parent)
+    except sqlite3.Error as error:
+        connection.close()
+        raise store_error(error, path=path) from error
+    except InvalidStateError:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Opens a connection that may write to an existing database, without looking at its schema.
+
+    Raises:
+        InvalidStateError: DATABASE_DAMAGED.
+        UnavailableError: DISK_FULL or DATABASE_UNAVAILABLE.
+    """
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS
+    )
+    try:
+        for pragma in (
+            f"page_size = {PAGE_BYTES}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "wal_autocheckpoint = 0",
+            "cache_size = -4096",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlite3.Error as error:
+        connection.close()
+        raise store_error(error, path=path) from error
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Opens a read-only connection; it never checkpoints."""
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT_SECONDS,
+    )
+    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+    connection.execute("PRAGMA cache_size = -1024").fetchall()
+    return connection
+
+
+def load_positions(connection: sqlite3.Connection) -> Positions:
+    """Reads the agent's place in the stream; no session is open yet."""
+    disk_id, agent_id, incarnation, sync_no, nonce, applied_seq, safe_seq = connection.execute(
+        "SELECT disk_id, agent_id, server_incarnation, sync_no, nonce, applied_seq, safe_seq "
+        "FROM agent_state WHERE id = 1"
+    ).fetchone()
+    last = connection.execute(
+        "SELECT first_seq + event_count FROM block ORDER BY first_seq DESC LIMIT 1"
+    ).fetchone()
+    first = connection.execute("SELECT first_seq FROM block ORDER BY first_seq LIMIT 1").fetchone()
+    next_seq = max(applied_seq + 1, last[0] if last else 1)
+    return Positions(
+        disk_id=disk_id,
+        agent_id=agent_id,
+        server_incarnation=incarnation,
+        sync_no=sync_no,
+        nonce=nonce,
+        earliest_kept_seq=first[0] if first else next_seq,
+        next_seq=next_seq,
+        applied_seq=applied_seq,
+        safe_seq=safe_seq,
+    )
+
+
+def store_positions(connection: sqlite3.Connection, positions: Positions) -> None:
+    """Writes what of the positions must survive a restart."""
+    connection.execute(
+        "UPDATE agent_state SET agent_id = ?, server_incarnation = ?, sync_no = ?, nonce = ?, "
+        "applied_seq = ?, safe_seq = ? WHERE id = 1",
+        (
+            positions.agent_id,
+            positions.server_incarnation,
+            positions.sync_no,
+            positions.nonce,
+            positions.applied_seq,
+            positions.safe_seq,
+        ),
+    )
+
+
+def store_error(error: sqlite3.Error, *, path: Path) -> UnavailableError | InvalidStateError:
+    """Returns what callers are told about an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or "disk is full" in str(error):
+        return UnavailableError(
+            reason="DISK_FULL",
+            message=f"the disk under {path.parent} is full, nothing was recorded; free some space: "
+            "the agent goes on by itself",
+            retry_after_seconds=DISK_FULL_RETRY_SECONDS,
+        )
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return InvalidStateError(
+            reason="DATABASE_DAMAGED",
+            message=f"{path} is damaged ({error}); move it aside and keep it, then start again: "
+            "the agent makes a new one",
+            metadata={"path": str(path)},
+        )
+    return UnavailableError(
+        reason="DATABASE_UNAVAILABLE",
+        message=f"{path} cannot be written ({error}), nothing was recorded; check the disk and "
+        "the permissions: the agent goes on by itself",
+        retry_after_seconds=DISK_FULL_RETRY_SECONDS,
+    )

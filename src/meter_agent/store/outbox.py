@@ -1,0 +1,205 @@
+"""The rows of the buffer and the agent's positions: one transaction each time.
+
+Used by the writer's thread alone; readers go through `store.reader`.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from meter_agent.core import positions as core
+from meter_agent.core.positions import Positions
+from meter_agent.store import database
+from meter_agent.store.group import Append, rows_from_appends
+
+CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+"""Size of the log at which the writer checkpoints."""
+TRIM_ROW_COUNT_MAX: Final = 1_000
+"""Rows deleted in one commit, so that no caller waits long for a clean-up."""
+TRIM_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Bytes deleted in one commit, for the same reason."""
+
+_INSERT_ROW: Final = (
+    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
+    "events) VALUES (?, ?, ?, ?, ?, ?)"
+)
+# What a commit writes beside its events: a leaf of the table, one of the index, the state's row.
+_COMMIT_OVERHEAD_BYTES: Final = 3 * database.PAGE_BYTES
+_LOG = structlog.get_logger("meter_agent.store")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What is durable: replaced whole after each commit, so any thread may read it."""
+
+    positions: Positions
+    """The agent's place in the stream."""
+    end_bytes: int
+    """Bytes of all rows ever written."""
+    kept_from_bytes: int
+    """Of these, bytes of rows that were deleted."""
+    is_trim_due: bool
+    """Whether rows may be waiting to be deleted."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the rows on disk."""
+        return self.end_bytes - self.kept_from_bytes
+
+
+class Outbox:
+    """The writing side of the buffer.
+
+    Args:
+        path: Of an existing database, see `database.open_writer`.
+        connection: Its writing connection; the outbox closes it.
+    """
+
+    def __init__(self, path: Path, *, connection: sqlite3.Connection) -> None:
+        self.path: Final = path
+        self._connection = connection
+        self._is_reopen_needed = False
+        self._log_bytes = CHECKPOINT_BYTES  # An inherited log is emptied at the first chance.
+        self._state = self._load_state()
+
+    @property
+    def state(self) -> OutboxState:
+        """What is durable now."""
+        return self._state
+
+    @property
+    def is_checkpoint_due(self) -> bool:
+        """Whether the log has grown to its bound."""
+        return self._log_bytes >= CHECKPOINT_BYTES
+
+    @property
+    def is_idle_work_due(self) -> bool:
+        """Whether there is something to do when nothing comes."""
+        return self._log_bytes > 0 or self._state.is_trim_due
+
+    def commit(
+        self,
+        appends: Sequence[Append],
+        *,
+        changes: Sequence[Callable[[Positions], Positions]] = (),
+    ) -> None:
+        """Makes events and changes of the positions durable together; deletes what may go.
+
+        Raises:
+            sqlite3.Error: Nothing became durable, as far as can be known; see `recover`.
+        """
+        if self._is_reopen_needed:
+            self._reopen()
+        state, connection = self._state, self._connection
+        positions, end_bytes = state.positions, state.end_bytes
+        connection.execute("BEGIN IMMEDIATE")
+        rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
+        if rows:
+            connection.executemany(_INSERT_ROW, rows)
+            end_bytes = rows[-1][4]
+            event_count = sum(item.event_count for item in appends)
+            positions = core.appended(positions, event_count=event_count)
+        for change in changes:
+            positions = change(positions)
+        if changes:
+            database.store_positions(connection, positions)
+        after = replace(state, positions=positions, end_bytes=end_bytes)
+        if state.is_trim_due or changes:
+            after = self._trim(after)
+        connection.execute("COMMIT")
+        self._log_bytes += end_bytes - state.end_bytes + _COMMIT_OVERHEAD_BYTES
+        self._state = after
+
+    def checkpoint(self) -> None:
+        """Moves the log into the database, as far as readers let it."""
+        result = self._run_checkpoint("PASSIVE")
+        if result is None:
+            self._log_bytes = 0
+            return
+        busy, log_pages, moved_pages = result
+        # Where a reader held some pages back, try again after another quarter.
+        is_whole = not busy and log_pages == moved_pages
+        self._log_bytes = 0 if is_whole else CHECKPOINT_BYTES * 3 // 4
+
+    def checkpoint_and_cut(self) -> None:
+        """Moves the log into the database and gives its space back."""
+        self._run_checkpoint("TRUNCATE")
+        self._log_bytes = 0
+
+    def recover(self, error: BaseException) -> None:
+        """Brings the connection back to the last commit after one that failed."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as rollback_error:
+            _LOG.warning("rollback_failed", error=str(rollback_error))
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            self._log_bytes = CHECKPOINT_BYTES  # The log's own space may be what is missing.
+        else:
+            # After a failed sync the fate of the pages is unknown: only a new connection reads
+            # what the disk really holds.
+            self._is_reopen_needed = True
+
+    def close(self) -> None:
+        """Empties the log and closes the connection."""
+        self.checkpoint_and_cut()
+        self._connection.close()
+
+    def _trim(self, state: OutboxState) -> OutboxState:
+        """Deletes rows that are applied and safe, oldest first, within the bounds of one commit."""
+        deletable_seq = state.positions.deletable_seq
+        if state.positions.earliest_kept_seq > deletable_seq:
+            return replace(state, is_trim_due=False)
+        rows = self._connection.execute(
+            "SELECT first_seq + event_count, end_bytes FROM block "
+            "WHERE first_seq <= ? ORDER BY first_seq LIMIT ?",
+            (deletable_seq, TRIM_ROW_COUNT_MAX),
+        ).fetchall()
+        bytes_max = state.kept_from_bytes + TRIM_BYTES_MAX
+        doomed = [row for index, row in enumerate(rows) if index == 0 or row[1] <= bytes_max]
+        is_trim_due = len(rows) == TRIM_ROW_COUNT_MAX or len(doomed) < len(rows)
+        if doomed and doomed[-1][0] - 1 > deletable_seq:
+            doomed.pop()  # Applied in part only: it stays whole.
+        if not doomed:
+            return replace(state, is_trim_due=False)
+        earliest_kept_seq, kept_from_bytes = doomed[-1]
+        self._connection.execute("DELETE FROM block WHERE first_seq < ?", (earliest_kept_seq,))
+        return replace(
+            state,
+            positions=core.deleted(state.positions, earliest_kept_seq=earliest_kept_seq),
+            kept_from_bytes=kept_from_bytes,
+            is_trim_due=is_trim_due,
+        )
+
+    def _run_checkpoint(self, mode: str) -> tuple[int, int, int] | None:
+        try:
+            row: tuple[int, int, int] = self._connection.execute(
+                f"PRAGMA wal_checkpoint({mode})"
+            ).fetchone()
+        except sqlite3.Error as error:
+            _LOG.warning("checkpoint_failed", error=str(error), path=str(self.path))
+            return None
+        return row
+
+    def _reopen(self) -> None:
+        self._connection.close()
+        self._connection = database.connect_writer(self.path)
+        session_no = self._state.positions.session_no
+        state = self._load_state()
+        positions = replace(state.positions, session_no=session_no)
+        self._state = replace(state, positions=positions)
+        self._is_reopen_needed = False
+        self._log_bytes = CHECKPOINT_BYTES
+
+    def _load_state(self) -> OutboxState:
+        positions = database.load_positions(self._connection)
+        end_bytes, kept_from_bytes = self._connection.execute(
+            "SELECT COALESCE((SELECT end_bytes FROM block ORDER BY first_seq DESC LIMIT 1), 0), "
+            "COALESCE((SELECT end_bytes - LENGTH(events) FROM block ORDER BY first_seq LIMIT 1), 0)"
+        ).fetchone()
+        return OutboxState(positions, end_bytes, kept_from_bytes, is_trim_due=True)

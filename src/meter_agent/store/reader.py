@@ -1,0 +1,150 @@
+"""Reading the buffer: pages of blocks by key, so memory stays the same however long it is."""
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from meter_agent.core.blocks import Block, drop_before, take
+from meter_agent.core.positions import Positions
+from meter_agent.store.database import open_reader, store_error
+from metering.errors import MeteringError
+
+_BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events"
+# The block that holds a position is the last one that does not begin after it.
+_FROM_POSITION: Final = (
+    "first_seq >= COALESCE((SELECT max(first_seq) FROM block WHERE first_seq <= ?), 0)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for the server."""
+
+    bytes: int
+    """Bytes of the rows that are not wholly applied, >= 0."""
+    oldest_receive_time_us: int | None
+    """When the oldest of them was received, microseconds since 1970 UTC; None where none waits."""
+
+
+class OutboxReader:
+    """A read-only connection to the buffer; any thread may use it, one at a time.
+
+    Args:
+        path: Of an existing database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection = open_reader(path)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._lock:
+            self._connection.close()
+
+    def page(self, *, first_seq: int, event_count_max: int, bytes_max: int) -> list[Block]:
+        """Returns the blocks from a position on, without a hole, within both bounds.
+
+        There is at least one event where there is one at all, whatever its size.
+
+        Args:
+            first_seq: Position of the first event wanted.
+            event_count_max: Bound of events, >= 1.
+            bytes_max: Bound of the blocks' bytes, >= 1.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        page: list[Block] = []
+        with self._lock:
+            try:
+                cursor = self._connection.execute(
+                    f"SELECT {_BLOCK_COLUMNS} FROM block WHERE {_FROM_POSITION} ORDER BY first_seq",
+                    (first_seq,),
+                )
+                try:
+                    _fill(page, cursor, first_seq, event_count_max, bytes_max)
+                finally:
+                    cursor.close()
+            except sqlite3.Error as error:
+                raise self._error(error) from error
+        return page
+
+    def oldest_event_time_us(self, *, first_seq: int) -> int | None:
+        """Returns the oldest event time from a position on; None where there is no event.
+
+        Events of a block that is applied in part count with the rest of their block.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        # The plus keeps SQLite on the index of times: by position it would sort the backlog.
+        return self._one_number(
+            "SELECT oldest_event_time_us FROM block WHERE +first_seq + event_count > ? "
+            "ORDER BY oldest_event_time_us LIMIT 1",
+            (first_seq,),
+        )
+
+    def backlog(self, positions: Positions) -> Backlog:
+        """Returns what is not applied yet.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        first_seq = positions.applied_seq + 1
+        where = f"{_FROM_POSITION} AND first_seq + event_count > ?"
+        oldest = self._one_number(
+            f"SELECT receive_time_us FROM block WHERE {where} ORDER BY first_seq LIMIT 1",
+            (first_seq, first_seq),
+        )
+        start = self._one_number(
+            f"SELECT end_bytes - LENGTH(events) FROM block WHERE {where} "
+            "ORDER BY first_seq LIMIT 1",
+            (first_seq, first_seq),
+        )
+        end = self._one_number("SELECT end_bytes FROM block ORDER BY first_seq DESC LIMIT 1", ())
+        if start is None or end is None:
+            return Backlog(bytes=0, oldest_receive_time_us=None)
+        return Backlog(bytes=end - start, oldest_receive_time_us=oldest)
+
+    def _one_number(self, sql: str, parameters: tuple[int, ...]) -> int | None:
+        with self._lock:
+            try:
+                row = self._connection.execute(sql, parameters).fetchone()
+            except sqlite3.Error as error:
+                raise self._error(error) from error
+        return None if row is None else int(row[0])
+
+    def _error(self, error: sqlite3.Error) -> MeteringError:
+        return store_error(error, path=self._path)
+
+
+def _fill(
+    page: list[Block],
+    cursor: sqlite3.Cursor,
+    first_seq: int,
+    event_count_max: int,
+    bytes_max: int,
+) -> None:
+    event_count = size = 0
+    for columns in cursor:
+        block = Block(*columns)
+        if block.last_seq < first_seq:
+            continue
+        block = drop_before(block, seq=first_seq)
+        if page and (
+            event_count + block.event_count > event_count_max
+            or size + len(block.events) > bytes_max
+        ):
+            return
+        taken = take(block, event_count_max=event_count_max, bytes_max=bytes_max)
+        page.append(taken)
+        if taken is not block:
+            return  # The next block would leave a hole.
+        event_count += block.event_count
+        size += len(block.events)
+        if event_count >= event_count_max or size >= bytes_max:
+            return

@@ -1,0 +1,108 @@
+"""Schema of the buffer and its migrations, in order; none is ever changed once released."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import sqlite_utils
+from sqlite_utils.db import Table
+from sqlite_utils.migrations import Migrations
+
+from metering.errors import InvalidStateError
+
+DISK_ID_BYTES: Final = 16
+
+MIGRATIONS: Final = Migrations("meter_agent")
+
+
+@MIGRATIONS(name="0001_outbox")
+def create_outbox(db: sqlite_utils.Database) -> None:
+    """Makes the table of blocks and the one row of the agent's state."""
+    block = _table(db, "block")
+    block.create(
+        {
+            # Position of the block's first event; the row id, so blocks lie in shipping order.
+            "first_seq": int,
+            "event_count": int,
+            "receive_time_us": int,
+            "oldest_event_time_us": int,
+            # Bytes of all blocks ever written, up to and with this one: the bytes of any range are
+            # one subtraction, however long the backlog.
+            "end_bytes": int,
+            "events": bytes,
+        },
+        pk="first_seq",
+        not_null={
+            "event_count",
+            "receive_time_us",
+            "oldest_event_time_us",
+            "end_bytes",
+            "events",
+        },
+        strict=True,
+    )
+    block.create_index(["oldest_event_time_us"])
+    state = _table(db, "agent_state")
+    state.create(
+        {
+            "id": int,
+            "disk_id": bytes,
+            "agent_id": str,
+            "server_incarnation": str,
+            "sync_no": int,
+            "nonce": bytes,
+            "applied_seq": int,
+            "safe_seq": int,
+        },
+        pk="id",
+        not_null={
+            "disk_id",
+            "agent_id",
+            "server_incarnation",
+            "sync_no",
+            "nonce",
+            "applied_seq",
+            "safe_seq",
+        },
+        strict=True,
+    )
+    state.insert(
+        {
+            "id": 1,
+            "disk_id": os.urandom(DISK_ID_BYTES),
+            "agent_id": "",
+            "server_incarnation": "",
+            "sync_no": 0,
+            "nonce": b"",
+            "applied_seq": 0,
+            "safe_seq": 0,
+        }
+    )
+
+
+def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
+    """Brings the schema up to date; changes nothing where it is.
+
+    Args:
+        db: The writer's connection.
+        path: Of the database, for the message.
+
+    Raises:
+        InvalidStateError: DATABASE_NEWER where a newer program has changed the schema.
+    """
+    empty = sqlite_utils.Database(memory=True, execute_plugins=False)
+    known = {migration.name for migration in MIGRATIONS.pending(empty)}
+    empty.close()
+    unknown = [item.name for item in MIGRATIONS.applied(db) if item.name not in known]
+    if unknown:
+        raise InvalidStateError(
+            reason="DATABASE_NEWER",
+            message=f"{path} was written by a newer meter-agent (schema {', '.join(unknown)}); "
+            "start that version or a later one, or give this one another --data-dir",
+            metadata={"path": str(path), "schema": unknown[-1]},
+        )
+    MIGRATIONS.apply(db)
+
+
+def _table(db: sqlite_utils.Database, name: str) -> Table:
+    return db.table(name)

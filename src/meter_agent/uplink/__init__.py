@@ -1,0 +1,1 @@
+"""The agent as a client of the server: sessions and shipping."""

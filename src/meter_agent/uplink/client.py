@@ -1,0 +1,119 @@
+"""Calls to the server's IngestService, with errors that say what to do."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
+from metering.errors import ErrorKind
+from metering.rpc import bearer_metadata, error_from_rpc
+
+CALL_SECONDS: Final = 30.0
+"""Deadline of one call; a server that is alive answers in a fraction of it."""
+_MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+_UNANSWERED_CODES: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+    # The shipper's own back-off decides when to try again, so each channel is fresh.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+)
+
+
+@dataclass(eq=False)
+class UplinkError(Exception):
+    """A call to the server failed; it will be tried again."""
+
+    message: str
+    """What is wrong and what to do; holds no secret."""
+    is_answered: bool = False
+    """Whether a server answered at all."""
+    is_refused: bool = False
+    """Whether the agent's token was refused or missing: a person must act."""
+    retry_after_seconds: float | None = None
+    """What the server asked for, seconds; None where it did not."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class IngestClient:
+    """One channel to the server.
+
+    Args:
+        target: HOST:PORT, or unix:/path.
+        token: Bearer token.
+    """
+
+    def __init__(self, target: str, *, token: str) -> None:
+        self.token: Final = token
+        self._target = target
+        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._stub = ingest_pb2_grpc.IngestServiceStub(  # type: ignore[no-untyped-call]
+            self._channel
+        )
+        self._metadata = bearer_metadata(token)
+
+    def open_session(
+        self, request: ingest_pb2.OpenSessionRequest
+    ) -> ingest_pb2.OpenSessionResponse:
+        """Opens a session.
+
+        Raises:
+            UplinkError: It failed.
+        """
+        try:
+            response: ingest_pb2.OpenSessionResponse = self._stub.OpenSession(
+                request, metadata=self._metadata, timeout=CALL_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise self._uplink_error(error) from None
+        return response
+
+    def push_usage(self, request: ingest_pb2.PushUsageRequest) -> ingest_pb2.PushUsageResponse:
+        """Pushes blocks.
+
+        Raises:
+            UplinkError: It failed, or its answer was lost.
+        """
+        try:
+            response: ingest_pb2.PushUsageResponse = self._stub.PushUsage(
+                request, metadata=self._metadata, timeout=CALL_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise self._uplink_error(error) from None
+        return response
+
+    def close(self) -> None:
+        """Closes the channel; a call in flight ends at once with an error."""
+        self._channel.close()
+
+    def _uplink_error(self, rpc_error: grpc.RpcError) -> UplinkError:
+        error = error_from_rpc(rpc_error)
+        if error.kind in (ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION_DENIED):
+            return UplinkError(
+                message=f"the server {self._target} refused the agent's token ({error.message}): "
+                "enroll with `billing-server agent enroll NAME` and write the new token into the "
+                "token file; until then the agent buffers",
+                is_answered=True,
+                is_refused=True,
+            )
+        code = rpc_error.code()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            message = f"the server {self._target} cannot be reached ({error.message})"
+        elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            message = f"the server {self._target} did not answer within {CALL_SECONDS:.0f} s"
+        else:
+            message = f"the server {self._target} answered {code.name}: {error.message}"
+        return UplinkError(
+            message=message,
+            is_answered=code not in _UNANSWERED_CODES,
+            retry_after_seconds=error.retry_after_seconds,
+        )

@@ -1,0 +1,316 @@
+"""Ships the buffer to the server in order: one thread, one call in flight (protocol section 3)."""
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+import tenacity
+
+from meter_agent.core import positions as core
+from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
+from meter_agent.core.blocks import Block
+from meter_agent.core.positions import Positions, PushOutcome, PushSent
+from meter_agent.store.reader import OutboxReader
+from meter_agent.store.writer import Writer
+from meter_agent.uplink import mapping
+from meter_agent.uplink.client import IngestClient, UplinkError
+from meter_agent.uplink.token import TokenSource
+from metering.api.v1.ingest_pb2 import PushUsageResponse
+from metering.clock import Clock
+from metering.errors import MeteringError
+
+PUSH_EVENT_COUNT_MAX: Final = 5_000
+"""Events of one push, also where the server would take more."""
+PUSH_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of the blocks of one push, also where the server would take more."""
+REFUSED_RETRY_SECONDS: Final = 30.0
+"""After a refused token a person must act: tries are rare, and a changed token file wakes."""
+LINGER_SECONDS: Final = 0.02
+"""After a push that was not full, more may gather: a call a commit would be wasteful."""
+STOP_SECONDS: Final = 5.0
+_WATCH_SECONDS: Final = 1.0
+_NONCE_BYTES: Final = 16
+_LOG = structlog.get_logger("meter_agent.uplink")
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkHealth:
+    """How the last call to the server ended."""
+
+    is_reachable: bool = False
+    """Whether it was answered."""
+    last_error: str = ""
+    """Why it failed; for people. Empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSettings:
+    """How the agent talks to the server."""
+
+    server: str
+    """HOST:PORT, or unix:/path."""
+    agent_version: str
+    """Version of the program, told to the server."""
+    backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    """Waits between tries."""
+    refused_retry_seconds: float = REFUSED_RETRY_SECONDS
+    """Least wait after a refused token, seconds, > 0."""
+
+
+class Shipper:
+    """Opens sessions and pushes what is buffered, for as long as the agent runs.
+
+    Args:
+        settings: How to talk to the server.
+        writer: Owner of the positions.
+        reader: The buffer; used by the shipper's thread alone.
+        tokens: The agent's token.
+        clock: For the waits.
+    """
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        *,
+        writer: Writer,
+        reader: OutboxReader,
+        tokens: TokenSource,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._reader = reader
+        self._tokens = tokens
+        self._clock = clock
+        self._health = UplinkHealth()
+        self._client: IngestClient | None = None
+        self._client_lock = threading.Lock()
+        self._event_count_max = PUSH_EVENT_COUNT_MAX
+        self._bytes_max = PUSH_BYTES_MAX
+        self._is_session_fruitful = True
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+
+    @property
+    def health(self) -> UplinkHealth:
+        """How the last call to the server ended."""
+        return self._health
+
+    def notify(self) -> None:
+        """Says that there is something to ship. Cheap: called after each commit."""
+        if not self._work.is_set():
+            self._work.set()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; a call in flight is given up, which is safe: it will be repeated."""
+        self._stopping.set()
+        self._work.set()
+        with self._client_lock:
+            if self._client is not None:
+                self._client.close()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((UplinkError, MeteringError)),
+            wait=self._wait_seconds,
+            sleep=self._sleep,
+            stop=tenacity.stop_when_event_set(self._stopping),
+            before_sleep=self._note_failure,
+        )
+        while not self._stopping.is_set():
+            try:
+                retrying(self._step)
+            except tenacity.RetryError:
+                break
+            except Exception:  # noqa: BLE001 - a bug here must not end shipping for good
+                _LOG.exception("shipping_failed")
+                self._stopping.wait(self._settings.backoff.cap_seconds)
+        self._drop_client()
+
+    def _step(self) -> None:
+        """Ships one page, or waits for one. Returns where it went well."""
+        client = self._connected_client()
+        positions = self._writer.state.positions
+        if positions.session_no == 0:
+            positions = self._open_session(client)
+        self._work.clear()
+        page = self._reader.page(
+            first_seq=positions.applied_seq + 1,
+            event_count_max=self._event_count_max,
+            bytes_max=self._bytes_max,
+        )
+        if not page:
+            self._work.wait()
+            return
+        self._push(client, positions, page)
+
+    def _open_session(self, client: IngestClient) -> Positions:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        # The attempt is on disk before it is sent, so a repeat after a kill is the same attempt.
+        attempt = self._writer.change(
+            lambda state: core.session_attempted(state, fresh_nonce=nonce)
+        )
+        response = client.open_session(
+            mapping.session_request_to_proto(
+                attempt,
+                agent_version=self._settings.agent_version,
+                oldest_event_time_us=self._oldest_event_time_us(attempt.applied_seq + 1),
+            )
+        )
+        answer = mapping.session_answer_from_proto(response)
+        opened = self._writer.change(lambda state: core.session_opened(state, answer))
+        self._event_count_max = _bound(response.push_event_count_max, PUSH_EVENT_COUNT_MAX)
+        self._bytes_max = _bound(response.push_bytes_max, PUSH_BYTES_MAX)
+        self._health = UplinkHealth(is_reachable=True)
+        _LOG.info(
+            "session_opened",
+            agent_id=opened.agent_id,
+            session_no=opened.session_no,
+            applied_seq=opened.applied_seq,
+            server_applied_seq=answer.applied_seq,
+            buffered_count=opened.buffered_count,
+        )
+        return opened
+
+    def _push(self, client: IngestClient, positions: Positions, page: list[Block]) -> None:
+        sent = PushSent(
+            session_no=positions.session_no,
+            server_incarnation=positions.server_incarnation,
+            first_seq=page[0].first_seq,
+            last_seq=page[-1].last_seq,
+        )
+        response = client.push_usage(
+            mapping.push_request_to_proto(
+                sent,
+                page=page,
+                oldest_event_time_us=self._oldest_event_time_us(sent.last_seq + 1),
+            )
+        )
+        answer = mapping.push_answer_from_proto(response)
+        if answer is None:
+            raise UplinkError(
+                message=f"the server {self._settings.server} answered a push with the unknown "
+                f"result {response.result}: it is newer than this agent; upgrade the agent",
+                is_answered=True,
+            )
+        after = self._writer.change(
+            lambda state: core.push_answered(state, sent=sent, answer=answer)
+        )
+        self._health = UplinkHealth(is_reachable=True)
+        if answer.outcome is PushOutcome.APPLIED:
+            self._is_session_fruitful = True
+            self._rest_after_push(response, event_count=sent.last_seq - sent.first_seq + 1)
+            return
+        _LOG.warning(
+            "push_not_applied",
+            outcome=answer.outcome.value,
+            first_seq=sent.first_seq,
+            server_applied_seq=answer.applied_seq,
+            applied_seq=after.applied_seq,
+        )
+        self._refuse_endless_turns()
+
+    def _refuse_endless_turns(self) -> None:
+        """Lets the first refusal through at once and makes the next ones wait.
+
+        A session that was fenced once is nothing: a restart does it. One after another means that
+        two agents use one token, and each new session fences the other.
+        """
+        if not self._is_session_fruitful:
+            raise UplinkError(
+                message=f"the server {self._settings.server} refuses this agent's position again "
+                "and again: another agent may use the same token; enroll each agent by itself",
+                is_answered=True,
+            )
+        self._is_session_fruitful = False
+
+    def _rest_after_push(self, response: PushUsageResponse, *, event_count: int) -> None:
+        if response.HasField("retry_after"):
+            delay = response.retry_after
+            self._stopping.wait(min(delay.seconds + delay.nanos / 1e9, self._cap_seconds))
+        elif event_count < self._event_count_max // 2:
+            self._stopping.wait(LINGER_SECONDS)
+
+    @property
+    def _cap_seconds(self) -> float:
+        return self._settings.backoff.cap_seconds
+
+    def _oldest_event_time_us(self, first_seq: int) -> int | None:
+        return self._reader.oldest_event_time_us(first_seq=first_seq)
+
+    def _connected_client(self) -> IngestClient:
+        """Returns the channel, a new one after a failure or a changed token."""
+        token = self._tokens.read()
+        if not token:
+            raise UplinkError(message=self._tokens.missing_message(), is_refused=True)
+        with self._client_lock:
+            if self._client is not None and self._client.token == token:
+                return self._client
+            if self._client is not None:
+                self._client.close()
+            self._client = IngestClient(self._settings.server, token=token)
+            return self._client
+
+    def _drop_client(self) -> None:
+        with self._client_lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+    def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
+        error = _failure(state)
+        retry_after = getattr(error, "retry_after_seconds", None)
+        if isinstance(error, UplinkError) and error.is_refused:
+            retry_after = self._settings.refused_retry_seconds
+        return backoff_seconds(
+            state.attempt_number,
+            policy=self._settings.backoff,
+            uniform=secrets.SystemRandom().uniform,
+            retry_after_seconds=retry_after,
+        )
+
+    def _note_failure(self, state: tenacity.RetryCallState) -> None:
+        error = _failure(state)
+        if self._stopping.is_set():
+            return
+        # What the agent's own disk refuses says nothing about the server.
+        is_reachable = (
+            error.is_answered if isinstance(error, UplinkError) else self._health.is_reachable
+        )
+        self._health = UplinkHealth(is_reachable=is_reachable, last_error=str(error))
+        self._drop_client()
+        _LOG.warning(
+            "uplink_failed",
+            error=str(error),
+            attempt=state.attempt_number,
+            retry_in_seconds=round(state.upcoming_sleep, 3),
+            buffered_count=self._writer.state.positions.buffered_count,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        """Waits; ends early at a stop, or when the token file has changed."""
+        fingerprint = self._tokens.fingerprint()
+        end = self._clock.monotonic() + seconds
+        while not self._stopping.is_set():
+            left = end - self._clock.monotonic()
+            if left <= 0 or self._tokens.fingerprint() != fingerprint:
+                return
+            self._stopping.wait(min(left, _WATCH_SECONDS))
+
+
+def _bound(offered: int, own: int) -> int:
+    """Returns the lower of both bounds; a server that offers none leaves the agent's own."""
+    return min(offered, own) if offered > 0 else own
+
+
+def _failure(state: tenacity.RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
