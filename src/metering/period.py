@@ -134,20 +134,12 @@ class BillingCycle:
 
     def period_index_at(self, instant: datetime) -> int:
         """Returns the number of the period that holds the instant: the last boundary before it."""
-        instant = as_utc(instant)
-        # The estimate counts months or days on the local calendar; it is off by one at most, so
-        # the search takes the same time however far the instant lies from the anchor.
-        index = self._estimate_index(instant)
-        while self.boundary(index) > instant:
-            index -= 1
-        while self.boundary(index + 1) <= instant:
-            index += 1
-        return index
+        return self._locate(as_utc(instant))[0]
 
     def whole_period_at(self, instant: datetime) -> Period:
         """Returns the period of the grid that holds the instant."""
-        index = self.period_index_at(instant)
-        return Period(self.boundary(index), self.boundary(index + 1))
+        _, start, end = self._locate(as_utc(instant))
+        return Period(start, end)
 
     def period_at(self, instant: datetime, *, start: datetime | None = None) -> Period:
         """Returns the period that holds the instant, not reaching back before `start` (R8).
@@ -188,6 +180,20 @@ class BillingCycle:
                 periods.append(Period(start, end))
                 start = end
         return periods
+
+    def _locate(self, instant: datetime) -> tuple[int, datetime, datetime]:
+        # The estimate counts months or days on the local calendar; it is off by one at most, so
+        # the search takes the same time however far the instant lies from the anchor.
+        index = self._estimate_index(instant)
+        start = self.boundary(index)
+        while start > instant:
+            index -= 1
+            start = self.boundary(index)
+        end = self.boundary(index + 1)
+        while end <= instant:
+            index += 1
+            start, end = end, self.boundary(index + 1)
+        return index, start, end
 
     def _local(self, instant: datetime) -> datetime:
         try:
