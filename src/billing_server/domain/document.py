@@ -97,7 +97,7 @@ def load_yaml(text: str, *, name: str) -> Node:
     Raises:
         ValidationError: DOCUMENT_TOO_LARGE, DOCUMENT_TOO_DEEP, DOCUMENT_MALFORMED.
     """
-    _check_size(text, name=name)
+    check_size(text, name=name)
     builder = _TreeBuilder(name)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -118,18 +118,21 @@ def load_yaml(text: str, *, name: str) -> Node:
     return builder.root or Scalar(ScalarKind.NULL, "", 1)
 
 
-def load_json(text: str, *, name: str, line: int | None = None) -> Node:
+def load_json(
+    text: str, *, name: str, line: int | None = None, bytes_max: int = TEXT_BYTES_MAX
+) -> Node:
     """Reads one JSON value; its numbers stay text.
 
     Args:
-        text: at most 1 MiB of JSON.
+        text: JSON.
         name: of the file, for messages.
         line: on which the value stands, for JSON Lines.
+        bytes_max: longest text that is read.
 
     Raises:
         ValidationError: DOCUMENT_TOO_LARGE, DOCUMENT_TOO_DEEP, DOCUMENT_MALFORMED.
     """
-    _check_size(text, name=name)
+    check_size(text, name=name, bytes_max=bytes_max)
     try:
         value = json.loads(
             text,
@@ -161,13 +164,18 @@ def node_from_plain(value: object, *, name: str = "request") -> Node:
     return _located(value, line=None, depth=0, name=name)
 
 
-def _check_size(text: str, *, name: str) -> None:
-    if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
+def check_size(text: str, *, name: str, bytes_max: int = TEXT_BYTES_MAX) -> None:
+    """Refuses a text that is longer than it may be.
+
+    Raises:
+        ValidationError: DOCUMENT_TOO_LARGE.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > bytes_max:
         raise document_error(
             name=name,
             line=None,
             reason="DOCUMENT_TOO_LARGE",
-            problem="the text is longer than 1 MiB; split it into several",
+            problem=f"the text is longer than {bytes_max} bytes; split it into several",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, ScalarKind
 from metering.clock import parse_instant
-from metering.errors import FieldViolation, MeteringError, ValidationError
+from metering.errors import FieldViolation, InvariantError, MeteringError, ValidationError
 from metering.money import minor_unit_digits, parse_price
 from metering.period import time_zone
 from metering.quantity import parse_quantity
@@ -153,6 +153,26 @@ class FieldReader:
             return None
         return FieldReader(node, path=self.path_of(key), mistakes=self.mistakes)
 
+    def required_child(self, key: str) -> "FieldReader":
+        """Returns the reader of an inner mapping; where it is absent, which is noted, an empty one.
+
+        What is then missing inside is no further mistake.
+        """
+        child = self.child(key)
+        if child is not None:
+            return child
+        self._add(key, line=self.line, reason="FIELD_MISSING", problem="the field is missing")
+        return FieldReader(MapNode({}), path=self.path_of(key), mistakes=Mistakes(""))
+
+    def values(self, key: str, parser: Parser[T]) -> list[T]:
+        """Returns the values of a list; wrong ones are noted and left out."""
+        values = []
+        for path, node in self.items(key):
+            value = self._parse_at(path, node, parser)
+            if value is not None:
+                values.append(value)
+        return values
+
     def text_map(self, key: str) -> dict[str, str]:
         """Returns an inner mapping of text to text, as in `where`."""
         child = self.child(key)
@@ -193,17 +213,31 @@ class FieldReader:
         return node
 
     def _parse(self, key: str, node: Node, parser: Parser[T]) -> T | None:
+        return self._parse_at(self.path_of(key), node, parser)
+
+    def _parse_at(self, path: str, node: Node, parser: Parser[T]) -> T | None:
         try:
             return parser(node)
         except FieldMistake as mistake:
             reason, problem = mistake.reason, mistake.problem
         except MeteringError as error:
             reason, problem = error.reason, error.message
-        self._add(key, line=node.line, reason=reason, problem=problem)
+        self.mistakes.add(path, line=node.line, reason=reason, problem=problem)
         return None
 
     def _add(self, key: str, *, line: int | None, reason: str, problem: str) -> None:
         self.mistakes.add(self.path_of(key), line=line, reason=reason, problem=problem)
+
+
+def present(value: T | None) -> T:
+    """Returns a value that was read without a mistake.
+
+    Raises:
+        InvariantError: READER_SILENT where a reader returned None and noted nothing.
+    """
+    if value is None:
+        raise InvariantError(reason="READER_SILENT", message="a value was refused without a reason")
+    return value
 
 
 def peek(node: Node, key: str, parser: Parser[T]) -> T | None:

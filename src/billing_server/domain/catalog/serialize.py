@@ -25,10 +25,9 @@ from billing_server.domain.catalog.read import (
 )
 from billing_server.domain.catalog.read_period import anchor_to_plain
 from billing_server.domain.document import node_from_plain
-from billing_server.domain.fields import FieldReader, Mistakes, integer
+from billing_server.domain.fields import FieldReader, Mistakes, integer, present
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
-from metering.errors import InvariantError
 from metering.quantity import plain_decimal
 
 T = TypeVar("T")
@@ -183,8 +182,4 @@ def _reader(value: Mapping[str, object], mistakes: Mistakes) -> FieldReader:
 
 def _checked(value: T | None, mistakes: Mistakes) -> T:
     mistakes.raise_if_any(reason=CONTENT_MALFORMED)
-    if value is None:
-        raise InvariantError(
-            reason="READER_SILENT", message=f"a {mistakes.name} was refused without a reason"
-        )
-    return value
+    return present(value)
