@@ -1,0 +1,240 @@
+"""What has to change so that the applied catalog equals a file: computed, not done.
+
+The same content gives no change, so that applying a file twice is harmless. What is applied and not
+in the file stays as it is.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
+from billing_server.domain.catalog.serialize import (
+    customer_to_dict,
+    meter_to_dict,
+    plan_to_dict,
+    subscription_entry_to_dict,
+)
+from billing_server.domain.fields import raise_violations
+from billing_server.domain.subscription.model import Customer
+from metering.errors import FieldViolation
+
+CATALOG_REFUSED: Final = "CATALOG_CHANGE_REFUSED"
+_COUNTING_FIELDS: Final = ("aggregation", "decimals", "quantity", "where")
+"""Fields of a meter that decide what its usage means."""
+
+T = TypeVar("T", Meter, Plan, Customer, SubscriptionEntry)
+
+
+class ChangeKind(StrEnum):
+    """What is done to a thing."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    NEW_VERSION = "new_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change, with the value that is to be stored."""
+
+    kind: ChangeKind
+    """What is done."""
+    value: Meter | Plan | Customer | SubscriptionEntry
+    """The new content; a plan carries the version that it gets."""
+    details: tuple[str, ...] = ()
+    """Each changed field: `prices.input.unit_price: "0.01" -> "0.02"`."""
+
+    @property
+    def resource(self) -> str:
+        """The kind of thing: meter, plan, customer or subscription."""
+        return _RESOURCES[type(self.value)]
+
+    @property
+    def key(self) -> str:
+        """Key or id of the thing."""
+        return _key(self.value)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if isinstance(self.value, Plan):
+            return f"{self.kind.replace('_', ' ')} {self.value.version} of plan {self.key}"
+        return f"{self.kind} {self.resource} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChanges:
+    """The way from what is applied to what a file wants."""
+
+    changes: tuple[Change, ...]
+    """In an order in which they can be done: meters, plans, customers, subscriptions."""
+    refusals: tuple[FieldViolation, ...]
+    """What cannot be done. Where there is one, nothing of the file may be applied."""
+
+    def raise_if_refused(self) -> None:
+        """Raises one ValidationError with every refusal as a violation."""
+        raise_violations(self.refusals, reason=CATALOG_REFUSED)
+
+
+def plan_changes(
+    current: CatalogFile, *, wanted: CatalogFile, meters_with_usage: Collection[str] = ()
+) -> CatalogChanges:
+    """Returns the changes that make the applied catalog equal to a file.
+
+    Args:
+        current: what is applied; of each plan the newest version.
+        wanted: what the file holds.
+        meters_with_usage: keys of the meters that have counted an event.
+    """
+    used = frozenset(meters_with_usage)
+    subscribed = {entry.customer_id: entry.id for entry in current.subscriptions}
+    found = [
+        *_compare(current.meters, wanted.meters, lambda old, new: _meter_change(old, new, used)),
+        *_compare(current.plans, wanted.plans, _plan_change),
+        *_compare(
+            current.customers,
+            wanted.customers,
+            lambda old, new: _customer_change(old, new, subscribed),
+        ),
+        *_compare(current.subscriptions, wanted.subscriptions, _subscription_change),
+    ]
+    return CatalogChanges(
+        changes=tuple(item for item in found if isinstance(item, Change)),
+        refusals=tuple(item for item in found if isinstance(item, FieldViolation)),
+    )
+
+
+Outcome = Change | FieldViolation | None
+
+
+def _compare(
+    current: Iterable[T], wanted: Iterable[T], change: Callable[[T, T], Outcome]
+) -> list[Outcome]:
+    by_key = {_key(value): value for value in current}
+    outcomes: list[Outcome] = []
+    for value in wanted:
+        old = by_key.get(_key(value))
+        outcomes.append(_creation(value) if old is None else change(old, value))
+    return outcomes
+
+
+def _creation(value: Meter | Plan | Customer | SubscriptionEntry) -> Change:
+    if isinstance(value, Plan):
+        value = replace(value, version=1)
+    return Change(ChangeKind.CREATE, value)
+
+
+def _meter_change(old: Meter, new: Meter, used: frozenset[str]) -> Outcome:
+    details = _differences(meter_to_dict(old), meter_to_dict(new))
+    if not details:
+        return None
+    counting = [
+        field
+        for field in _COUNTING_FIELDS
+        if meter_to_dict(old)[field] != meter_to_dict(new)[field]
+    ]
+    if counting and new.key in used:
+        problem = (
+            f"meter {new.key!r} has usage, so its {', '.join(counting)} cannot change: what was "
+            "counted would mean something else; make a meter with a new key"
+        )
+        return FieldViolation(f"meters.{new.key}.{counting[0]}", problem, "METER_HAS_USAGE")
+    return Change(ChangeKind.UPDATE, new, details)
+
+
+def _plan_change(old: Plan, new: Plan) -> Outcome:
+    # Without a time of its own, a version is on offer from when it is applied: that is no content.
+    wanted_from = old.effective_from if new.effective_from is None else new.effective_from
+    comparable = replace(new, version=old.version, effective_from=wanted_from)
+    details = _differences(plan_to_dict(old), plan_to_dict(comparable))
+    if not details:
+        return None
+    if new.currency != old.currency:
+        problem = (
+            f"plan {new.key!r} is in {old.currency}; a plan keeps its currency (R73), make a plan "
+            f"with a new key for {new.currency}"
+        )
+        return FieldViolation(f"plans.{new.key}.currency", problem, "CURRENCY_MISMATCH")
+    return Change(ChangeKind.NEW_VERSION, replace(new, version=old.version + 1), details)
+
+
+def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]) -> Outcome:
+    if new.currency is None:
+        new = replace(new, currency=old.currency)
+    details = _differences(customer_to_dict(old), customer_to_dict(new))
+    if not details:
+        return None
+    subscription = subscribed.get(new.id)
+    fixed = [name for name in ("timezone", "currency") if getattr(old, name) != getattr(new, name)]
+    if subscription is not None and fixed and getattr(old, fixed[0]) is not None:
+        problem = (
+            f"customer {new.id!r} has subscription {subscription!r}; changing its {fixed[0]} "
+            "under a running subscription is not supported by this version yet"
+        )
+        return FieldViolation(f"customers.{new.id}.{fixed[0]}", problem, "NOT_SUPPORTED_YET")
+    return Change(ChangeKind.UPDATE, new, details)
+
+
+def _subscription_change(old: SubscriptionEntry, new: SubscriptionEntry) -> Outcome:
+    # What a file leaves out stays as it was when the subscription was made.
+    comparable = replace(new, start=new.start or old.start, anchor=new.anchor or old.anchor)
+    details = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(comparable))
+    if not details:
+        return None
+    problem = (
+        f"subscription {new.id!r} is there with other terms ({'; '.join(details)}); changing a "
+        "subscription is not supported by this version yet"
+    )
+    return FieldViolation(f"subscriptions.{new.id}", problem, "NOT_SUPPORTED_YET")
+
+
+def _differences(old: object, new: object, path: str = "") -> tuple[str, ...]:
+    """Returns a line for each field that differs; items of lists are named by their key."""
+    if old == new:
+        return ()
+    old_parts, new_parts = _parts(old), _parts(new)
+    if old_parts is None or new_parts is None:
+        return (f"{path}: {_shown(old)} -> {_shown(new)}",)
+    lines: list[str] = []
+    for name in dict.fromkeys([*old_parts, *new_parts]):
+        inner = f"{path}.{name}" if path else name
+        lines.extend(_differences(old_parts.get(name), new_parts.get(name), inner))
+    return tuple(lines) or (f"{path}: another order",)
+
+
+def _parts(value: object) -> dict[str, object] | None:
+    """Returns the named parts of a mapping or list; None for a single value."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        return {
+            str(item["key"]) if isinstance(item, dict) and "key" in item else str(position): item
+            for position, item in enumerate(value)
+        }
+    return None
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            return f'"{value}"'
+        case dict():
+            return ", ".join(f"{name} {_shown(item)}" for name, item in value.items() if item)
+        case _:
+            return str(value)
+
+
+_RESOURCES: Final[Mapping[type, str]] = {
+    Meter: "meter",
+    Plan: "plan",
+    Customer: "customer",
+    SubscriptionEntry: "subscription",
+}
+
+
+def _key(value: Meter | Plan | Customer | SubscriptionEntry) -> str:
+    return value.id if isinstance(value, Customer | SubscriptionEntry) else value.key
