@@ -5,6 +5,8 @@ transactions that begin IMMEDIATE, readers that cannot write. PostgreSQL: read c
 bounded waiting for them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,7 +16,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from metering.errors import ConflictError, UnavailableError, ValidationError
+from metering.errors import ConflictError, MeteringError, UnavailableError, ValidationError
 
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's lock before the transaction is given up."""
@@ -79,14 +81,17 @@ def open_engines(database_url: str) -> Engines:
     )
 
 
-def error_from_database(error: DBAPIError) -> ConflictError | UnavailableError | None:
+def error_from_database(error: Exception) -> ConflictError | UnavailableError | None:
     """Returns what a database error means to a caller, or None where it is a bug.
 
     A lock that was not had in time and a lost deadlock are DATABASE_BUSY: the whole transaction may
     be tried again. A full disk is DISK_FULL.
+
+    Args:
+        error: SQLAlchemy's, or the driver's own from a statement that went past SQLAlchemy.
     """
-    original = error.orig
-    state = getattr(original, "sqlstate", None)
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = str(getattr(original, "sqlstate", None) or "")
     text = str(original)
     if state in _POSTGRESQL_BUSY_STATES or "database is locked" in text:
         return busy_error(text)
@@ -96,13 +101,28 @@ def error_from_database(error: DBAPIError) -> ConflictError | UnavailableError |
             message="the database's disk is full: free space on it, then try again",
             retry_after_seconds=5,
         )
-    if error.connection_invalidated or (state or "").startswith(("08", "57P")):
+    is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    if is_cut or state.startswith(("08", "57P")) or "connection is lost" in text:
         return UnavailableError(
             reason="DATABASE_UNREACHABLE",
             message=f"the database does not answer: {text}",
             retry_after_seconds=1,
         )
     return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns errors of the database that a caller can act on into errors of the product."""
+    try:
+        yield
+    except MeteringError:
+        raise
+    except Exception as error:
+        known = error_from_database(error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def busy_error(detail: str) -> ConflictError:

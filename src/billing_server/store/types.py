@@ -7,7 +7,7 @@ binary fraction and no instant loses its zone.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +15,12 @@ from sqlalchemy import BigInteger, Boolean, Dialect, Integer, Numeric, Text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import LargeBinary, TypeDecorator, TypeEngine
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-MICROSECONDS_PER_MINUTE = 60_000_000
+from billing_server.domain.usage.instants import (
+    instant_from_microseconds,
+    instant_from_minute,
+    microseconds_from_instant,
+    minute_from_instant,
+)
 
 Int64: TypeEngine[int] = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 """A signed 64-bit integer."""
@@ -30,28 +33,6 @@ Key: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
 
 Bytes: TypeEngine[bytes] = LargeBinary()
 """A byte string of any length."""
-
-
-def microseconds_from_instant(value: datetime) -> int:
-    """Returns whole microseconds since 1970-01-01T00:00:00Z; `value` must carry a zone."""
-    if value.tzinfo is None:
-        raise ValueError("an instant without a time zone cannot be stored")
-    return (value - EPOCH) // MICROSECOND
-
-
-def instant_from_microseconds(value: int) -> datetime:
-    """Returns the UTC instant that lies `value` microseconds after 1970-01-01T00:00:00Z."""
-    return EPOCH + timedelta(microseconds=value)
-
-
-def minute_from_instant(value: datetime) -> int:
-    """Returns the whole minutes since 1970-01-01T00:00:00Z, rounded down."""
-    return microseconds_from_instant(value) // MICROSECONDS_PER_MINUTE
-
-
-def instant_from_minute(value: int) -> datetime:
-    """Returns the UTC instant at which a minute (counted from 1970-01-01T00:00:00Z) begins."""
-    return EPOCH + timedelta(minutes=value)
 
 
 class Instant(TypeDecorator[datetime]):

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from billing_server.store.administration_repository import (
     SqlApiKeyRepository,
@@ -22,8 +21,8 @@ from billing_server.store.engine import (
     Backend,
     Engines,
     busy_error,
-    error_from_database,
     open_engines,
+    translated,
 )
 from billing_server.store.invoice_repository import SqlInvoiceRepository
 from billing_server.store.subscription_repository import SqlSubscriptionRepository
@@ -124,7 +123,7 @@ class SqlStore:
             ConflictError: DATABASE_BUSY where the lock was not had in time.
             UnavailableError: DISK_FULL, DATABASE_UNREACHABLE.
         """
-        with self._gated(), _translated(), self._engines.writer.begin() as connection:
+        with self._gated(), translated(), self._engines.writer.begin() as connection:
             unit = SqlUnitOfWork(connection)
             self._memory_unit = unit
             try:
@@ -139,14 +138,14 @@ class SqlStore:
         In memory there is one connection: a read inside a write of the same thread shares it.
         """
         if self._engines.backend is not Backend.SQLITE_MEMORY:
-            with _translated(), self._engines.reader.connect() as connection:
+            with translated(), self._engines.reader.connect() as connection:
                 yield SqlUnitOfWork(connection)
             return
         with self._gated_read():
             if self._memory_unit is not None:
                 yield self._memory_unit
                 return
-            with _translated(), self._engines.reader.connect() as connection:
+            with translated(), self._engines.reader.connect() as connection:
                 yield SqlUnitOfWork(connection)
 
     def close(self) -> None:
@@ -191,20 +190,9 @@ def open_store(database_url: str) -> SqlStore:
 
     engines = open_engines(database_url)
     try:
-        with _translated():
+        with translated():
             prepare_schema(engines)
     except BaseException:
         engines.dispose()
         raise
     return SqlStore(engines)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        known = error_from_database(error)
-        if known is None:
-            raise
-        raise known from error

@@ -1,11 +1,11 @@
 """Usage in the database: counting at the driver, everything else through SQLAlchemy Core."""
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import (
     BucketChange,
@@ -22,6 +22,7 @@ from billing_server.domain.ports.usage import (
 )
 from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
+from billing_server.store.engine import translated
 from billing_server.store.tables import (
     running_charge,
     subscription,
@@ -30,10 +31,16 @@ from billing_server.store.tables import (
     usage_event,
     usage_series,
 )
-from billing_server.store.types import microseconds_from_instant
+from billing_server.store.types import Int64
 
 HIGH_BITS = 32
 """Values are summed in two halves of 32 bits, so that no sum over any number of rows overflows."""
+
+# Times as plain numbers: an event may wait precisely because its time is out of any range.
+_EVENT_ROW = tuple(
+    type_coerce(column, Int64) if column.name.endswith("_time") else column
+    for column in usage_event.c
+)
 
 
 class SqlUsageRepository:
@@ -56,9 +63,11 @@ class SqlUsageRepository:
         """Holds customers in sorted order; returns the revision of each one that exists."""
         return self._counting.lock_customers(customer_ids)
 
-    def savepoint(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
         """Opens a span of the unit that is undone alone where it raises."""
-        return self._connection.begin_nested()
+        with translated(), self._connection.begin_nested():
+            yield
 
     def insert_events(self, rows: Sequence[EventRow]) -> int:
         """Inserts events whose key is new; returns how many were."""
@@ -197,7 +206,7 @@ class SqlUsageRepository:
         """Returns up to `limit` events that wait, by (customer, event id), those after a key."""
         columns = usage_event.c
         statement = (
-            select(usage_event)
+            select(*_EVENT_ROW)
             .where(columns.quarantine_reason.is_not(None))
             .order_by(columns.customer_id, columns.event_id)
             .limit(limit)
@@ -209,7 +218,7 @@ class SqlUsageRepository:
             statement = statement.where(
                 tuple_(columns.customer_id, columns.event_id) > tuple_(after_customer, event_id)
             )
-        return tuple(_event_from_row(row) for row in self._connection.execute(statement))
+        return tuple(EventRow(*row) for row in self._connection.execute(statement))
 
     def quarantined_count(self) -> int:
         """Returns how many events wait."""
@@ -254,18 +263,4 @@ def _series_usage_from_row(row: Sequence[Any]) -> SeriesUsage:
         total=(int(high) << HIGH_BITS) + int(low),
         maximum=maximum,
         event_count=int(event_count),
-    )
-
-
-def _event_from_row(row: Row[Any]) -> EventRow:
-    return EventRow(
-        event_id=row.event_id,
-        customer_id=row.customer_id,
-        event_time_us=microseconds_from_instant(row.event_time),
-        receive_time_us=microseconds_from_instant(row.receive_time),
-        agent_ref=row.agent_ref,
-        seq=row.seq,
-        payload=row.payload,
-        quarantine_reason=row.quarantine_reason,
-        quarantine_detail=row.quarantine_detail,
     )

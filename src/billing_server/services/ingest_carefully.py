@@ -1,0 +1,203 @@
+"""The careful path of ingest: for events of which some are known, and after any surprise.
+
+What is stored under an event's key decides its result, so that a repeated push is answered the
+same. New events are counted customer by customer, each behind a savepoint; where a customer's
+events fail together they are tried one by one, and the one that fails waits with its trace.
+"""
+
+import hashlib
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+
+import structlog
+
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.ports.usage import ConflictRow, EventKey, EventRow
+from billing_server.domain.usage.instants import microseconds_from_instant
+from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.ingest_tally import Tally
+from billing_server.services.judge_event import (
+    INTERNAL_ERROR,
+    TOO_LARGE,
+    unknown_customer,
+    waiting_row,
+)
+from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
+from billing_server.services.usage_batch import UsageBatch
+from billing_server.services.usage_payload import DecodedEvent, content_of
+from metering.errors import ConflictError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+
+class _Known(Enum):
+    """What an event is beside the one that is stored under its key."""
+
+    SAME_ROW = "same_row"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+def count_carefully(
+    unit: UnitOfWork, *, events: Sequence[DecodedEvent], terms: TermsCache, now: datetime
+) -> Tally:
+    """Counts those events that are new and judges those that are known.
+
+    Args:
+        unit: the transaction; the agent is locked in it.
+        events: in the order of their positions.
+        terms: compiled customers.
+        now: when conflicts are noted.
+    """
+    catalog = terms.catalog(unit)
+    revisions = unit.usage.lock_customers({event.row.customer_id for event in events})
+    customers = terms.customers(unit, catalog=catalog, revisions=revisions)
+    stored = unit.usage.stored_events([_key(event) for event in events])
+    new: dict[EventKey, DecodedEvent] = {}
+    tally = Tally()
+    conflicts: list[ConflictRow] = []
+    for event in events:
+        key = _key(event)
+        known = stored.get(key)
+        if known is None:
+            first = new.setdefault(key, event)
+            if first is event:
+                continue
+            known = first.row
+        verdict = _compare(known, event)
+        if verdict is _Known.CONFLICT:
+            conflicts.append(_conflict_row(event, now=now))
+            tally += Tally(conflicts=1)
+        elif verdict is _Known.DUPLICATE:
+            tally += Tally(duplicates=1)
+        elif known.quarantine_reason is None:
+            tally += Tally(counted=1)
+        else:
+            tally += Tally(quarantined=1)
+    if conflicts:
+        unit.usage.add_conflicts(conflicts)
+    return tally + _count_new(unit, events=list(new.values()), customers=customers, catalog=catalog)
+
+
+def _count_new(
+    unit: UnitOfWork,
+    *,
+    events: Sequence[DecodedEvent],
+    customers: dict[str, CompiledCustomer],
+    catalog: CatalogTerms,
+) -> Tally:
+    by_customer: dict[str, list[DecodedEvent]] = {}
+    for event in events:
+        by_customer.setdefault(event.row.customer_id, []).append(event)
+    tally = Tally()
+    # Sorted, so that two servers insert the events of unknown customers in the same order.
+    for customer_id, members in sorted(by_customer.items()):
+        members.sort(key=_key)
+        tally += _count_customer(
+            unit, events=members, customer=customers.get(customer_id), catalog=catalog
+        )
+    return tally
+
+
+def _count_customer(
+    unit: UnitOfWork,
+    *,
+    events: Sequence[DecodedEvent],
+    customer: CompiledCustomer | None,
+    catalog: CatalogTerms,
+) -> Tally:
+    try:
+        return _count_group(unit, events=events, customer=customer, catalog=catalog)
+    except (ConflictError, UnavailableError):
+        raise
+    except Exception:
+        if len(events) > 1:
+            log.warning("ingest_events_one_by_one", customer_id=events[0].row.customer_id)
+            tally = Tally()
+            for event in events:
+                tally += _count_customer(unit, events=[event], customer=customer, catalog=catalog)
+            return tally
+        log.exception("ingest_event_failed", customer_id=events[0].row.customer_id)
+        waiting = Quarantine(INTERNAL_ERROR, traceback.format_exc())
+    unit.usage.insert_events([waiting_row(event, waiting) for event in events])
+    return Tally(quarantined=len(events))
+
+
+def _count_group(
+    unit: UnitOfWork,
+    *,
+    events: Sequence[DecodedEvent],
+    customer: CompiledCustomer | None,
+    catalog: CatalogTerms,
+) -> Tally:
+    """Counts events of one customer behind a savepoint.
+
+    Raises:
+        OverflowError: a bucket would pass 64 bits and there are several events to blame.
+    """
+    batch = UsageBatch()
+    try:
+        with unit.usage.savepoint():
+            rows = [
+                _judged(event, customer=customer, catalog=catalog, batch=batch) for event in events
+            ]
+            is_too_large = batch.would_overflow(unit)
+            if is_too_large and len(events) > 1:
+                raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
+            if is_too_large:
+                rows = [waiting_row(event, TOO_LARGE) for event in events]
+            unit.usage.insert_events(rows)
+            if not is_too_large:
+                batch.write(unit)
+    except BaseException:
+        batch.undo()
+        raise
+    counted = sum(row.quarantine_reason is None for row in rows)
+    return Tally(counted=counted, quarantined=len(rows) - counted)
+
+
+def _judged(
+    event: DecodedEvent,
+    *,
+    customer: CompiledCustomer | None,
+    catalog: CatalogTerms,
+    batch: UsageBatch,
+) -> EventRow:
+    """Adds an event to the batch, or returns the row in which it waits."""
+    if customer is None:
+        return waiting_row(event, unknown_customer(event))
+    effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
+    if isinstance(effects, Quarantine):
+        return waiting_row(event, effects)
+    batch.add(event, customer=customer, effects=effects)
+    return event.row
+
+
+def _key(event: DecodedEvent) -> EventKey:
+    return event.row.event_id, event.row.customer_id
+
+
+def _compare(known: EventRow, event: DecodedEvent) -> _Known:
+    row = event.row
+    if known.payload != row.payload and content_of(known.payload) != content_of(row.payload):
+        return _Known.CONFLICT
+    if (known.agent_ref, known.seq) == (row.agent_ref, row.seq):
+        return _Known.SAME_ROW
+    return _Known.DUPLICATE
+
+
+def _conflict_row(event: DecodedEvent, *, now: datetime) -> ConflictRow:
+    row = event.row
+    content = content_of(row.payload).canonical_json()
+    return ConflictRow(
+        row.event_id,
+        row.customer_id,
+        hashlib.sha256(content.encode()).digest(),
+        row.agent_ref,
+        row.seq,
+        row.receive_time_us,
+        microseconds_from_instant(now),
+        row.payload,
+    )

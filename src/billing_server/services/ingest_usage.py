@@ -1,0 +1,202 @@
+"""Counting what agents push: every event exactly once, with its charge, in one transaction.
+
+The unique key (event id, customer) is inserted in the transaction that counts the event. So a
+retry, a lost answer, a message out of order or a second agent needs no special case: what was
+counted is not counted again, and what is new is counted.
+
+A push is applied in parts of at most 500 events, each its own transaction that advances the agent's
+position, so that other work gets its turn. A part whose events are all new takes the fast path:
+a handful of statements whatever the number of events. Any surprise undoes that part whole and it is
+done again on the careful path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import structlog
+
+from billing_server.domain.ports.agents import Agent
+from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
+from billing_server.domain.ports.usage import EventRow
+from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.ingest_carefully import count_carefully
+from billing_server.services.ingest_tally import Tally
+from billing_server.services.judge_event import unknown_customer, waiting_row
+from billing_server.services.rating_terms import TermsCache
+from billing_server.services.usage_batch import UsageBatch
+from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
+from metering.clock import Clock
+from metering.errors import ConflictError, UnavailableError
+
+PART_EVENTS_MAX: Final = 500
+"""Events of one transaction: it holds its locks for less than 50 ms."""
+
+log = structlog.get_logger(__name__)
+
+
+class PushState(Enum):
+    """What became of a push."""
+
+    APPLIED = "applied"
+    """Every event of the call is applied."""
+    FENCED = "fenced"
+    """The session or incarnation is not the current one."""
+    GAP = "gap"
+    """The first position leaves a hole after the applied one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """The answer to a push."""
+
+    state: PushState
+    """What became of it."""
+    applied_seq: int
+    """Highest position applied from this agent. >= 0."""
+    server_incarnation: str
+    """Identity of the server's data."""
+    tally: Tally
+    """What became of the events."""
+
+
+class _Path(Enum):
+    """How the events of a part are counted."""
+
+    FAST = "fast"
+    CAREFUL = "careful"
+
+
+class UsageIngester:
+    """Applies pushes. One for the whole server: it keeps compiled terms. Safe for many threads."""
+
+    def __init__(self, *, store: Store, clock: Clock, terms: TermsCache | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._terms = terms or TermsCache()
+
+    def push(self, agent: Agent, *, push: UsagePush) -> PushOutcome:
+        """Applies a push of an agent, or says why it cannot.
+
+        Raises:
+            ValidationError: a block is malformed; nothing of the push is applied.
+            ConflictError: DATABASE_BUSY; parts may be applied, a repeat is safe.
+            UnavailableError: DISK_FULL and the like; parts may be applied, a repeat is safe.
+        """
+        events = decode_push(push, agent_ref=agent.ref)
+        total = Tally()
+        first = 0
+        while True:
+            part = events[first : first + PART_EVENTS_MAX]
+            outcome = self._apply_part(
+                agent, push=push, events=part, first_seq=push.first_seq + first
+            )
+            total = total + outcome.tally
+            first += len(part)
+            if outcome.state is not PushState.APPLIED or first >= len(events):
+                return PushOutcome(
+                    state=outcome.state,
+                    applied_seq=outcome.applied_seq,
+                    server_incarnation=outcome.server_incarnation,
+                    tally=total,
+                )
+
+    def _apply_part(
+        self, agent: Agent, *, push: UsagePush, events: list[DecodedEvent], first_seq: int
+    ) -> PushOutcome:
+        try:
+            return self._transact(
+                agent, push=push, events=events, first_seq=first_seq, path=_Path.FAST
+            )
+        except (ConflictError, UnavailableError):
+            self._forget(events)
+            raise
+        except _NotAllNew:
+            self._forget(events)
+        except Exception:
+            self._forget(events)
+            log.exception("ingest_fast_path_failed", agent_id=agent.agent_id, first_seq=first_seq)
+        try:
+            return self._transact(
+                agent, push=push, events=events, first_seq=first_seq, path=_Path.CAREFUL
+            )
+        except BaseException:
+            self._forget(events)
+            raise
+
+    def _transact(
+        self,
+        agent: Agent,
+        *,
+        push: UsagePush,
+        events: list[DecodedEvent],
+        first_seq: int,
+        path: _Path,
+    ) -> PushOutcome:
+        with self._store.write() as unit:
+            incarnation = unit.agents.incarnation()
+            current = unit.agents.lock(agent.agent_id)
+            if (
+                current is None
+                or push.server_incarnation != incarnation
+                or push.session_no != current.session_no
+                or current.session_no == 0
+            ):
+                applied_seq = 0 if current is None else current.applied_seq
+                return PushOutcome(PushState.FENCED, applied_seq, incarnation, Tally())
+            if first_seq > current.applied_seq + 1:
+                return PushOutcome(PushState.GAP, current.applied_seq, incarnation, Tally())
+            now = self._clock.now()
+            if path is _Path.CAREFUL or first_seq <= current.applied_seq:
+                # Known positions: most of these events are stored already.
+                tally = count_carefully(unit, events=events, terms=self._terms, now=now)
+            else:
+                tally = self._count_new(unit, events)
+            applied_seq = max(current.applied_seq, first_seq + len(events) - 1)
+            unit.agents.advance(
+                agent.agent_id,
+                applied_seq=applied_seq,
+                oldest_unshipped_event_time=push.oldest_unshipped_event_time,
+                last_seen=now,
+            )
+        return PushOutcome(PushState.APPLIED, applied_seq, incarnation, tally)
+
+    def _count_new(self, unit: UnitOfWork, events: Sequence[DecodedEvent]) -> Tally:
+        """Counts events that are expected to be new.
+
+        Raises:
+            _NotAllNew: one was there already; the transaction has to be undone.
+        """
+        if not events:
+            return Tally()
+        catalog = self._terms.catalog(unit)
+        revisions = unit.usage.lock_customers({event.row.customer_id for event in events})
+        customers = self._terms.customers(unit, catalog=catalog, revisions=revisions)
+        batch = UsageBatch()
+        rows: list[EventRow] = []
+        counted = 0
+        for event in events:
+            customer = customers.get(event.row.customer_id)
+            if customer is None:
+                rows.append(waiting_row(event, unknown_customer(event)))
+                continue
+            effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
+            if isinstance(effects, Quarantine):
+                rows.append(waiting_row(event, effects))
+                continue
+            rows.append(event.row)
+            batch.add(event, customer=customer, effects=effects)
+            counted += 1
+        if unit.usage.insert_events(rows) != len(rows):
+            raise _NotAllNew
+        batch.write(unit)
+        return Tally(counted=counted, quarantined=len(rows) - counted)
+
+    def _forget(self, events: Sequence[DecodedEvent]) -> None:
+        """Throws away what was compiled in a transaction that was undone."""
+        self._terms.forget({event.row.customer_id for event in events})
+
+
+class _NotAllNew(Exception):
+    """An event was there already."""

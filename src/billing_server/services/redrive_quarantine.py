@@ -1,0 +1,152 @@
+"""Counting events that waited, once their customer or meter is there (R20)."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
+from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.judge_event import (
+    DETAIL_LENGTH_MAX,
+    INTERNAL_ERROR,
+    TOO_LARGE,
+    unknown_customer,
+)
+from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
+from billing_server.services.usage_batch import UsageBatch
+from billing_server.services.usage_payload import decode_row
+from metering.errors import ConflictError, UnavailableError
+
+REDRIVE_EVENTS_MAX: Final = 500
+"""Events of one transaction."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a re-drive came to."""
+
+    counted: int = 0
+    """Events that waited and are counted now. >= 0."""
+    waiting: int = 0
+    """Events that were looked at and go on waiting. >= 0."""
+
+    def __add__(self, other: "Redriven") -> "Redriven":
+        return Redriven(self.counted + other.counted, self.waiting + other.waiting)
+
+
+def redrive_quarantine(store: Store, *, customer_id: str | None = None) -> Redriven:
+    """Counts every waiting event whose reason has gone, exactly once.
+
+    Works through the events in batches, each its own transaction, in which an event's reason is
+    taken away together with counting it.
+
+    Args:
+        store: opens the transactions; none may be open.
+        customer_id: only events of this customer; None: all.
+    """
+    terms = TermsCache()
+    total = Redriven()
+    after: EventKey | None = None
+    while True:
+        with store.write() as unit:
+            rows = unit.usage.quarantined(
+                customer_id=customer_id, after=after, limit=REDRIVE_EVENTS_MAX
+            )
+            total += _redrive(unit, rows=rows, terms=terms)
+        if len(rows) < REDRIVE_EVENTS_MAX:
+            return total
+        after = rows[-1].event_id, rows[-1].customer_id
+
+
+def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -> Redriven:
+    if not rows:
+        return Redriven()
+    catalog = terms.catalog(unit)
+    revisions = unit.usage.lock_customers({row.customer_id for row in rows})
+    customers = terms.customers(unit, catalog=catalog, revisions=revisions)
+    # Read again under the lock: another server may have counted some of them meanwhile.
+    current = unit.usage.stored_events([(row.event_id, row.customer_id) for row in rows])
+    by_customer: dict[str, list[EventRow]] = {}
+    for row in current.values():
+        if row.quarantine_reason is not None:
+            by_customer.setdefault(row.customer_id, []).append(row)
+    total = Redriven()
+    for customer_id, members in sorted(by_customer.items()):
+        total += _redrive_customer(
+            unit, rows=members, customer=customers.get(customer_id), catalog=catalog
+        )
+    return total
+
+
+def _redrive_customer(
+    unit: UnitOfWork,
+    *,
+    rows: Sequence[EventRow],
+    customer: CompiledCustomer | None,
+    catalog: CatalogTerms,
+) -> Redriven:
+    """Counts events of one customer together, or one by one where that fails."""
+    try:
+        return _redrive_group(unit, rows=rows, customer=customer, catalog=catalog)
+    except (ConflictError, UnavailableError):
+        raise
+    except Exception:
+        if len(rows) > 1:
+            total = Redriven()
+            for row in rows:
+                total += _redrive_customer(unit, rows=[row], customer=customer, catalog=catalog)
+            return total
+        log.exception("redrive_failed", customer_id=rows[0].customer_id)
+        _keep_waiting(unit, row=rows[0], why=Quarantine(INTERNAL_ERROR, traceback.format_exc()))
+        return Redriven(waiting=1)
+
+
+def _redrive_group(
+    unit: UnitOfWork,
+    *,
+    rows: Sequence[EventRow],
+    customer: CompiledCustomer | None,
+    catalog: CatalogTerms,
+) -> Redriven:
+    batch = UsageBatch()
+    counted: list[EventKey] = []
+    try:
+        with unit.usage.savepoint():
+            for row in rows:
+                event = decode_row(row)
+                if customer is None:
+                    _keep_waiting(unit, row=row, why=unknown_customer(event))
+                    continue
+                effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
+                if isinstance(effects, Quarantine):
+                    _keep_waiting(unit, row=row, why=effects)
+                    continue
+                batch.add(event, customer=customer, effects=effects)
+                counted.append((row.event_id, row.customer_id))
+            if batch.would_overflow(unit):
+                if len(rows) > 1:
+                    raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
+                _keep_waiting(unit, row=rows[0], why=TOO_LARGE)
+                return Redriven(waiting=1)
+            unit.usage.set_quarantine(counted, reason=None, detail=None)
+            batch.write(unit)
+    except BaseException:
+        batch.undo()
+        raise
+    return Redriven(counted=len(counted), waiting=len(rows) - len(counted))
+
+
+def _keep_waiting(unit: UnitOfWork, *, row: EventRow, why: Quarantine) -> None:
+    """Writes the reason for which an event goes on waiting, where it is another one."""
+    if row.quarantine_reason != why.reason:
+        unit.usage.set_quarantine(
+            [(row.event_id, row.customer_id)],
+            reason=why.reason,
+            detail=why.message[-DETAIL_LENGTH_MAX:],
+        )

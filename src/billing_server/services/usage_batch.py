@@ -1,0 +1,165 @@
+"""What a batch of new events changes: minute buckets and running charges, grouped in memory first.
+
+Grouping before touching the database is what makes a batch cheap: many events of a customer become
+one row a series and minute, and one rating a price.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.ports.usage import BucketChange, ChargeKey, ChargeRow, SeriesKey
+from billing_server.domain.rating.usage import UsageTerms
+from billing_server.domain.usage.instants import INT64_MAX
+from billing_server.domain.usage.meter_index import MeterEffect
+from billing_server.services.rating_terms import ChargeSlot, CompiledCustomer, SeriesRoute
+from billing_server.services.usage_payload import DecodedEvent
+from metering.money import minor_unit_digits, round_to_minor
+from metering.quantity import plain_decimal, unscale_quantity
+
+
+class UsageBatch:
+    """Events that are to be counted, not yet written. Used once, inside one transaction."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[SeriesRoute, int], list[int]] = {}
+        self._customers: dict[str, CompiledCustomer] = {}
+        self._resolved: list[SeriesRoute] = []
+
+    def add(
+        self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
+    ) -> None:
+        """Adds one event."""
+        groups = self._groups
+        minute = event.minute
+        self._customers[customer.customer_id] = customer
+        for meter, value in effects:
+            route = customer.route(
+                meter, dimensions=event.dimensions, dimensions_json=event.dimensions_json
+            )
+            group = groups.get((route, minute))
+            if group is None:
+                groups[route, minute] = [value, 1]
+                continue
+            group[0] = max(group[0], value) if route.is_maximum else group[0] + value
+            group[1] += 1
+
+    def would_overflow(self, unit: UnitOfWork) -> bool:
+        """Tells whether a bucket would pass 64 bits; asked on the careful path only."""
+        self._resolve_series(unit)
+        additive = {
+            (minute, route.customer.customer_id, route.series_id or 0): group[0]
+            for (route, minute), group in self._groups.items()
+            if not route.is_maximum
+        }
+        values = unit.usage.bucket_values(list(additive))
+        return any(values.get(key, 0) + value > INT64_MAX for key, value in additive.items())
+
+    def undo(self) -> None:
+        """Forgets the numbers of series, where the transaction or savepoint is undone."""
+        for route in self._resolved:
+            route.series_id = None
+
+    def write(self, unit: UnitOfWork) -> None:
+        """Writes buckets and running charges, and marks what cannot be rated."""
+        self._resolve_series(unit)
+        self._write_buckets(unit)
+        self._write_charges(unit)
+        self._write_failures(unit)
+
+    def _resolve_series(self, unit: UnitOfWork) -> None:
+        missing: dict[SeriesKey, SeriesRoute] = {
+            (route.customer.customer_id, route.meter.key, route.dimensions_json): route
+            for route, _minute in self._groups
+            if route.series_id is None
+        }
+        if missing:
+            for key, series_id in unit.usage.series_ids(list(missing)).items():
+                missing[key].series_id = series_id
+            self._resolved += missing.values()
+
+    def _write_buckets(self, unit: UnitOfWork) -> None:
+        additive: list[BucketChange] = []
+        largest: list[BucketChange] = []
+        for (route, minute), (value, count) in self._groups.items():
+            changes = largest if route.is_maximum else additive
+            changes.append(
+                BucketChange(minute, route.customer.customer_id, route.series_id or 0, value, count)
+            )
+        if additive:
+            unit.usage.add_to_buckets(additive)
+        if largest:
+            unit.usage.raise_buckets(largest)
+
+    def _write_charges(self, unit: UnitOfWork) -> None:
+        changes: dict[ChargeSlot, int] = {}
+        for (route, minute), group in self._groups.items():
+            slot = route.slot_at(minute)
+            if slot is None:
+                continue
+            before = changes.get(slot)
+            if before is None:
+                changes[slot] = group[0]
+            else:
+                changes[slot] = max(before, group[0]) if slot.is_maximum else before + group[0]
+        if not changes:
+            return
+        quantities = unit.usage.charge_quantities([slot.key for slot in changes])
+        rows = []
+        for slot, change in changes.items():
+            quantity = quantities.get(slot.key, 0)
+            quantity = max(quantity, change) if slot.is_maximum else quantity + change
+            try:
+                rows.append(_charge_row(slot, quantity))
+            except Exception as error:  # noqa: BLE001 - a rating error never undoes counting
+                self._customers[slot.key.customer_id].fail(slot.key.subscription_id, error)
+        unit.usage.put_charges(rows)
+        unit.usage.mark_late_usage(
+            {(slot.key.subscription_id, slot.key.period_start_us) for slot in changes}
+        )
+
+    def _write_failures(self, unit: UnitOfWork) -> None:
+        for customer in self._customers.values():
+            if customer.newly_failed:
+                for subscription_id, reason in customer.newly_failed.items():
+                    unit.usage.set_rating_failed(subscription_id, reason=reason)
+                # Other servers and the next batch compile the customer anew.
+                unit.customers.advance_revision(customer.customer_id)
+
+
+def charge_row_of(
+    key: ChargeKey, *, terms: UsageTerms, quantity: int, decimals: int, currency: str
+) -> ChargeRow:
+    """Returns a running charge, rated and rounded.
+
+    Args:
+        key: the row.
+        terms: the compiled price.
+        quantity: in the meter's smallest unit.
+        decimals: of the meter.
+        currency: of the plan.
+    """
+    slot = ChargeSlot(
+        key=key,
+        terms=terms,
+        decimals=decimals,
+        currency_digits=minor_unit_digits(currency),
+        is_maximum=False,
+    )
+    return _charge_row(slot, quantity)
+
+
+def _charge_row(slot: ChargeSlot, quantity: int) -> ChargeRow:
+    amount = slot.terms.rate(unscale_quantity(quantity, decimals=slot.decimals))
+    return ChargeRow(
+        slot.key,
+        quantity,
+        _stored_amount(amount),
+        round_to_minor(amount, digits=slot.currency_digits),
+    )
+
+
+def _stored_amount(amount: Decimal | Fraction) -> Decimal:
+    """Returns the amount as it is shown; the rounded one is made from the exact value."""
+    return amount if isinstance(amount, Decimal) else Decimal(plain_decimal(amount))
