@@ -108,8 +108,8 @@ def prefixed_id(prefix: str, random_bytes: Callable[[int], bytes]) -> str:
     """Returns the id of a resource: `prefix`, "_" and 24 base32 characters (120 random bits).
 
     Args:
-        prefix: Short name of the resource's type, e.g. "inv"; a closing "_" may stand or not.
+        prefix: Short name of the resource's type, e.g. "inv".
         random_bytes: Returns that many random bytes, e.g. `os.urandom`.
     """
     digits = base64.b32encode(random_bytes(_PREFIXED_ID_BYTES)).decode("ascii").lower()
-    return f"{prefix.removesuffix('_')}_{digits}"
+    return f"{prefix}_{digits}"
