@@ -9,8 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from billing_server.store.unit_of_work import SqlStore, open_store
+
+# A busy machine is slow, not wrong: no time limit per example beside the one per test.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 TEMPLATE_DATABASE = "template_of_tests"
 _numbers = itertools.count()
