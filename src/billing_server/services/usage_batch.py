@@ -15,6 +15,7 @@ from billing_server.domain.usage.instants import INT64_MAX
 from billing_server.domain.usage.meter_index import MeterEffect
 from billing_server.services.rating_terms import ChargeSlot, CompiledCustomer, SeriesRoute
 from billing_server.services.usage_payload import DecodedEvent
+from metering.errors import InvariantError
 from metering.money import minor_unit_digits, round_to_minor
 from metering.quantity import plain_decimal, unscale_quantity
 
@@ -152,12 +153,13 @@ def charge_row_of(
 
 def _charge_row(slot: ChargeSlot, quantity: int) -> ChargeRow:
     amount = slot.terms.rate(unscale_quantity(quantity, decimals=slot.decimals))
-    return ChargeRow(
-        slot.key,
-        quantity,
-        _stored_amount(amount),
-        round_to_minor(amount, digits=slot.currency_digits),
-    )
+    amount_minor = round_to_minor(amount, digits=slot.currency_digits)
+    if abs(amount_minor) > INT64_MAX:
+        raise InvariantError(
+            reason="AMOUNT_TOO_LARGE",
+            message=f"price {slot.key.price_key!r} comes to {amount}, which no invoice can hold",
+        )
+    return ChargeRow(slot.key, quantity, _stored_amount(amount), amount_minor)
 
 
 def _stored_amount(amount: Decimal | Fraction) -> Decimal:

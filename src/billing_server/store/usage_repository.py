@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_, type_coerce
+from sqlalchemy import Connection, func, literal_column, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import (
     BucketChange,
@@ -155,7 +155,7 @@ class SqlUsageRepository:
                 series.series_id,
                 series.meter_key,
                 series.dimensions,
-                func.sum(bucket.value.op(">>")(HIGH_BITS)),
+                func.sum(bucket.value.op(">>")(literal_column(str(HIGH_BITS)))),
                 func.sum(bucket.value.op("&")((1 << HIGH_BITS) - 1)),
                 func.max(bucket.value),
                 func.sum(bucket.event_count),
