@@ -64,6 +64,8 @@ class MeterEngine:
         self._sender: Sender | None = None
         # A SimpleQueue wakes without a lock of Python's own: also from a signal handler.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._step_lock = threading.Lock()
+        self._is_paused = False
         self._is_asleep = False
         self._is_stopping = False
 
@@ -121,6 +123,16 @@ class MeterEngine:
         """Returns all counts as of one moment."""
         return self.buffer.stats()
 
+    def pause_for_fork(self, *, timeout_seconds: float) -> None:
+        """Waits until the thread is between two requests, and holds it there."""
+        self._is_paused = self._step_lock.acquire(timeout=timeout_seconds)
+
+    def resume_after_fork(self) -> None:
+        """Lets the thread of the parent go on."""
+        if self._is_paused:
+            self._is_paused = False
+            self._step_lock.release()
+
     def reset_after_fork(self) -> None:
         """Makes a forked child start afresh: the parent's events and connection stay with it."""
         self._begin()
@@ -147,7 +159,8 @@ class MeterEngine:
         quiet_since: float | None = None
         while not self._is_stopping:
             try:
-                pause = sender.step()
+                with self._step_lock:
+                    pause = sender.step()
             except Exception:
                 logger.exception("the sender of usage events failed, going on")
                 pause = ERROR_PAUSE_SECONDS

@@ -1,14 +1,11 @@
 """Follows every meter of the process, so that a fork and the end of the process reach them."""
 
 import atexit
-import logging
 import os
 import time
 import weakref
 from collections.abc import Iterable
 from typing import Protocol
-
-logger = logging.getLogger("metering.client")
 
 
 class Engine(Protocol):
@@ -27,10 +24,26 @@ class Engine(Protocol):
         """Ends it."""
         ...
 
+    def pause_for_fork(self, *, timeout_seconds: float) -> None:
+        """Waits until its thread is between two requests, and holds it there."""
+        ...
+
+    def resume_after_fork(self) -> None:
+        """Lets the thread of the parent go on."""
+        ...
+
     def reset_after_fork(self) -> None:
         """Starts afresh in a child."""
         ...
 
+
+FORK_TIMEOUT_SECONDS = 0.25
+"""How long a fork may wait for requests to end, all meters together.
+
+A child that is forked while another thread is inside gRPC inherits its locks as they are, and
+imports that will never end. A request to an agent on the same host is over long before; where the
+agent hangs, the fork goes on at its own risk.
+"""
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
@@ -54,10 +67,31 @@ def flush_at_exit() -> None:
     flush_engines(list(_engines))
 
 
+def pause_engines(engines: Iterable[Engine]) -> None:
+    """Holds the engines' threads between two requests, within one bound for all."""
+    started = time.monotonic()
+    for engine in engines:
+        passed = time.monotonic() - started
+        engine.pause_for_fork(timeout_seconds=max(FORK_TIMEOUT_SECONDS - passed, 0))
+
+
+def _pause_for_fork() -> None:
+    pause_engines(list(_engines))
+
+
+def _resume_after_fork() -> None:
+    for engine in list(_engines):
+        engine.resume_after_fork()
+
+
 def _reset_after_fork() -> None:
     for engine in list(_engines):
         engine.reset_after_fork()
 
 
 atexit.register(flush_at_exit)
-os.register_at_fork(after_in_child=_reset_after_fork)
+os.register_at_fork(
+    before=_pause_for_fork,
+    after_in_parent=_resume_after_fork,
+    after_in_child=_reset_after_fork,
+)

@@ -1,0 +1,102 @@
+"""The engine's thread: it survives surprises, and its end is bounded."""
+
+import threading
+
+import pytest
+
+from metering.client.delivery import Rejection
+from metering.client.engine import MeterEngine
+from metering.client.event import RecordedEvent
+from metering.client.options import MeterOptions
+
+
+class OneSurprise:
+    """A transport that fails once in a way that nobody foresaw."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def record_usage(self, request: bytes, *, timeout_seconds: float) -> tuple[Rejection, ...]:
+        self.requests += 1
+        if self.requests == 1:
+            raise RuntimeError("surprise")
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+def _event(name: str) -> RecordedEvent:
+    return RecordedEvent(name, "acme", {"requests": 1}, None, 0)
+
+
+def _engine(transport: OneSurprise) -> MeterEngine:
+    return MeterEngine("127.0.0.1:1", options=MeterOptions(), connect=lambda _address: transport)
+
+
+def test_an_unforeseen_exception_loses_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metering.client.engine.ERROR_PAUSE_SECONDS", 0.01)
+    transport = OneSurprise()
+    engine = _engine(transport)
+    engine.add(_event("a"))
+    assert engine.flush(timeout_seconds=10)
+    assert engine.stats().accepted == 1
+    assert "the sender of usage events failed, going on" in caplog.text
+    assert "surprise" in caplog.text
+    engine.stop()
+
+
+def test_the_thread_ends_with_the_engine() -> None:
+    engine = _engine(OneSurprise())
+    engine.add(_event("a"))
+    engine.flush(timeout_seconds=10)
+    thread = engine._thread
+    assert thread is not None
+    engine.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    engine.stop()
+
+
+def test_one_thread_is_started_however_many_record_first() -> None:
+    transport = OneSurprise()
+    transport.requests = 1
+    engine = _engine(transport)
+    barrier = threading.Barrier(8)
+
+    def record_first() -> None:
+        barrier.wait()
+        engine.add(_event("x"))
+
+    threads = [threading.Thread(target=record_first) for _ in range(8)]
+    before = threading.active_count()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert threading.active_count() == before + 1
+    assert engine.flush(timeout_seconds=10)
+    assert engine.stats().accepted == 8
+    engine.stop()
+
+
+def test_a_paused_engine_sends_nothing_until_it_is_resumed() -> None:
+    transport = OneSurprise()
+    transport.requests = 1
+    engine = _engine(transport)
+    engine.pause_for_fork(timeout_seconds=1)
+    engine.add(_event("a"))
+    assert not engine.flush(timeout_seconds=0.05)
+    engine.resume_after_fork()
+    assert engine.flush(timeout_seconds=10)
+    engine.resume_after_fork()
+    engine.stop()
+
+
+def test_a_child_starts_afresh() -> None:
+    engine = _engine(OneSurprise())
+    engine.buffer.add(_event("of the parent"))
+    engine.reset_after_fork()
+    assert engine.stats().recorded == 0
