@@ -218,8 +218,7 @@ def parse_pairs(pairs: list[str], *, option: str) -> dict[str, str]:
 
 def main() -> None:
     """Runs `meter`; an error is one line on standard error, and the exit code 1."""
-    # The commands say themselves what became of their events: gRPC's own lines would be noise.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # The commands say themselves what became of their events.
     logging.getLogger("metering.client").addHandler(logging.NullHandler())
     logging.getLogger("metering.client").propagate = False
     try:

@@ -54,6 +54,7 @@ class MeterEngine:
         self.options = options
         self._connect = connect
         self.is_closed = False
+        self._has_logged_late_event = False
         self._begin()
         track_engine(self)
 
@@ -77,14 +78,21 @@ class MeterEngine:
     def add(self, event: RecordedEvent) -> None:
         """Buffers an event and sees that somebody sends it."""
         if self.is_closed:
-            self.buffer.count_dropped(1)
-            logger.error("a usage event was recorded after the meter was closed: it is dropped")
+            self._drop_late_event()
             return
         self.buffer.add(event)
         if self._is_asleep:
             self._wake.put(None)
         elif self._thread is None:
             self._start()
+
+    def _drop_late_event(self) -> None:
+        self.buffer.count_dropped(1)
+        if not self._has_logged_late_event:
+            self._has_logged_late_event = True
+            logger.error(
+                "usage was recorded after the meter was closed: it is dropped, and counted in stats"
+            )
 
     def when_settled(self, call: Callable[[], None]) -> None:
         """Calls back, from any thread, once everything recorded by now is settled."""
@@ -152,7 +160,13 @@ class MeterEngine:
                 target=self._run, args=(self._sender,), name="metering-sender", daemon=True
             )
             _flush_at_exit_of_multiprocessing_child()
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                # No thread can be had, e.g. while the interpreter ends: the event waits, and the
+                # next one tries again. The caller's work must not fail for it.
+                logger.exception("the sender of usage events could not be started")
+                return
             self._thread = thread
 
     def _run(self, sender: Sender) -> None:

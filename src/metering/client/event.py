@@ -83,6 +83,8 @@ def check_quantity(name: object, value: object) -> None:
             field,
             f"a {type(value).__name__} is no quantity; pass an int, a Decimal or a decimal string",
         )
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise _invalid("QUANTITY_MALFORMED", field, f"{value} is not finite; report what was used")
     if not isinstance(value, str) and value < 0:
         raise _invalid(
             "QUANTITY_NEGATIVE", field, f"{value} is negative; usage only ever adds: report it >= 0"

@@ -95,6 +95,25 @@ def test_a_paused_engine_sends_nothing_until_it_is_resumed() -> None:
     engine.stop()
 
 
+def test_a_thread_that_cannot_be_had_is_asked_for_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    transport = OneSurprise()
+    transport.requests = 1
+    engine = _engine(transport)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        engine.add(_event("a"))
+    assert "could not be started" in caplog.text
+    engine.add(_event("b"))
+    assert engine.flush(timeout_seconds=10)
+    assert engine.stats().accepted == 2
+    engine.stop()
+
+
 def test_a_child_starts_afresh() -> None:
     engine = _engine(OneSurprise())
     engine.buffer.add(_event("of the parent"))
