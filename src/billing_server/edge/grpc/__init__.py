@@ -1,0 +1,1 @@
+"""What agents call: gRPC, authenticated by token."""

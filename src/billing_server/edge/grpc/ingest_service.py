@@ -1,0 +1,176 @@
+"""IngestService at the edge: protobuf messages to and from the use cases."""
+
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from billing_server.domain.ports.agents import Agent
+from billing_server.domain.ports.unit_of_work import Store
+from billing_server.domain.usage.instants import (
+    instant_from_microseconds,
+    microseconds_from_instant,
+)
+from billing_server.services.authenticate_agent import authenticate_agent
+from billing_server.services.ingest_usage import PushOutcome, PushState, UsageIngester
+from billing_server.services.open_session import OpenedSession, SessionRequest, open_session
+from billing_server.services.usage_payload import (
+    PUSH_BYTES_MAX,
+    PUSH_EVENTS_MAX,
+    PushedBlock,
+    UsagePush,
+)
+from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
+from metering.clock import Clock
+from metering.errors import ValidationError
+from metering.rpc import token_from_metadata
+
+MICROSECONDS_PER_SECOND = 1_000_000
+NANOSECONDS_PER_MICROSECOND = 1_000
+TIMESTAMP_SECONDS_MAX = 253_402_300_799
+"""The last second of the year 9999, where protobuf's and Python's instants end."""
+
+_RESULTS = {
+    PushState.APPLIED: ingest_pb2.PUSH_RESULT_APPLIED,
+    PushState.FENCED: ingest_pb2.PUSH_RESULT_FENCED,
+    PushState.GAP: ingest_pb2.PUSH_RESULT_GAP,
+}
+
+
+class IngestService(ingest_pb2_grpc.IngestServiceServicer):
+    """Takes usage from agents. Every call is idempotent; errors are mapped by the interceptor."""
+
+    def __init__(self, *, store: Store, clock: Clock, ingester: UsageIngester) -> None:
+        self._store = store
+        self._clock = clock
+        self._ingester = ingester
+
+    def OpenSession(
+        self, request: ingest_pb2.OpenSessionRequest, context: Any
+    ) -> ingest_pb2.OpenSessionResponse:
+        """Opens a session."""
+        opened = open_session(
+            self._store,
+            clock=self._clock,
+            agent=self._agent(context),
+            request=session_request_from_proto(request),
+        )
+        return opened_session_to_proto(opened)
+
+    def PushUsage(
+        self, request: ingest_pb2.PushUsageRequest, context: Any
+    ) -> ingest_pb2.PushUsageResponse:
+        """Applies usage."""
+        agent = self._agent(context)
+        outcome = self._ingester.push(agent, push=usage_push_from_proto(request))
+        return push_outcome_to_proto(outcome)
+
+    def _agent(self, context: Any) -> Agent:
+        token = token_from_metadata(context.invocation_metadata())
+        return authenticate_agent(self._store, token=token)
+
+
+def session_request_from_proto(request: ingest_pb2.OpenSessionRequest) -> SessionRequest:
+    """Returns where an agent says that it stands.
+
+    Raises:
+        ValidationError: SESSION_REQUEST_MALFORMED or TIMESTAMP_MALFORMED, naming the field.
+    """
+    return SessionRequest(
+        disk_id=request.disk_id,
+        nonce=request.nonce,
+        sync_no=request.sync_no,
+        earliest_kept_seq=request.earliest_kept_seq,
+        agent_version=request.agent_version,
+        oldest_unshipped_event_time=_oldest_unshipped(request),
+    )
+
+
+def opened_session_to_proto(opened: OpenedSession) -> ingest_pb2.OpenSessionResponse:
+    """Returns the answer to an agent."""
+    return ingest_pb2.OpenSessionResponse(
+        agent_id=opened.agent_id,
+        session_no=opened.session_no,
+        server_incarnation=opened.server_incarnation,
+        applied_seq=opened.applied_seq,
+        # Applied is safe: no replica is configured in this version.
+        safe_seq=opened.applied_seq,
+        push_event_count_max=PUSH_EVENTS_MAX,
+        push_bytes_max=PUSH_BYTES_MAX,
+        server_time=_timestamp(opened.server_time),
+    )
+
+
+def usage_push_from_proto(request: ingest_pb2.PushUsageRequest) -> UsagePush:
+    """Returns a push with its blocks, whose events stay bytes.
+
+    Raises:
+        ValidationError: BLOCK_MALFORMED or TIMESTAMP_MALFORMED, naming the field.
+    """
+    blocks = []
+    for number, block in enumerate(request.blocks):
+        if block.event_count < 1 or not block.HasField("receive_time"):
+            raise ValidationError(
+                reason="BLOCK_MALFORMED",
+                message=f"blocks[{number}]: a block has a receive_time and at least one event",
+            )
+        receive_time_us = _microseconds(block.receive_time, field=f"blocks[{number}].receive_time")
+        blocks.append(
+            PushedBlock(
+                first_seq=block.first_seq,
+                event_count=block.event_count,
+                receive_time_us=receive_time_us,
+                events=block.events,
+            )
+        )
+    if request.first_seq < 1:
+        raise ValidationError(
+            reason="POSITION_MALFORMED",
+            message=f"first_seq is {request.first_seq}; positions count from 1",
+        )
+    return UsagePush(
+        server_incarnation=request.server_incarnation,
+        session_no=request.session_no,
+        first_seq=request.first_seq,
+        blocks=tuple(blocks),
+        oldest_unshipped_event_time=_oldest_unshipped(request),
+    )
+
+
+def push_outcome_to_proto(outcome: PushOutcome) -> ingest_pb2.PushUsageResponse:
+    """Returns the answer to an agent."""
+    return ingest_pb2.PushUsageResponse(
+        result=_RESULTS[outcome.state],
+        applied_seq=outcome.applied_seq,
+        safe_seq=outcome.applied_seq,
+        server_incarnation=outcome.server_incarnation,
+        counted=outcome.tally.counted,
+        duplicates=outcome.tally.duplicates,
+        conflicts=outcome.tally.conflicts,
+        quarantined=outcome.tally.quarantined,
+    )
+
+
+def _oldest_unshipped(
+    request: ingest_pb2.OpenSessionRequest | ingest_pb2.PushUsageRequest,
+) -> datetime | None:
+    field = "oldest_unshipped_event_time"
+    if not request.HasField("oldest_unshipped_event_time"):
+        return None
+    return instant_from_microseconds(
+        _microseconds(request.oldest_unshipped_event_time, field=field)
+    )
+
+
+def _microseconds(value: Timestamp, *, field: str) -> int:
+    if not 0 <= value.seconds <= TIMESTAMP_SECONDS_MAX:
+        raise ValidationError(
+            reason="TIMESTAMP_MALFORMED",
+            message=f"{field}: {value.seconds} seconds lie outside the years 1970 to 9999",
+        )
+    return value.seconds * MICROSECONDS_PER_SECOND + value.nanos // NANOSECONDS_PER_MICROSECOND
+
+
+def _timestamp(value: datetime) -> Timestamp:
+    seconds, microseconds = divmod(microseconds_from_instant(value), MICROSECONDS_PER_SECOND)
+    return Timestamp(seconds=seconds, nanos=microseconds * NANOSECONDS_PER_MICROSECOND)
