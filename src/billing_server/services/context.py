@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import RLock
 
 from billing_server.domain.ports.unit_of_work import Store
 from metering.clock import Clock, ManualClock
 from metering.ids import prefixed_id
 
 GRACE_DEFAULT = timedelta(hours=1)
-PAGE_LIMIT_DEFAULT = 50
-"""Entries of a page where the caller names no limit."""
-PAGE_LIMIT_MAX = 200
-"""Entries of the longest page: lists are bounded in memory and in time."""
+PAYMENT_TERMS_DEFAULT = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,8 @@ class BillingSettings:
 
     grace: timedelta = GRACE_DEFAULT
     """How long after a period's end its invoice waits for late usage (R75). >= 0."""
+    payment_terms: timedelta = PAYMENT_TERMS_DEFAULT
+    """How long after its issue an invoice is due. >= 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class ServiceContext:
     """Source of ids and keys: the operating system, or a seeded one in simulations."""
     settings: BillingSettings = field(default_factory=BillingSettings)
     """Settings that change money."""
+    work_gate: RLock = field(default_factory=RLock)
+    """Held while due work runs: the clock does not move under it."""
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as `inv_…`."""

@@ -85,11 +85,12 @@ class SqlBillingPeriodRepository:
             )
         return self._read(query)
 
-    def next_end(self) -> datetime | None:
-        """Returns the earliest end of a running period."""
+    def next_end(self, *, after: datetime) -> datetime | None:
+        """Returns the earliest end, after an instant, of a running period."""
         return self._connection.execute(
             select(func.min(billing_period.c.period_end)).where(
-                billing_period.c.state == BillingPeriodState.RUNNING.value
+                billing_period.c.state == BillingPeriodState.RUNNING.value,
+                billing_period.c.period_end > after,
             )
         ).scalar()
 

@@ -102,10 +102,12 @@ class SqlSubscriptionRepository:
             .values(is_start_invoice_due=False)
         )
 
-    def next_start_due(self) -> datetime | None:
-        """Returns the earliest start whose invoice has still to be issued."""
+    def next_start_due(self, *, after: datetime) -> datetime | None:
+        """Returns the earliest start after an instant whose invoice has still to be issued."""
         return self._connection.execute(
-            select(func.min(subscription.c.start_time)).where(subscription.c.is_start_invoice_due)
+            select(func.min(subscription.c.start_time)).where(
+                subscription.c.is_start_invoice_due, subscription.c.start_time > after
+            )
         ).scalar()
 
     def _read(self, query: Select[Any]) -> tuple[Subscription, ...]:

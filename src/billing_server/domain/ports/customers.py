@@ -108,8 +108,8 @@ class SubscriptionRepository(Protocol):
     def clear_start_invoice(self, subscription_id: str) -> None:
         """Note that the start invoice has been issued."""
 
-    def next_start_due(self) -> datetime | None:
-        """Return the earliest start whose invoice has still to be issued."""
+    def next_start_due(self, *, after: datetime) -> datetime | None:
+        """Return the earliest start after an instant whose invoice has still to be issued."""
 
 
 class BillingPeriodRepository(Protocol):
@@ -132,8 +132,8 @@ class BillingPeriodRepository(Protocol):
     ) -> tuple[SubscriptionPeriod, ...]:
         """Return running periods that ended at or before an instant, by end, then subscription."""
 
-    def next_end(self) -> datetime | None:
-        """Return the earliest end of a running period."""
+    def next_end(self, *, after: datetime) -> datetime | None:
+        """Return the earliest end, after an instant, of a running period."""
 
     def with_late_usage(self, subscription_id: str) -> tuple[SubscriptionPeriod, ...]:
         """Return the invoiced periods of a subscription that have late usage, oldest first."""

@@ -1,0 +1,230 @@
+"""Puts the server together: the one place that knows every part."""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from billing_server.config import ServerSettings, parse_listen
+from billing_server.domain.ports.unit_of_work import Store
+from billing_server.edge.grpc.server import IngestServer
+from billing_server.edge.http.app import create_app
+from billing_server.edge.http.server import HttpServer
+from billing_server.jobs.scheduler import Scheduler
+from billing_server.services.api_keys import API_KEY_PREFIX, register_api_key, sha256_of_secret
+from billing_server.services.context import BillingSettings, ServiceContext
+from billing_server.store.unit_of_work import open_store
+from metering.clock import Clock, ManualClock, SystemClock, format_instant
+from metering.errors import InvalidStateError, UnavailableError, ValidationError
+
+DATA_DIR_MODE = 0o700
+KEY_FILE_MODE = 0o600
+API_KEY_BYTES = 32
+LISTEN_BACKLOG = 1024
+STOP_SECONDS_MAX = 10.0
+"""How long a stop waits for calls in hand."""
+DISTRIBUTION = "meter-agent"
+
+log = structlog.get_logger(__name__)
+
+
+def build_context(store: Store, *, clock: Clock, settings: ServerSettings) -> ServiceContext:
+    """Return what the use cases of the real server are handed."""
+    return ServiceContext(
+        store=store,
+        clock=clock,
+        random_bytes=os.urandom,
+        settings=BillingSettings(grace=settings.grace),
+    )
+
+
+@contextmanager
+def opened_server(settings: ServerSettings) -> Iterator[ServiceContext]:
+    """Open the data directory, the database, its clock and the admin key; close them at the end.
+
+    Raises:
+        InvalidStateError: SERVER_RUNNING, DATABASE_NEWER, CLOCK_KIND_MISMATCH.
+        ValidationError: DATA_DIR_UNWRITABLE, DATABASE_URL_MALFORMED.
+    """
+    with ExitStack() as stack:
+        make_data_dir(settings.data_dir)
+        stack.enter_context(locked(settings))
+        store = open_store(settings.resolved_database_url())
+        stack.callback(store.close)
+        clock = settle_clock(store, test_clock=settings.test_clock)
+        context = build_context(store, clock=clock, settings=settings)
+        ensure_admin_key(context, path=settings.admin_key_path)
+        yield context
+
+
+def run_server(settings: ServerSettings) -> None:
+    """Run until SIGTERM or SIGINT, then stop gracefully: calls in hand are answered."""
+    is_over = threading.Event()
+    with ExitStack() as stack:
+        # Ports first: a port in use is told before anything is made.
+        http_socket = stack.enter_context(listening_socket(settings.http_listen))
+        context = stack.enter_context(opened_server(settings))
+        running = stack.enter_context(
+            _running_parts(context, settings=settings, http_socket=http_socket)
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: is_over.set())
+        print(running, flush=True)  # noqa: T201 - the one line that a person or a script waits for
+        is_over.wait()
+        log.info("stopping")
+
+
+def make_data_dir(path: Path) -> None:
+    """Make the data directory, for its owner only.
+
+    Raises:
+        ValidationError: DATA_DIR_UNWRITABLE.
+    """
+    try:
+        path.mkdir(mode=DATA_DIR_MODE, parents=True, exist_ok=True)
+        is_writable = os.access(path, os.W_OK | os.X_OK)
+    except OSError:
+        is_writable = False
+    if not is_writable:
+        raise ValidationError(
+            reason="DATA_DIR_UNWRITABLE",
+            message=f"data-dir: {path} cannot be made or written to; name another with --data-dir "
+            "or BILLING_SERVER_DATA_DIR",
+        )
+
+
+@contextmanager
+def locked(settings: ServerSettings) -> Iterator[None]:
+    """Hold a SQLite database for this process; PostgreSQL serves any number of servers.
+
+    Raises:
+        InvalidStateError: SERVER_RUNNING.
+    """
+    if not settings.resolved_database_url().startswith("sqlite:"):
+        yield
+        return
+    with settings.lock_path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidStateError(
+                reason="SERVER_RUNNING",
+                message=f"another billing-server runs on {settings.data_dir}: stop it, or give "
+                "this one its own with --data-dir; several servers share one PostgreSQL with "
+                "--database-url",
+            ) from error
+        yield
+
+
+def settle_clock(store: Store, *, test_clock: datetime | None) -> Clock:
+    """Return the clock that a database runs on; the first start settles it for good (R12).
+
+    A test database goes on from where its clock stands, whatever instant is named.
+
+    Raises:
+        InvalidStateError: CLOCK_KIND_MISMATCH.
+    """
+    with store.write() as unit:
+        stored = unit.clock.test_clock()
+        if unit.clock.is_new():
+            if test_clock is None:
+                unit.clock.settle_real_clock()
+                return SystemClock()
+            unit.clock.set_test_clock(test_clock)
+            return ManualClock(test_clock)
+    if stored is None and test_clock is not None:
+        raise InvalidStateError(
+            reason="CLOCK_KIND_MISMATCH",
+            message="test-clock: this database runs on real time and stays so; give a test its own "
+            "data directory with --data-dir",
+        )
+    if stored is not None and test_clock is None:
+        raise InvalidStateError(
+            reason="CLOCK_KIND_MISMATCH",
+            message=f"this is a test database, whose clock stands at {format_instant(stored)}: "
+            "start it with --test-clock INSTANT, or use another data directory with --data-dir",
+        )
+    return SystemClock() if stored is None else ManualClock(stored)
+
+
+def ensure_admin_key(context: ServiceContext, *, path: Path) -> None:
+    """Make the key that the local commands use, or make the one that is there known."""
+    try:
+        key = path.read_text().strip()
+    except FileNotFoundError:
+        key = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+    # Replicas on one PostgreSQL have a key each: the name tells them apart.
+    name = f"admin-{sha256_of_secret(key)[:12]}"
+    register_api_key(context, name=name, key=key)
+
+
+@contextmanager
+def listening_socket(address: str) -> Iterator[socket.socket]:
+    """Listen on an address for HTTP.
+
+    Raises:
+        UnavailableError: PORT_IN_USE, naming the flag and the remedy.
+    """
+    host, port = parse_listen(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            raise UnavailableError(
+                reason="PORT_IN_USE",
+                message=f"http-listen: cannot listen on {address} ({error.strerror}): stop what "
+                "uses the port, or name another address with --http-listen HOST:PORT",
+                metadata={"address": address},
+            ) from error
+        listening.listen(LISTEN_BACKLOG)
+        yield listening
+
+
+@contextmanager
+def _running_parts(
+    context: ServiceContext,
+    *,
+    settings: ServerSettings,
+    http_socket: socket.socket,
+) -> Iterator[str]:
+    """Start gRPC, HTTP and the scheduler; yield the line that tells where they are."""
+    is_ready = threading.Event()
+    app = create_app(context, version=version(DISTRIBUTION), is_ready=is_ready.is_set)
+    with ExitStack() as stack:
+        ingest = IngestServer(store=context.store, clock=context.clock, listen=settings.grpc_listen)
+        ingest.start()
+        stack.callback(ingest.stop)
+        scheduler = Scheduler(context)
+        scheduler.start()
+        stack.callback(scheduler.stop)
+        http_server = HttpServer(app, listening=http_socket, stop_seconds_max=STOP_SECONDS_MAX)
+        http_server.start()
+        stack.callback(http_server.stop)
+        is_ready.set()
+        stack.callback(is_ready.clear)
+        host, port = http_socket.getsockname()[:2]
+        clock = f"test clock {format_instant(context.clock.now())}" if context.test_clock else ""
+        yield " · ".join(
+            part
+            for part in (
+                f"billing-server ready: HTTP http://{host}:{port}",
+                f"gRPC {parse_listen(settings.grpc_listen)[0]}:{ingest.port}",
+                f"data {settings.data_dir}",
+                clock,
+            )
+            if part
+        )

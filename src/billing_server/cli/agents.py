@@ -1,0 +1,122 @@
+"""`billing-server agents …` and `billing-server agent …`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+)
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.output import print_json, print_table
+from metering.errors import AlreadyExistsError, ValidationError
+
+agents_app = typer.Typer(
+    cls=ReportingGroup, no_args_is_help=True, help="List agents.", rich_markup_mode=None
+)
+agent_app = typer.Typer(
+    cls=ReportingGroup, no_args_is_help=True, help="Enroll an agent.", rich_markup_mode=None
+)
+LIMIT_DEFAULT = 50
+TOKEN_FILE_MODE = 0o600
+
+
+@agents_app.command("list")
+def list_command(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List agents and how far each has shipped.
+
+    Example: billing-server agents list
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = list(client.entries("/v1/agents", limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "agents",
+        columns=("name", "id", "version", "session", "applied", "last seen", "oldest unshipped"),
+        right=("session", "applied"),
+        rows=(
+            (
+                each["name"],
+                each["id"],
+                each["version"],
+                each["session_no"],
+                each["applied_seq"],
+                each["last_seen"],
+                each["oldest_unshipped_event_time"],
+            )
+            for each in found
+        ),
+    )
+
+
+@agent_app.callback()
+def agent_group() -> None:
+    """Enroll an agent."""
+
+
+@agent_app.command("enroll")
+def enroll_command(
+    name: Annotated[str, typer.Argument(help="Unique name, such as the host's.")],
+    *,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Write the token here, mode 0600, instead of printing it."),
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Make an agent's token. It is shown once: only its hash is kept.
+
+    Example: billing-server agent enroll gpu-host-1 --token-file /etc/meter-agent/token
+    """
+    if token_file is not None:
+        _refuse_existing(token_file)
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    enrolled = client.post("/v1/agents", body={"name": name})
+    if token_file is not None:
+        _write_token(token_file, token=enrolled.pop("token"))
+    if as_json:
+        print_json(enrolled)
+    elif token_file is not None:
+        print(f"agent {name} enrolled; its token is in {token_file}")
+    else:
+        print(enrolled["token"])
+
+
+def _refuse_existing(path: Path) -> None:
+    # Before the agent is enrolled: a token that cannot be written would be lost.
+    if path.exists():
+        raise AlreadyExistsError(
+            reason="TOKEN_FILE_EXISTS",
+            message=f"--token-file: {path} is there already and may be the token of a live agent; "
+            "name another file, or remove it first",
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise ValidationError(
+            reason="TOKEN_FILE_UNWRITABLE",
+            message=f"--token-file: {path.parent} is not a directory that you may write to",
+        )
+
+
+def _write_token(path: Path, *, token: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, TOKEN_FILE_MODE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")

@@ -1,0 +1,40 @@
+"""The `billing-server` command: the server, its catalog, and a look at everything it holds."""
+
+import typer
+
+from billing_server.cli import agents, clock, customers, invoices, quarantine, subscriptions
+from billing_server.cli.catalog import apply_command
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.quote import quote_command
+from billing_server.cli.serve import serve_command
+from billing_server.cli.simulate import simulate_command
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Turns usage into exact invoices. 'serve' starts the server; the other commands talk to "
+    "it over HTTP, except quote and simulate, which need no server.",
+)
+app.command("serve")(serve_command)
+app.command("apply")(apply_command)
+app.command("quote")(quote_command)
+app.command("simulate")(simulate_command)
+app.add_typer(invoices.app, name="invoices")
+app.add_typer(customers.app, name="customers")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(agents.agents_app, name="agents")
+app.add_typer(agents.agent_app, name="agent")
+app.add_typer(clock.app, name="clock")
+app.add_typer(quarantine.app, name="quarantine")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

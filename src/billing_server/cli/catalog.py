@@ -1,0 +1,69 @@
+"""`billing-server apply`: makes the catalog equal to its files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+)
+from billing_server.cli.output import print_json
+from metering.errors import ValidationError
+
+
+def apply_command(
+    files: Annotated[list[Path], typer.Argument(help="Catalog files (YAML), applied as one.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would change; change nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Make meters, plans, customers and subscriptions equal to catalog files.
+
+    The files are applied whole or not at all. Applying them again changes nothing.
+
+    Example: billing-server apply catalog.yaml --dry-run
+    """
+    sources = [{"name": str(path), "text": read_text(path)} for path in files]
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    answer = client.post("/v1/catalog/apply", body={"files": sources, "dry_run": dry_run})
+    if as_json:
+        print_json(answer)
+        return
+    for change in answer["changes"]:
+        print(change["description"])
+    count = len(answer["changes"])
+    if count == 0:
+        print("no change: all of it is applied already")
+    else:
+        print(f"{count} change{'' if count == 1 else 's'} {'planned' if dry_run else 'applied'}")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, or of standard input where the path is `-`.
+
+    Raises:
+        ValidationError: FILE_UNREADABLE.
+    """
+    try:
+        if str(path) == "-":
+            return typer.get_text_stream("stdin").read()
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValidationError(
+            reason="FILE_UNREADABLE", message=f"{path}: cannot be read: {error.strerror}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValidationError(
+            reason="FILE_UNREADABLE", message=f"{path}: is not UTF-8 text: {error.reason}"
+        ) from error

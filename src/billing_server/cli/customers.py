@@ -1,0 +1,105 @@
+"""`billing-server customers …`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiClient,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+    path_of,
+)
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.invoice_text import invoice_text
+from billing_server.cli.output import print_json, print_table
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List and show customers with their live charges.",
+    rich_markup_mode=None,
+)
+LIMIT_DEFAULT = 50
+
+
+@app.command("list")
+def list_command(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List customers with what their next invoice comes to so far.
+
+    Example: billing-server customers list
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = [
+        _with_upcoming(client, customer)
+        for customer in client.entries("/v1/customers", limit=limit)
+    ]
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "customers",
+        columns=("customer", "name", "time zone", "next invoice so far", "unpriced usage"),
+        right=("next invoice so far",),
+        rows=(_row(customer) for customer in found),
+    )
+
+
+@app.command("show")
+def show_command(
+    customer_id: Annotated[str, typer.Argument(help="Id of the customer.")],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Show a customer with the upcoming invoice, as of now, and usage that has no price.
+
+    Example: billing-server customers show acme
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    customer = _with_upcoming(client, client.get(path_of("customers", customer_id)))
+    if as_json:
+        print_json(customer)
+        return
+    upcoming = customer["upcoming_invoice"]
+    for label in ("id", "name", "currency", "timezone"):
+        print(f"{label:<10} {customer[label] or '–'}")
+    print("upcoming invoice, as of now:")
+    print(invoice_text(upcoming))
+    for entry in upcoming["unpriced"]:
+        print(f"no price matches: {_unpriced_text(entry)}")
+
+
+def _with_upcoming(client: ApiClient, customer: dict[str, Any]) -> dict[str, Any]:
+    upcoming = client.get(path_of("customers", customer["id"], "upcoming-invoice"))
+    return {**customer, "upcoming_invoice": upcoming}
+
+
+def _row(customer: dict[str, Any]) -> tuple[str | None, ...]:
+    upcoming = customer["upcoming_invoice"]
+    unpriced = ", ".join(_unpriced_text(entry) for entry in upcoming["unpriced"])
+    return (
+        customer["id"],
+        customer["name"],
+        customer["timezone"],
+        f"{upcoming['total']} {upcoming['currency']}",
+        unpriced or None,
+    )
+
+
+def _unpriced_text(entry: dict[str, Any]) -> str:
+    values = " ".join(f"{key}={value}" for key, value in entry["dimensions"].items())
+    return f"{entry['quantity']} {entry['unit']} of {entry['meter']}{' ' if values else ''}{values}"

@@ -1,0 +1,81 @@
+"""An invoice as text that can be followed line by line."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+Json = Mapping[str, Any]
+RULE = "─" * 78
+
+
+def invoice_text(invoice: Json) -> str:
+    """Return an invoice (in its JSON form) as text for people."""
+    return "\n".join(_lines_of_invoice(invoice))
+
+
+def _lines_of_invoice(invoice: Json) -> Iterator[str]:
+    details = invoice.get("customer_details") or {}
+    name = details.get("name") or invoice["customer"]
+    period = invoice["period"]
+    yield RULE
+    yield f"Invoice {invoice['number'] or '(draft)'}   {invoice['reason']}   {invoice['state']}"
+    yield f"  customer  {invoice['customer']} ({name})"
+    yield f"  period    {period['start']} – {period['end']}"
+    if invoice.get("issue_time"):
+        yield f"  issued    {invoice['issue_time']}"
+    yield RULE
+    for line in invoice["lines"]:
+        yield from _lines_of_line(line, currency=invoice["currency"])
+    yield from _lines_of_totals(invoice)
+    yield RULE
+
+
+def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
+    service = line["service_period"]
+    yield f"{line['description']}"
+    yield f"    service   {service['start']} – {service['end']}"
+    if line["kind"] in {"usage", "late_usage"}:
+        yield (
+            f"    quantity  {line['quantity']} − {line['included_quantity']} included = "
+            f"{line['billable_quantity']} {line['unit']}"
+        )
+    for step in line["steps"]:
+        yield f"      {_step_text(step)}"
+    if line.get("proration"):
+        share = line["proration"]
+        yield f"    share     {share['numerator']}/{share['denominator']} of the period"
+    exact, amount = line["amount_exact"], line["amount"]
+    rounded = "" if Decimal(exact) == Decimal(amount) else f"exact {exact}, rounded "
+    yield f"    amount    {rounded}{amount} {currency}"
+
+
+def _step_text(step: Json) -> str:
+    span = ""
+    if "from" in step:
+        upper = step.get("to")
+        span = f"{step['from']} to {upper}: " if upper is not None else f"over {step['from']}: "
+    text = f"{span}{step['quantity']} × {step['unit_price']}"
+    if step.get("flat_price") not in {None, "0"}:
+        text += f" + {step['flat_price']}"
+    return f"{text} = {step['amount']}"
+
+
+def _lines_of_totals(invoice: Json) -> Iterator[str]:
+    currency = invoice["currency"]
+    yield ""
+    for label, field in (
+        ("subtotal", "subtotal"),
+        ("discount", "discount"),
+        ("tax", "tax_total"),
+        ("total", "total"),
+        ("paid", "amount_paid"),
+        ("due", "amount_due"),
+    ):
+        value = invoice.get(field)
+        is_shown = field in {"subtotal", "total", "amount_due"} or not _is_zero(value)
+        if value is not None and is_shown:
+            yield f"{label:>62} {value:>11} {currency}"
+
+
+def _is_zero(value: str | None) -> bool:
+    return value is None or not value.strip("-0.")

@@ -1,0 +1,64 @@
+"""`billing-server quarantine …`."""
+
+from typing import Annotated
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+)
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.output import print_json, print_table
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List usage that waits for an operator.",
+    rich_markup_mode=None,
+)
+LIMIT_DEFAULT = 50
+
+
+@app.callback()
+def quarantine_group() -> None:
+    """List usage that waits for an operator."""
+
+
+@app.command("list")
+def list_command(
+    *,
+    customer: Annotated[str | None, typer.Option(help="Only that of one customer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List events that were received and are not counted, with the reason.
+
+    Example: billing-server quarantine list --customer acme
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = list(client.entries("/v1/quarantine", limit=limit, query={"customer": customer}))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "quarantine",
+        columns=("customer", "event", "event time", "reason", "detail"),
+        rows=(
+            (
+                each["customer"],
+                each["event_id"],
+                each["event_time"],
+                each["reason"],
+                each["detail"],
+            )
+            for each in found
+        ),
+    )

@@ -1,0 +1,5 @@
+"""x"""
+
+
+def simulate_command() -> None:
+    """X"""

@@ -1,0 +1,88 @@
+"""`billing-server subscriptions …`."""
+
+from typing import Annotated
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+    path_of,
+)
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.output import print_json, print_table
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List and show subscriptions.",
+    rich_markup_mode=None,
+)
+LIMIT_DEFAULT = 50
+
+
+@app.command("list")
+def list_command(
+    *,
+    customer: Annotated[str | None, typer.Option(help="Only those of one customer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List subscriptions with their running period.
+
+    Example: billing-server subscriptions list --customer acme
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = list(client.entries("/v1/subscriptions", limit=limit, query={"customer": customer}))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "subscriptions",
+        columns=("subscription", "customer", "plan", "start", "end", "running period"),
+        rows=(
+            (
+                each["id"],
+                each["customer"],
+                f"{each['plan']} v{each['plan_version']}",
+                each["start"],
+                each["end"],
+                _period_text(each["current_period"]),
+            )
+            for each in found
+        ),
+    )
+
+
+@app.command("show")
+def show_command(
+    subscription_id: Annotated[str, typer.Argument(help="Id of the subscription.")],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Show a subscription.
+
+    Example: billing-server subscriptions show sub-1
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = client.get(path_of("subscriptions", subscription_id))
+    if as_json:
+        print_json(found)
+        return
+    for label, value in found.items():
+        shown = _period_text(value) if label == "current_period" else value
+        print(f"{label:<16} {'–' if shown is None else shown}")
+
+
+def _period_text(period: dict[str, str] | None) -> str | None:
+    return None if period is None else f"{period['start']} – {period['end']}"

@@ -1,0 +1,78 @@
+"""`/v1/meters`, `/v1/plans` and `/v1/catalog/apply`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from billing_server.domain.catalog.serialize import meter_to_dict, plan_to_dict
+from billing_server.edge.http.convert import all_to_json
+from billing_server.edge.http.models import (
+    ApplyCatalogAnswer,
+    ListAnswer,
+    MeterAnswer,
+    PlanAnswer,
+)
+from billing_server.edge.http.models_requests import ApplyCatalogRequest
+from billing_server.edge.http.route import ApiRoute, Context
+from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
+from metering.errors import ValidationError
+
+router = APIRouter(route_class=ApiRoute, tags=["catalog"])
+
+
+@router.get("/meters", response_model=ListAnswer[MeterAnswer])
+def get_meters(context: Context) -> Any:
+    """List every meter by key."""
+    return all_to_json(list_meters(context), show=meter_to_dict)
+
+
+@router.get("/meters/{key}", response_model=MeterAnswer)
+def get_meter(key: str, context: Context) -> Any:
+    """Show a meter."""
+    return meter_to_dict(show_meter(context, key=key))
+
+
+@router.get("/plans", response_model=ListAnswer[PlanAnswer])
+def get_plans(context: Context) -> Any:
+    """List the newest version of every plan by key."""
+    return all_to_json(list_plans(context), show=plan_to_dict)
+
+
+@router.get("/plans/{key}", response_model=PlanAnswer)
+def get_plan(
+    key: str,
+    context: Context,
+    version: Annotated[int | None, Query(ge=1, description="Unset: the newest.")] = None,
+) -> Any:
+    """Show a plan: its newest version, or the one that is asked for."""
+    return plan_to_dict(show_plan(context, key=key, version=version))
+
+
+@router.post("/catalog/apply", response_model=ApplyCatalogAnswer)
+def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
+    """Make the catalog equal to its files: all of it or nothing, and nothing a second time.
+
+    A mistake is answered with one violation for each place, naming file, line and field.
+    """
+    sources = [CatalogSource(name=each.name, text=each.text) for each in request.files]
+    if request.text is not None:
+        sources.insert(0, CatalogSource(name=request.name, text=request.text))
+    if not sources:
+        raise ValidationError(
+            reason="CATALOG_MISSING", message="text: give the catalog's text, or files"
+        )
+    mode = ApplyMode.DRY_RUN if request.dry_run else ApplyMode.APPLY
+    changes = apply_catalog(context, sources=sources, mode=mode)
+    return {
+        "dry_run": request.dry_run,
+        "changes": [
+            {
+                "action": str(change.action),
+                "kind": str(change.kind),
+                "key": change.key,
+                "description": change.description,
+            }
+            for change in changes
+        ],
+    }

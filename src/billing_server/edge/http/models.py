@@ -1,0 +1,215 @@
+"""What the API answers, described for OpenAPI. Money and quantities are decimal strings."""
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Entry = TypeVar("Entry")
+
+
+class ListAnswer(BaseModel, Generic[Entry]):
+    """A page of a list."""
+
+    data: list[Entry] = Field(description="Entries in the order of the list.")
+    next_cursor: str | None = Field(
+        description="Hand it in as `cursor` for the next page; null: this was the last one."
+    )
+
+
+class PeriodAnswer(BaseModel):
+    """A span of time, half-open."""
+
+    start: str = Field(description="First instant of it, UTC.", examples=["2026-01-31T10:00:00Z"])
+    end: str = Field(description="First instant after it, UTC.", examples=["2026-02-28T10:00:00Z"])
+
+
+class MeterAnswer(BaseModel):
+    """What is counted."""
+
+    key: str = Field(description="Unique name.", examples=["input_tokens"])
+    unit: str = Field(description="Unit, for people.", examples=["token"])
+    aggregation: str = Field(description="`sum`, `count` or `max`.")
+    decimals: int = Field(description="Digits after the point that are kept, 0 to 9.")
+    quantity: str = Field(description="Which of an event's quantities it reads.")
+    where: dict[str, str] = Field(description="Dimension values an event must carry.")
+
+
+class PlanAnswer(BaseModel):
+    """One version of a plan."""
+
+    model_config = ConfigDict(extra="allow")
+
+    key: str = Field(description="Unique name, shared by the versions.", examples=["pro"])
+    version: int = Field(description="From 1; a version never changes.")
+    currency: str = Field(description="ISO 4217 code.", examples=["USD"])
+    effective_from: str | None = Field(description="From when it is on offer, UTC.")
+    prices: list[dict[str, Any]] = Field(description="As in the catalog file.")
+
+
+class CustomerAnswer(BaseModel):
+    """Who is invoiced."""
+
+    id: str = Field(description="The id that usage events carry.", examples=["acme"])
+    name: str | None = Field(description="For people.")
+    currency: str | None = Field(description="ISO 4217 code; null: not settled yet.")
+    timezone: str = Field(description="IANA name of the billing zone.")
+    country: str | None = Field(description="ISO 3166 code.")
+    tax_id: str | None = Field(description="Copied onto invoices.")
+    email: str | None = Field(description="Where documents go.")
+    purchase_order: str | None = Field(description="The customer's own reference.")
+
+
+class SubscriptionAnswer(BaseModel):
+    """One customer on one version of one plan."""
+
+    id: str = Field(description="Unique.", examples=["sub-1"])
+    customer: str = Field(description="Id of the customer.")
+    plan: str = Field(description="Key of the plan.")
+    plan_version: int = Field(description="Version whose prices apply.")
+    start: str = Field(description="On a whole minute, UTC.")
+    end: str | None = Field(description="Exclusive, UTC; null: open.")
+    anchor: str | None = Field(description="Instant from which periods count; null: as the plan.")
+    current_period: PeriodAnswer | None = Field(
+        description="The period that holds the present instant; null: not started, or ended."
+    )
+
+
+class InvoiceLineAnswer(BaseModel):
+    """One amount for one price and one service period."""
+
+    model_config = ConfigDict(extra="allow")
+
+    price: str = Field(description="Key of the price.")
+    kind: str = Field(description="`recurring`, `usage` or `late_usage`.")
+    description: str = Field(description="For people.")
+    service_period: PeriodAnswer = Field(description="When the service was given.")
+    quantity: str = Field(description="Units used.")
+    included_quantity: str = Field(description="Units of it that cost nothing.")
+    billable_quantity: str = Field(description="quantity − included_quantity.")
+    amount: str = Field(description="Rounded once, half up.", examples=["1.50"])
+    amount_exact: str = Field(description="Before rounding.", examples=["1.5"])
+    steps: list[dict[str, Any]] = Field(description="How the exact amount came about.")
+
+
+class InvoiceAnswer(BaseModel):
+    """An invoice. `subtotal` is the sum of the line amounts, to the cent, always."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str | None = Field(description="`inv_…`; null on a draft.")
+    number: str | None = Field(description="Gap-free; null on a draft.", examples=["INV-000001"])
+    state: str = Field(description="`draft`, `finalized` or `paid`.")
+    reason: str = Field(description="`start`, `periodic` or `late`.")
+    customer: str = Field(description="Id of the customer.")
+    currency: str | None = Field(
+        description="ISO 4217 code; null on the draft of a customer without one."
+    )
+    period: PeriodAnswer | None = Field(
+        description="The billing period that made it due; null where no subscription runs."
+    )
+    issue_time: str | None = Field(description="When it was finalized, UTC.")
+    lines: list[InvoiceLineAnswer] = Field(description="In the order of the plan's prices.")
+    subtotal: str = Field(description="Sum of the line amounts.")
+    total: str = Field(description="subtotal − discount + tax_total.")
+    amount_due: str = Field(description="What is left to pay.")
+
+
+class UnpricedAnswer(BaseModel):
+    """Usage that matches no price: counted, rated 0 and shown (R32)."""
+
+    meter: str = Field(description="Key of the meter.")
+    dimensions: dict[str, str] = Field(description="Of the events.")
+    quantity: str = Field(description="In the meter's unit.")
+    unit: str = Field(description="The meter's unit.")
+
+
+class UpcomingInvoiceAnswer(InvoiceAnswer):
+    """What a customer would be invoiced for the running periods, as of now."""
+
+    unpriced: list[UnpricedAnswer] = Field(description="Usage that no price charges.")
+
+
+class UsageGroupAnswer(BaseModel):
+    """Usage with the same values of some dimensions."""
+
+    dimensions: dict[str, str] = Field(description="Values by dimension.")
+    quantity: str = Field(description="In the meter's unit.", examples=["1500000"])
+    event_count: int = Field(description="Number of events.")
+
+
+class UsageAnswerModel(BaseModel):
+    """Usage of one meter in a window."""
+
+    customer: str = Field(description="Whose usage.")
+    meter: str = Field(description="Of which meter.")
+    unit: str = Field(description="The meter's unit.")
+    window: PeriodAnswer = Field(description="What was asked for.")
+    data: list[UsageGroupAnswer] = Field(description="One entry a group.")
+
+
+class AgentAnswer(BaseModel):
+    """An agent as the server knows it."""
+
+    id: str = Field(description="Identity.")
+    name: str = Field(description="As enrolled; unique.")
+    session_no: int = Field(description="Current session; 0 before the first.")
+    applied_seq: int = Field(description="Highest position applied.")
+    last_seen: str | None = Field(description="When it was last heard, UTC.")
+    oldest_unshipped_event_time: str | None = Field(
+        description="Event time of the oldest event it still holds, as it last said."
+    )
+    version: str | None = Field(description="Version of its program.")
+    create_time: str = Field(description="When it was enrolled, UTC.")
+
+
+class EnrolledAgentAnswer(AgentAnswer):
+    """A new agent with its token."""
+
+    token: str = Field(description="Shown once; only its hash is kept.")
+
+
+class CatalogChangeAnswer(BaseModel):
+    """One change that applying a catalog makes."""
+
+    action: str = Field(description="`create`, `update` or `new_version`.")
+    kind: str = Field(description="`meter`, `plan`, `customer` or `subscription`.")
+    key: str = Field(description="Key or id of the thing.")
+    description: str = Field(description="For people.")
+
+
+class ApplyCatalogAnswer(BaseModel):
+    """What applying a catalog changed, or would change."""
+
+    dry_run: bool = Field(description="Whether nothing was changed.")
+    changes: list[CatalogChangeAnswer] = Field(description="Empty: all was there already.")
+
+
+class ClockAnswer(BaseModel):
+    """The server's clock."""
+
+    now: str = Field(description="The present instant, UTC.")
+    is_test_clock: bool = Field(description="Whether time moves only when told.")
+
+
+class QuarantinedEventAnswer(BaseModel):
+    """An event that waits for an operator."""
+
+    event_id: str = Field(description="Id of the event.")
+    customer: str = Field(description="Whose usage it says it is.")
+    event_time: str = Field(description="When it was used, UTC.")
+    receive_time: str = Field(description="When an agent received it, UTC.")
+    reason: str = Field(description="Why it waits.", examples=["CUSTOMER_UNKNOWN"])
+    detail: str = Field(description="For people.")
+    quantities: dict[str, str] = Field(description="As the event carries them.")
+    dimensions: dict[str, str] = Field(description="As the event carries them.")
+
+
+class ConflictAnswer(BaseModel):
+    """An event that came under a used id with other content; the first one stands."""
+
+    event_id: str = Field(description="The id that was used twice.")
+    customer: str = Field(description="Whose usage.")
+    receive_time: str = Field(description="When an agent received it, UTC.")
+    detect_time: str = Field(description="When the server saw it, UTC.")
+    quantities: dict[str, str] = Field(description="What the second event carried.")
+    dimensions: dict[str, str] = Field(description="What the second event carried.")

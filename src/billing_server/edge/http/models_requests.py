@@ -1,0 +1,101 @@
+"""What callers send. Unknown fields are refused, and numbers are decimal strings, never floats."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ID_LENGTH_MAX = 128
+
+
+class RequestModel(BaseModel):
+    """A request body: an unknown field is a mistake, not a wish that is silently ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CreateCustomerRequest(RequestModel):
+    """A new customer."""
+
+    id: str = Field(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        description="The customer id that usage events carry; 1 to 128 bytes.",
+        examples=["acme"],
+    )
+    name: str = Field(default="", description="For people; the id where empty.", examples=["Acme"])
+    currency: str | None = Field(
+        default=None,
+        description="ISO 4217 code; unset: that of the first plan subscribed to.",
+        examples=["USD"],
+    )
+    timezone: str = Field(
+        default="UTC",
+        description="IANA name of the billing zone: period boundaries are computed in it.",
+        examples=["Europe/Berlin"],
+    )
+    country: str = Field(default="", description="ISO 3166 code, copied onto invoices.")
+    tax_id: str = Field(default="", description="Copied onto invoices.")
+    email: str = Field(default="", description="Where documents go.")
+    purchase_order: str = Field(default="", description="The customer's own reference.")
+
+
+class CreateSubscriptionRequest(RequestModel):
+    """A new subscription."""
+
+    id: str = Field(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        description="Unique in the deployment; 1 to 128 bytes.",
+        examples=["sub-1"],
+    )
+    customer: str = Field(description="Id of the customer.", examples=["acme"])
+    plan: str = Field(description="Key of the plan; its newest version.", examples=["pro"])
+    start: str | None = Field(
+        default=None,
+        description="RFC 3339 instant, floored to its minute; unset: now.",
+        examples=["2026-01-31T10:00:00Z"],
+    )
+    anchor: str | None = Field(
+        default=None,
+        description="RFC 3339 instant from which periods are counted; unset: as the plan says.",
+    )
+
+
+class EnrollAgentRequest(RequestModel):
+    """A new agent."""
+
+    name: str = Field(
+        min_length=1,
+        description="Unique; 1 to 64 letters, digits, dots, dashes and underscores.",
+        examples=["gpu-host-1"],
+    )
+
+
+class CatalogSource(RequestModel):
+    """One catalog file."""
+
+    name: str = Field(default="catalog.yaml", description="Name of the file, for messages.")
+    text: str = Field(description="The file's YAML text, at most 1 MiB.")
+
+
+class ApplyCatalogRequest(RequestModel):
+    """One catalog file in `text`, or several in `files`."""
+
+    text: str | None = Field(default=None, description="YAML text of a single file.")
+    name: str = Field(default="catalog.yaml", description="Name of that file, for messages.")
+    files: list[CatalogSource] = Field(
+        default_factory=list, max_length=100, description="Several files, applied as one."
+    )
+    dry_run: bool = Field(default=False, description="Tell what would change; change nothing.")
+
+
+class AdvanceClockRequest(RequestModel):
+    """Where the test clock is to go."""
+
+    to: str = Field(
+        description="RFC 3339 instant, not before the present one.",
+        examples=["2026-04-01T02:00:00Z"],
+    )
+
+
+def given_fields(request: RequestModel) -> dict[str, object]:
+    """Return what a request carries, in the form of a catalog file; empty fields are unset."""
+    return {key: value for key, value in request.model_dump().items() if value not in {"", None}}

@@ -1,0 +1,51 @@
+"""The scheduler: a thread that carries out due work, every second or as soon as it is woken."""
+
+import threading
+
+import structlog
+
+from billing_server.services.context import ServiceContext
+from billing_server.services.run_due_work import run_due_work
+
+TICK_SECONDS = 1.0
+"""How often due work is looked for: how late, at most, an idle server issues an invoice."""
+STOP_SECONDS_MAX = 30.0
+"""How long a stop waits for the piece of work in hand."""
+
+log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """Runs due work in the background. Safe on every replica: the work is claimed by row locks."""
+
+    def __init__(self, context: ServiceContext, *, tick_seconds: float = TICK_SECONDS) -> None:
+        self._context = context
+        self._tick_seconds = tick_seconds
+        self._wake = threading.Event()
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look for due work at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop after the run in hand; what is left is done at the next start."""
+        self._is_stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS_MAX)
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            try:
+                run_due_work(self._context, should_stop=self._is_stopping.is_set)
+            except Exception:
+                # A database that is away for a moment must not end the thread for good.
+                log.exception("scheduler_run_failed")
+            self._wake.wait(self._tick_seconds)
+            self._wake.clear()

@@ -1,0 +1,220 @@
+"""Applying catalog files: the whole of them or nothing, and nothing a second time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from billing_server.domain.catalog.diff import Change, ChangeKind, plan_changes
+from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
+from billing_server.domain.catalog.parse import parse_catalog_nodes
+from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.services.context import ServiceContext
+from billing_server.services.create_customer import put_customer
+from billing_server.services.create_subscription import put_subscription
+from billing_server.services.redrive_quarantine import redrive_quarantine
+from billing_server.services.run_due_work import run_due_work
+from metering.clock import floor_to_minute
+
+REDRIVE_CUSTOMERS_MAX = 20
+"""Up to so many new customers are looked for one by one in the quarantine, more all at once."""
+
+
+class ApplyMode(Enum):
+    """Whether changes are made, or only told."""
+
+    APPLY = "apply"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSource:
+    """A catalog file as it was handed in."""
+
+    name: str
+    """Name of the file, for messages."""
+    text: str
+    """Its text, YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSection:
+    """A catalog that is part of another document, such as a scenario."""
+
+    name: str
+    """Name of the document, for messages."""
+    node: Node
+    """The located values of the catalog."""
+    path: str
+    """Field of the document that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedChange:
+    """One change that applying a catalog makes."""
+
+    action: str
+    """`create`, `update` or `new_version`."""
+    kind: str
+    """`meter`, `plan`, `customer` or `subscription`."""
+    key: str
+    """Key or id of the thing."""
+    description: str
+    """For people: the change, and below it each field that differs."""
+
+
+def apply_catalog(
+    context: ServiceContext,
+    *,
+    sources: Sequence[CatalogSource | CatalogSection],
+    mode: ApplyMode = ApplyMode.APPLY,
+) -> tuple[AppliedChange, ...]:
+    """Make meters, plans, customers and subscriptions equal to catalog files.
+
+    Returns:
+        The changes that were made or, on a dry run, would be; empty where all is there already.
+
+    Raises:
+        ValidationError: CATALOG_INVALID or CATALOG_CHANGE_REFUSED, one violation a mistake; nothing
+            is changed then.
+    """
+    nodes = [_node_of(source) for source in sources]
+    path = next((each.path for each in sources if isinstance(each, CatalogSection)), "")
+    if mode is ApplyMode.DRY_RUN:
+        with context.store.read() as unit:
+            changes = _changes(unit, nodes=nodes, path=path)
+        return _shown(changes)
+    with context.store.write() as unit:
+        unit.catalog.lock()
+        changes = _changes(unit, nodes=nodes, path=path)
+        if changes:
+            unit.catalog.advance_revision()
+        for change in changes:
+            _carry_out(unit, context=context, change=change)
+    _follow_up(context, changes=changes)
+    return _shown(changes)
+
+
+def _node_of(source: CatalogSource | CatalogSection) -> tuple[str, Node]:
+    if isinstance(source, CatalogSection):
+        return source.name, source.node
+    return source.name, load_yaml(source.text, name=source.name)
+
+
+def _changes(
+    unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]], path: str
+) -> tuple[Change, ...]:
+    known = _known(unit, nodes=nodes)
+    wanted = parse_catalog_nodes(nodes, known=known, path=path)
+    wanted = replace(wanted, subscriptions=tuple(_floored(entry) for entry in wanted.subscriptions))
+    used = unit.catalog.meters_with_usage([meter.key for meter in wanted.meters])
+    planned = plan_changes(known, wanted=wanted, meters_with_usage=used)
+    planned.raise_if_refused()
+    return planned.changes
+
+
+def _known(unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]]) -> CatalogFile:
+    """Read what the files may refer to or change: never every customer there is."""
+    subscriptions = [
+        known
+        for subscription_id in _texts(nodes, section="subscriptions", field="id")
+        if (known := unit.subscriptions.get(subscription_id)) is not None
+    ]
+    named = {
+        *_texts(nodes, section="customers", field="id"),
+        *_texts(nodes, section="subscriptions", field="customer"),
+    }
+    customers = [
+        customer
+        for customer_id in sorted(named)
+        if (customer := unit.customers.get(customer_id)) is not None
+    ]
+    # A customer whose periods run may not move to another zone: the first of its subscriptions is
+    # enough to know.
+    others = [
+        found
+        for customer in customers
+        for found in unit.subscriptions.of_customer(customer.id)[:1]
+        if found.id not in {each.id for each in subscriptions}
+    ]
+    return CatalogFile(
+        meters=unit.catalog.meters(),
+        plans=unit.catalog.latest_plans(),
+        customers=tuple(customers),
+        subscriptions=tuple(_entry_of(each) for each in [*subscriptions, *others]),
+    )
+
+
+def _texts(nodes: Sequence[tuple[str, Node]], *, section: str, field: str) -> Iterator[str]:
+    """Walk one field of every item of a section, before anything is checked."""
+    for _, node in nodes:
+        items = node.entries.get(section) if isinstance(node, MapNode) else None
+        for item in items.items if isinstance(items, ListNode) else ():
+            value = item.entries.get(field) if isinstance(item, MapNode) else None
+            if isinstance(value, Scalar):
+                yield value.text
+
+
+def _floored(entry: SubscriptionEntry) -> SubscriptionEntry:
+    return replace(
+        entry,
+        start=None if entry.start is None else floor_to_minute(entry.start),
+        anchor=None if entry.anchor is None else floor_to_minute(entry.anchor),
+    )
+
+
+def _entry_of(subscription: Subscription) -> SubscriptionEntry:
+    return SubscriptionEntry(
+        id=subscription.id,
+        customer_id=subscription.customer_id,
+        plan_key=subscription.plan_key,
+        start=subscription.start,
+        anchor=subscription.anchor,
+    )
+
+
+def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> None:
+    now = context.clock.now()
+    match change.value:
+        case Meter() as meter:
+            unit.catalog.put_meter(meter, update_time=now)
+        case Plan() as plan:
+            unit.catalog.add_plan_version(
+                replace(plan, effective_from=plan.effective_from or now), create_time=now
+            )
+        case Customer() as customer:
+            put_customer(unit, context=context, customer=customer)
+        case SubscriptionEntry() as entry:
+            put_subscription(unit, context=context, entry=entry)
+
+
+def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
+    """Count what waited for the new meters and customers, and invoice the new starts."""
+    resources = {change.resource for change in changes}
+    customer_ids = [change.key for change in changes if change.resource == "customer"]
+    if "meter" in resources or len(customer_ids) > REDRIVE_CUSTOMERS_MAX:
+        redrive_quarantine(context.store)
+    else:
+        for customer_id in customer_ids:
+            redrive_quarantine(context.store, customer_id=customer_id)
+    if "subscription" in resources:
+        run_due_work(context)
+
+
+def _shown(changes: Sequence[Change]) -> tuple[AppliedChange, ...]:
+    return tuple(
+        AppliedChange(
+            action=str(change.kind),
+            kind=change.resource,
+            key=change.key,
+            description="\n".join((_title(change), *(f"    {each}" for each in change.details))),
+        )
+        for change in changes
+    )
+
+
+def _title(change: Change) -> str:
+    if change.kind is ChangeKind.CREATE:
+        return f"create {change.resource} {change.key}"
+    return change.summary

@@ -1,0 +1,159 @@
+"""Starting subscriptions: on the plan version on offer at the start, from a whole minute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from billing_server.domain.catalog.model import BillTiming, Plan, SubscriptionEntry
+from billing_server.domain.ports.customers import (
+    BillingPeriodState,
+    StartInvoice,
+    SubscriptionPeriod,
+)
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.domain.subscription.timeline import Timeline
+from billing_server.services.context import ServiceContext
+from billing_server.services.list_customers import customer_not_found
+from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from billing_server.services.run_due_work import run_due_work
+from metering.clock import floor_to_minute, format_instant
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """What starting a subscription came to."""
+
+    subscription: Subscription
+    """As it is kept."""
+    is_new: bool
+    """False where the same subscription was there already."""
+
+
+def create_subscription(context: ServiceContext, *, entry: SubscriptionEntry) -> Subscribed:
+    """Start a subscription; the same subscription again is no change.
+
+    Raises:
+        NotFoundError: CUSTOMER_NOT_FOUND or PLAN_NOT_FOUND.
+        AlreadyExistsError: SUBSCRIPTION_EXISTS, one of this id differs; names the field.
+        InvalidStateError: CURRENCY_MISMATCH (R73).
+    """
+    with context.store.write() as unit:
+        unit.catalog.lock()
+        subscribed = put_subscription(unit, context=context, entry=entry)
+    run_due_work(context)
+    return subscribed
+
+
+def put_subscription(
+    unit: UnitOfWork, *, context: ServiceContext, entry: SubscriptionEntry
+) -> Subscribed:
+    """Write a subscription inside a unit of work that holds the catalog."""
+    known = unit.subscriptions.get(entry.id)
+    if known is not None:
+        check_same_subscription(known, entry=entry)
+        return Subscribed(known, is_new=False)
+    customer = unit.customers.get(entry.customer_id)
+    if customer is None:
+        raise customer_not_found(entry.customer_id)
+    unit.customers.lock([customer.id])
+    now = context.clock.now()
+    start = floor_to_minute(entry.start or now)
+    plan = plan_on_offer(unit.catalog.plan_versions(entry.plan_key), at=start)
+    if plan is None:
+        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {entry.plan_key!r}")
+    customer = _settle_currency(unit, customer=customer, plan=plan, now=now)
+    subscription = Subscription(
+        id=entry.id,
+        customer_id=customer.id,
+        plan_key=plan.key,
+        plan_version=plan.version,
+        start=start,
+        anchor=None if entry.anchor is None else floor_to_minute(entry.anchor),
+    )
+    _write(unit, subscription=subscription, plan=plan, customer=customer, now=now)
+    rebuild_running_charges(unit, customer_id=customer.id)
+    return Subscribed(subscription, is_new=True)
+
+
+def _write(
+    unit: UnitOfWork,
+    *,
+    subscription: Subscription,
+    plan: Plan,
+    customer: Customer,
+    now: datetime,
+) -> None:
+    has_advance_fees = bool(plan.recurring_prices(BillTiming.IN_ADVANCE))
+    unit.subscriptions.add(
+        subscription,
+        create_time=now,
+        start_invoice=StartInvoice.DUE if has_advance_fees else StartInvoice.NOT_DUE,
+    )
+    timeline = Timeline(subscription=subscription, plan=plan, timezone=customer.timezone)
+    unit.billing_periods.add(
+        SubscriptionPeriod(
+            subscription_id=subscription.id,
+            customer_id=customer.id,
+            period=timeline.first_period(),
+            state=BillingPeriodState.RUNNING,
+            has_late_usage=False,
+        )
+    )
+    unit.customers.advance_revision(customer.id)
+
+
+def plan_on_offer(versions: Sequence[Plan], *, at: datetime) -> Plan | None:
+    """Return the newest version in force at an instant, or the first where none was yet.
+
+    Args:
+        versions: of one plan, oldest first.
+        at: start of a subscription.
+    """
+    in_force = [
+        plan for plan in versions if plan.effective_from is None or plan.effective_from <= at
+    ]
+    if in_force:
+        return in_force[-1]
+    return versions[0] if versions else None
+
+
+def check_same_subscription(known: Subscription, *, entry: SubscriptionEntry) -> None:
+    """Refuse a subscription whose id is taken by another one.
+
+    A start that is not named is that of the subscription that is there.
+
+    Raises:
+        AlreadyExistsError: SUBSCRIPTION_EXISTS, naming the field.
+    """
+    wanted_start = known.start if entry.start is None else floor_to_minute(entry.start)
+    wanted_anchor = known.anchor if entry.anchor is None else floor_to_minute(entry.anchor)
+    for field, is_value, wanted in (
+        ("customer", known.customer_id, entry.customer_id),
+        ("plan", known.plan_key, entry.plan_key),
+        ("start", format_instant(known.start), format_instant(wanted_start)),
+        ("anchor", known.anchor, wanted_anchor),
+    ):
+        if is_value != wanted:
+            raise AlreadyExistsError(
+                reason="SUBSCRIPTION_EXISTS",
+                message=f"subscription {known.id!r}: {field} is {is_value} and cannot become "
+                f"{wanted}: a running subscription is not changed by a catalog; use another id",
+                metadata={"subscription": known.id, "field": field},
+            )
+
+
+def _settle_currency(
+    unit: UnitOfWork, *, customer: Customer, plan: Plan, now: datetime
+) -> Customer:
+    if customer.currency is None:
+        customer = replace(customer, currency=plan.currency)
+        unit.customers.update(customer, update_time=now)
+    elif customer.currency != plan.currency:
+        raise InvalidStateError(
+            reason="CURRENCY_MISMATCH",
+            message=f"plan {plan.key!r} is in {plan.currency} and customer {customer.id!r} pays "
+            f"in {customer.currency}: choose a plan in {customer.currency} (R73)",
+        )
+    return customer

@@ -1,0 +1,70 @@
+"""A customer's terms, read together: who is invoiced, on which plans, by which meters."""
+
+from dataclasses import dataclass
+
+from billing_server.domain.catalog.model import Meter
+from billing_server.domain.invoice.lines import BillingTerms
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.rating.assignment import CustomerAssigner
+from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.domain.subscription.timeline import Timeline
+from billing_server.services.list_customers import customer_not_found
+from metering.errors import InvariantError
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerTerms:
+    """All that the amounts of one customer depend on, apart from the usage."""
+
+    customer: Customer
+    """Who is invoiced."""
+    meters: dict[str, Meter]
+    """Every meter by key."""
+    timelines: dict[str, Timeline]
+    """The customer's subscriptions by id, earliest start first."""
+
+    @property
+    def assigner(self) -> CustomerAssigner:
+        """Return what tells which subscription charges which usage."""
+        return CustomerAssigner(self.timelines.values())
+
+    def of_subscription(self, subscription_id: str) -> BillingTerms:
+        """Return the terms of one of the subscriptions."""
+        return BillingTerms(
+            customer=self.customer,
+            timeline=self.timelines[subscription_id],
+            meters=self.meters,
+        )
+
+
+def load_customer_terms(unit: UnitOfWork, *, customer_id: str) -> CustomerTerms:
+    """Read the terms of a customer.
+
+    Raises:
+        NotFoundError: CUSTOMER_NOT_FOUND.
+    """
+    customer = unit.customers.get(customer_id)
+    if customer is None:
+        raise customer_not_found(customer_id)
+    timelines = {
+        subscription.id: load_timeline(unit, subscription=subscription, customer=customer)
+        for subscription in unit.subscriptions.of_customer(customer_id)
+    }
+    meters = {meter.key: meter for meter in unit.catalog.meters()}
+    return CustomerTerms(customer=customer, meters=meters, timelines=timelines)
+
+
+def load_timeline(unit: UnitOfWork, *, subscription: Subscription, customer: Customer) -> Timeline:
+    """Read the plan version of a subscription and lay out its periods.
+
+    Raises:
+        InvariantError: PLAN_VERSION_MISSING; plan versions are never deleted.
+    """
+    plan = unit.catalog.plan(subscription.plan_key, version=subscription.plan_version)
+    if plan is None:
+        raise InvariantError(
+            reason="PLAN_VERSION_MISSING",
+            message=f"subscription {subscription.id!r} is on plan {subscription.plan_key!r} "
+            f"version {subscription.plan_version}, which is not stored",
+        )
+    return Timeline(subscription=subscription, plan=plan, timezone=customer.timezone)

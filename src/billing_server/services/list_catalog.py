@@ -1,0 +1,47 @@
+"""Listing and showing meters and plans."""
+
+from billing_server.domain.catalog.model import Meter, Plan
+from billing_server.services.context import ServiceContext
+from metering.errors import NotFoundError
+
+
+def list_meters(context: ServiceContext) -> tuple[Meter, ...]:
+    """List every meter by key; a catalog file of at most 1 MiB bounds them."""
+    with context.store.read() as unit:
+        return unit.catalog.meters()
+
+
+def show_meter(context: ServiceContext, *, key: str) -> Meter:
+    """Return a meter.
+
+    Raises:
+        NotFoundError: METER_NOT_FOUND.
+    """
+    with context.store.read() as unit:
+        found = unit.catalog.meter(key)
+    if found is None:
+        raise NotFoundError(reason="METER_NOT_FOUND", message=f"there is no meter {key!r}")
+    return found
+
+
+def list_plans(context: ServiceContext) -> tuple[Plan, ...]:
+    """List the newest version of every plan by key."""
+    with context.store.read() as unit:
+        return unit.catalog.latest_plans()
+
+
+def show_plan(context: ServiceContext, *, key: str, version: int | None = None) -> Plan:
+    """Return a plan: one version of it, or the newest.
+
+    Raises:
+        NotFoundError: PLAN_NOT_FOUND.
+    """
+    with context.store.read() as unit:
+        if version is None:
+            found = unit.catalog.latest_plan(key)
+        else:
+            found = unit.catalog.plan(key, version=version)
+    if found is None:
+        named = repr(key) if version is None else f"{key!r} of version {version}"
+        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {named}")
+    return found

@@ -1,0 +1,63 @@
+"""The clock: telling the time, and moving that of a test database (R12)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing_server.services.context import ServiceContext
+from billing_server.services.run_due_work import next_due_time, run_due_work
+from metering.clock import ManualClock, format_instant
+from metering.errors import InvalidStateError, ValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Where the clock stands."""
+
+    now: datetime
+    """The present instant, UTC."""
+    is_test_clock: bool
+    """Whether time moves only when told."""
+
+
+def read_clock(context: ServiceContext) -> ClockReading:
+    """Tell the time."""
+    return ClockReading(context.clock.now(), is_test_clock=context.test_clock is not None)
+
+
+def advance_clock(context: ServiceContext, *, to: datetime) -> ClockReading:
+    """Move the test clock, stopping at every instant at which work falls due.
+
+    So each invoice is issued at its own time, in the order in which they fell due, however far the
+    clock is moved at once.
+
+    Raises:
+        InvalidStateError: CLOCK_IS_REAL.
+        ValidationError: CLOCK_BACKWARDS.
+    """
+    clock = context.test_clock
+    if clock is None:
+        raise InvalidStateError(
+            reason="CLOCK_IS_REAL",
+            message="this server runs on real time: only a database that was made with "
+            "'serve --test-clock INSTANT' has a clock that can be moved",
+        )
+    with context.work_gate:
+        if to < clock.now():
+            raise ValidationError(
+                reason="CLOCK_BACKWARDS",
+                message=f"to: the clock stands at {format_instant(clock.now())} and never goes "
+                "back",
+            )
+        run_due_work(context)
+        while (due := next_due_time(context, after=clock.now())) is not None and due <= to:
+            _move(context, clock=clock, to=due)
+            run_due_work(context)
+        _move(context, clock=clock, to=to)
+    return read_clock(context)
+
+
+def _move(context: ServiceContext, *, clock: ManualClock, to: datetime) -> None:
+    # Written first: a server that is killed here starts again with the later time.
+    with context.store.write() as unit:
+        unit.clock.set_test_clock(to)
+    clock.advance_to(to)

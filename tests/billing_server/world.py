@@ -1,0 +1,86 @@
+"""A whole server in one process for tests: store, test clock, HTTP application, no sockets."""
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from billing_server.domain.ports.unit_of_work import Store
+from billing_server.edge.http.app import create_app
+from billing_server.services.api_keys import create_api_key
+from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.context import BillingSettings, ServiceContext
+from metering.clock import ManualClock, parse_instant
+
+START = "2026-01-31T10:00:00Z"
+
+
+def counted_bytes() -> Callable[[int], bytes]:
+    """Returns a source of ids that are the same in every run."""
+    numbers = itertools.count()
+
+    def read(size: int) -> bytes:
+        return hashlib.shake_256(str(next(numbers)).encode()).digest(size)
+
+    return read
+
+
+def make_context(
+    store: Store, *, start: str = START, grace: timedelta = timedelta(hours=1)
+) -> ServiceContext:
+    """Returns the world of the use cases on a test clock."""
+    clock = ManualClock(parse_instant(start))
+    with store.write() as unit:
+        unit.clock.set_test_clock(clock.now())
+    return ServiceContext(
+        store=store,
+        clock=clock,
+        random_bytes=counted_bytes(),
+        settings=BillingSettings(grace=grace),
+    )
+
+
+def apply(context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APPLY) -> list[str]:
+    """Applies a catalog; returns the first line of each change."""
+    changes = apply_catalog(
+        context, sources=[CatalogSource(name="catalog.yaml", text=text)], mode=mode
+    )
+    return [change.description.split("\n")[0] for change in changes]
+
+
+@dataclass
+class Api:
+    """Calls the HTTP application as a client with an API key would."""
+
+    context: ServiceContext
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = create_api_key(self.context, name="test")
+        self._app = create_app(self.context, version="0.0.0")
+
+    def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Sends a request and returns the answer; errors of the application are answers too."""
+        headers = {"Authorization": f"Bearer {self.key}"} | arguments.pop("headers", {})
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, headers=headers, **arguments)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **arguments: Any) -> Any:
+        """Returns the JSON of a resource."""
+        response = self.call("GET", path, **arguments)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def post(self, path: str, body: dict[str, Any], **arguments: Any) -> httpx.Response:
+        """Sends a JSON body."""
+        return self.call("POST", path, json=body, **arguments)
