@@ -1,0 +1,47 @@
+"""The hash of an invoice's inputs (R38)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from billing_server.domain.invoice.inputs import inputs_sha256
+from billing_server.domain.invoice.lines import BillingTerms
+from billing_server.domain.invoice.model import InvoiceReason
+from metering.period import Period
+
+Make = Callable[..., BillingTerms]
+JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+
+
+def digest(terms: BillingTerms, quantities: Mapping[str, Decimal], cause: str = "x") -> str:
+    return inputs_sha256(
+        terms,
+        reason=InvoiceReason.PERIODIC,
+        cause=cause,
+        period=JANUARY,
+        quantities=quantities,
+    )
+
+
+def test_r38_equal_values_have_one_hash_however_they_are_written(make_terms: Make) -> None:
+    plain = digest(make_terms(), {"input": Decimal(10)})
+    assert len(plain) == 64
+    assert digest(make_terms(), {"input": Decimal("10.00"), "seats": Decimal(0)}) == plain
+
+
+def test_r38_every_input_is_in_the_hash(make_terms: Make) -> None:
+    terms = make_terms()
+    usage = {"input": Decimal(10)}
+    customer = replace(terms.customer, name="Other")
+    variants = [
+        digest(terms, usage),
+        digest(terms, {"input": Decimal(11)}),
+        digest(terms, usage, cause="y"),
+        digest(replace(terms, customer=customer), usage),
+        digest(replace(terms, seller={}), usage),
+        digest(replace(terms, meters={}), usage),
+        digest(make_terms(start=datetime(2025, 1, 1, tzinfo=UTC)), usage),
+        digest(make_terms(timezone="Asia/Tokyo"), usage),
+    ]
+    assert len(set(variants)) == len(variants)

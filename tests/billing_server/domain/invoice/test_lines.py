@@ -1,0 +1,234 @@
+"""Invoice lines: one exact amount, rounded once, under one charge key."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from billing_server.domain.catalog.model import RecurringPrice, UsagePrice
+from billing_server.domain.invoice.build import NothingInvoiced
+from billing_server.domain.invoice.lines import (
+    BillingTerms,
+    charge_key,
+    late_usage_line,
+    rate_price,
+    recurring_line,
+    usage_line,
+)
+from billing_server.domain.invoice.model import LineKind
+from billing_server.domain.rating.per_unit import PerUnit
+from metering.errors import InvariantError
+from metering.money import Money
+from metering.period import Period
+
+Make = Callable[..., BillingTerms]
+JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+
+
+def usage_price(terms: BillingTerms, key: str) -> UsagePrice:
+    return next(price for price in terms.plan.usage_prices if price.key == key)
+
+
+def test_a_fee_of_a_whole_period_is_charged_whole(make_terms: Make) -> None:
+    price = RecurringPrice(key="base", amount=Decimal(20), name="Base fee")
+    line = recurring_line(make_terms(), price=price, period=JANUARY)
+    assert line.kind is LineKind.RECURRING
+    assert line.description == "Base fee"
+    assert line.amount == Money(2000, "USD")
+    assert (line.quantity, line.billable_quantity, line.unit) == (1, 1, "")
+    assert line.proration is None
+
+
+def test_r42_a_stub_fee_is_rounded_once_from_the_exact_share(make_terms: Make) -> None:
+    # $50 from 17 January: 15 of 31 days. 50 / 31 × 15 = 24.193… → 24.19; a daily rate rounded to
+    # 1.61 first would give 24.15.
+    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
+    price = RecurringPrice(key="base", amount=Decimal(50))
+    line = recurring_line(terms, price=price, period=terms.timeline.first_period())
+    assert line.proration == Fraction(15, 31)
+    assert line.amount_exact == Fraction(750, 31)
+    assert line.amount == Money(2419, "USD")
+
+
+def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:
+    terms = make_terms()
+    line = usage_line(
+        terms, price=usage_price(terms, "input"), period=JANUARY, quantity=Decimal(16000)
+    )
+    assert line is not None
+    # 16,000 − 1,000 included = 15,000: 10 + 72 + 25 = 107
+    assert (line.quantity, line.included_quantity, line.billable_quantity) == (16000, 1000, 15000)
+    assert line.unit == "token"
+    assert line.amount_exact == 107
+    assert line.amount == Money(10700, "USD")
+    assert [step.amount for step in line.steps] == [10, 72, 25]
+
+
+def test_r27_a_price_without_usage_has_no_line(make_terms: Make) -> None:
+    terms = make_terms()
+    price = usage_price(terms, "input")
+    assert usage_line(terms, price=price, period=JANUARY, quantity=Decimal(0)) is None
+
+
+def test_usage_within_the_included_units_is_a_line_of_zero(make_terms: Make) -> None:
+    terms = make_terms()
+    price = usage_price(terms, "input")
+    line = usage_line(terms, price=price, period=JANUARY, quantity=Decimal(7))
+    assert line is not None
+    assert line.amount == Money(0, "USD")
+
+
+def test_r17_the_line_of_a_maximum_in_a_stub_shows_its_share(make_terms: Make) -> None:
+    # 17 to 31 January: 15 of 31 days; 4 seats × 3 = 12, × 15/31 = 5.806… → 5.81
+    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
+    line = usage_line(
+        terms,
+        price=usage_price(terms, "seats"),
+        period=terms.timeline.first_period(),
+        quantity=Decimal(4),
+    )
+    assert line is not None
+    assert line.proration == Fraction(15, 31)
+    assert line.amount_exact == Fraction(180, 31)
+    assert line.amount == Money(581, "USD")
+
+
+@pytest.mark.parametrize(
+    ("unit_price", "currency", "quantity", "minor"),
+    [
+        ("0.0000025", "USD", "1234567", 309),  # R22: 3.0864175 → 3.09
+        ("2.665", "USD", "1", 267),  # R39: half up; half even would give 266
+        ("1000.5", "JPY", "1", 1001),  # R40: the yen has no minor unit
+        ("0.0005", "KWD", "1", 1),  # R40: the dinar has three digits
+    ],
+)
+def test_r39_r40_a_line_is_rounded_half_up_to_the_minor_unit_of_its_currency(
+    make_terms: Make, unit_price: str, currency: str, quantity: str, minor: int
+) -> None:
+    catalog = f"""
+meters: [{{key: tokens, aggregation: sum}}]
+plans:
+  - key: pro
+    currency: {currency}
+    prices:
+      - {{key: input, kind: usage, meter: tokens, model: per_unit, unit_price: "{unit_price}"}}
+"""
+    terms = make_terms(catalog=catalog)
+    line = usage_line(
+        terms, price=usage_price(terms, "input"), period=JANUARY, quantity=Decimal(quantity)
+    )
+    assert line is not None
+    assert line.amount == Money(minor, currency)
+
+
+class Invoiced:
+    """What earlier lines carry."""
+
+    def __init__(self, quantity: int, amount_minor: int, line_count: int) -> None:
+        self.quantity = Decimal(quantity)
+        self.amount_minor = amount_minor
+        self.line_count = line_count
+
+
+def test_r76_late_usage_is_the_difference_of_the_whole_period(make_terms: Make) -> None:
+    terms = make_terms()
+    # Invoiced: 2,000 tokens, 1,000 of them included: 1,000 × 0.01 = 10.00. Then 1,000 more came:
+    # the whole is 10 + 1,000 × 0.008 = 18.00, so the late ones cost 8.00 and not 10.00 again.
+    line = late_usage_line(
+        terms,
+        price=usage_price(terms, "input"),
+        period=JANUARY,
+        quantity=Decimal(3000),
+        invoiced=Invoiced(2000, 1000, 1),
+    )
+    assert line is not None
+    assert line.kind is LineKind.LATE_USAGE
+    assert line.service_period == JANUARY
+    assert (line.quantity, line.included_quantity, line.billable_quantity) == (1000, 0, 1000)
+    assert line.amount == Money(800, "USD")
+    assert line.amount_exact == 8
+    assert line.sequence == 1
+    assert "18.00 for the whole period less 10.00 invoiced" in line.description
+
+
+def test_r76_late_usage_counts_the_rounding_of_what_was_invoiced(make_terms: Make) -> None:
+    catalog = """
+meters: [{key: tokens, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    prices: [{key: input, kind: usage, meter: tokens, model: per_unit, unit_price: "0.004"}]
+"""
+    terms = make_terms(catalog=catalog)
+    price = usage_price(terms, "input")
+    # 1 × 0.004 → 0.00 invoiced; both together 0.008 → 0.01: the late one costs 0.01.
+    line = late_usage_line(
+        terms, price=price, period=JANUARY, quantity=Decimal(2), invoiced=Invoiced(1, 0, 1)
+    )
+    assert line is not None
+    assert line.amount == Money(1, "USD")
+
+
+def test_r76_late_usage_of_a_stub_is_rated_with_the_share_of_the_stub(make_terms: Make) -> None:
+    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
+    # 5 seats × 3 × 15/31 = 7.258… → 7.26, less 5.81 for 4 seats
+    line = late_usage_line(
+        terms,
+        price=usage_price(terms, "seats"),
+        period=terms.timeline.first_period(),
+        quantity=Decimal(5),
+        invoiced=Invoiced(4, 581, 2),
+    )
+    assert line is not None
+    assert line.amount == Money(145, "USD")
+    assert line.amount_exact == Fraction(225, 31) - Fraction(581, 100)
+    assert line.sequence == 2
+
+
+def test_nothing_late_gives_no_line(make_terms: Make) -> None:
+    terms = make_terms()
+    price = usage_price(terms, "input")
+    for quantity, invoiced in ((2000, Invoiced(2000, 1000, 1)), (0, NothingInvoiced())):
+        line = late_usage_line(
+            terms, price=price, period=JANUARY, quantity=Decimal(quantity), invoiced=invoiced
+        )
+        assert line is None
+
+
+def test_usage_that_is_late_altogether_has_the_sequence_1(make_terms: Make) -> None:
+    terms = make_terms()
+    line = late_usage_line(
+        terms,
+        price=usage_price(terms, "input"),
+        period=JANUARY,
+        quantity=Decimal(1001),
+        invoiced=NothingInvoiced(),
+    )
+    assert line is not None
+    assert line.charge_key == "sub-1|input|2026-01-01T00:00:00Z|0|late_usage|1"
+
+
+def test_r67_the_charge_key_is_unambiguous() -> None:
+    def key(subscription: str, price: str) -> str:
+        return charge_key(
+            subscription=subscription,
+            price=price,
+            period=JANUARY,
+            segment=0,
+            kind=LineKind.USAGE,
+            sequence=0,
+        )
+
+    assert key("sub-1", "input") == "sub-1|input|2026-01-01T00:00:00Z|0|usage|0"
+    keys = {key("a|b", "c"), key("a", "b|c"), key("a%7Cb", "c"), key("a", "b%7Cc")}
+    assert len(keys) == 4
+
+
+def test_a_price_whose_meter_was_not_handed_in_is_a_defect(make_terms: Make) -> None:
+    terms = make_terms()
+    price = UsagePrice(key="x", meter="nowhere", model=PerUnit(Decimal(1)))
+    with pytest.raises(InvariantError) as caught:
+        rate_price(terms, price=price, period=JANUARY, quantity=Decimal(1))
+    assert caught.value.reason == "METER_MISSING"
