@@ -133,7 +133,9 @@ class MeterEngine:
 
     def pause_for_fork(self, *, timeout_seconds: float) -> None:
         """Waits until the thread is between two requests, and holds it there."""
-        self._is_paused = self._step_lock.acquire(timeout=timeout_seconds)
+        # Where two threads fork at once, the one that waits in vain must not undo the other's pause.
+        if self._step_lock.acquire(timeout=timeout_seconds):
+            self._is_paused = True
 
     def resume_after_fork(self) -> None:
         """Lets the thread of the parent go on."""

@@ -95,6 +95,19 @@ def test_a_paused_engine_sends_nothing_until_it_is_resumed() -> None:
     engine.stop()
 
 
+def test_two_forks_at_once_leave_the_sender_running() -> None:
+    transport = OneSurprise()
+    transport.requests = 1
+    engine = _engine(transport)
+    engine.pause_for_fork(timeout_seconds=1)
+    engine.pause_for_fork(timeout_seconds=0)
+    engine.resume_after_fork()
+    engine.resume_after_fork()
+    engine.add(_event("a"))
+    assert engine.flush(timeout_seconds=10)
+    engine.stop()
+
+
 def test_a_thread_that_cannot_be_had_is_asked_for_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
