@@ -133,7 +133,7 @@ class MeterEngine:
 
     def pause_for_fork(self, *, timeout_seconds: float) -> None:
         """Waits until the thread is between two requests, and holds it there."""
-        # Where two threads fork at once, the one that waits in vain must not undo the other's pause.
+        # Of two threads that fork at once, the one that waits in vain keeps the other's pause.
         if self._step_lock.acquire(timeout=timeout_seconds):
             self._is_paused = True
 
