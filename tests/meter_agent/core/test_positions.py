@@ -1,0 +1,130 @@
+"""Positions, sessions and pushes as pure functions: protocol section 3."""
+
+from dataclasses import replace
+
+import pytest
+
+from meter_agent.core import positions as core
+from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent, SessionAnswer
+
+FRESH = Positions(disk_id=b"d" * 16)
+# Rows 5..19 on disk, those up to 9 applied, session 3 open.
+STATE = Positions(
+    disk_id=b"d" * 16,
+    agent_id="a",
+    server_incarnation="i1",
+    session_no=3,
+    sync_no=3,
+    earliest_kept_seq=5,
+    next_seq=20,
+    applied_seq=9,
+    safe_seq=4,
+)
+SENT = PushSent(session_no=3, server_incarnation="i1", first_seq=10, last_seq=14)
+
+
+def answer(
+    outcome: PushOutcome = PushOutcome.APPLIED,
+    *,
+    applied_seq: int = 14,
+    safe_seq: int = 14,
+    incarnation: str = "i1",
+) -> PushAnswer:
+    return PushAnswer(outcome, incarnation, applied_seq, safe_seq)
+
+
+def session(applied_seq: int, *, incarnation: str = "i1", safe_seq: int = 9) -> SessionAnswer:
+    return SessionAnswer("a", 4, incarnation, applied_seq, safe_seq)
+
+
+def test_appended_events_are_buffered_until_they_are_applied() -> None:
+    state = core.appended(FRESH, event_count=3)
+    assert (state.next_seq, state.buffered_count) == (4, 3)
+    assert STATE.buffered_count == 10  # 10..19
+
+
+def test_an_unanswered_session_attempt_is_repeated_under_its_own_number_and_nonce() -> None:
+    first = core.session_attempted(FRESH, fresh_nonce=b"n1")
+    assert (first.sync_no, first.nonce, first.session_no) == (1, b"n1", 0)
+    repeated = core.session_attempted(first, fresh_nonce=b"n2")
+    assert (repeated.sync_no, repeated.nonce) == (1, b"n1")
+    opened = core.session_opened(repeated, session(0))
+    assert (opened.session_no, opened.nonce) == (4, b"")
+    following = core.session_attempted(opened, fresh_nonce=b"n3")
+    assert (following.sync_no, following.nonce, following.session_no) == (2, b"n3", 0)
+
+
+def test_a_server_position_ahead_is_a_lost_ack_and_nothing_is_marked() -> None:
+    assert core.session_opened(STATE, session(14)).applied_seq == 9
+
+
+@pytest.mark.parametrize(
+    ("server_applied_seq", "applied_seq"),
+    # Back to where the server stands, but not below what is kept (5..).
+    [(9, 9), (7, 7), (4, 4), (2, 4), (0, 4)],
+)
+def test_a_server_position_behind_has_the_kept_rows_sent_again(
+    server_applied_seq: int, applied_seq: int
+) -> None:
+    assert core.session_opened(STATE, session(server_applied_seq)).applied_seq == applied_seq
+
+
+def test_a_new_incarnation_has_every_kept_row_sent_again_and_replaces_the_safe_position() -> None:
+    state = core.session_opened(STATE, session(9, incarnation="i2", safe_seq=1))
+    assert (state.applied_seq, state.safe_seq, state.server_incarnation) == (4, 1, "i2")
+
+
+def test_the_first_incarnation_that_is_heard_changes_nothing_else() -> None:
+    state = core.session_opened(core.appended(FRESH, event_count=2), session(0))
+    assert (state.applied_seq, state.buffered_count) == (0, 2)
+
+
+def test_an_acked_push_marks_what_it_carried_and_nothing_more() -> None:
+    after = core.push_answered(STATE, sent=SENT, answer=answer(applied_seq=19, safe_seq=12))
+    assert (after.applied_seq, after.safe_seq, after.deletable_seq) == (14, 12, 12)
+
+
+def test_an_ack_that_would_leave_a_hole_marks_nothing() -> None:
+    sent = replace(SENT, first_seq=12)
+    assert core.push_answered(STATE, sent=sent, answer=answer()).applied_seq == 9
+
+
+def test_a_repeated_ack_of_older_rows_never_moves_the_position_back() -> None:
+    sent = replace(SENT, first_seq=6, last_seq=8)
+    assert core.push_answered(STATE, sent=sent, answer=answer()).applied_seq == 9
+
+
+@pytest.mark.parametrize(
+    "sent", [replace(SENT, session_no=2), replace(SENT, server_incarnation="i0")]
+)
+def test_the_answer_to_a_call_of_another_session_is_dropped(sent: PushSent) -> None:
+    assert core.push_answered(STATE, sent=sent, answer=answer()) is STATE
+
+
+def test_a_fenced_push_changes_nothing_but_asks_for_a_session() -> None:
+    after = core.push_answered(STATE, sent=SENT, answer=answer(PushOutcome.FENCED))
+    assert after == replace(STATE, session_no=0)
+
+
+def test_an_ack_of_another_incarnation_marks_nothing_and_asks_for_a_session() -> None:
+    after = core.push_answered(STATE, sent=SENT, answer=answer(incarnation="i2"))
+    assert after == replace(STATE, session_no=0)
+
+
+def test_a_gap_goes_back_to_where_the_server_stands() -> None:
+    gap = answer(PushOutcome.GAP, applied_seq=6)
+    after = core.push_answered(STATE, sent=SENT, answer=gap)
+    assert (after.applied_seq, after.session_no) == (6, 3)
+
+
+def test_a_gap_below_what_is_kept_asks_for_a_session_that_declares_it() -> None:
+    gap = answer(PushOutcome.GAP, applied_seq=2)
+    after = core.push_answered(STATE, sent=SENT, answer=gap)
+    # Rows 3 and 4 are gone: the next session names 5 as the earliest kept.
+    assert (after.applied_seq, after.session_no, after.earliest_kept_seq) == (4, 0, 5)
+
+
+def test_only_rows_that_are_applied_and_safe_may_be_deleted() -> None:
+    assert STATE.deletable_seq == 4
+    assert replace(STATE, safe_seq=100).deletable_seq == 9
+    assert core.deleted(STATE, earliest_kept_seq=8).earliest_kept_seq == 8

@@ -1,0 +1,175 @@
+"""The rows and positions on disk: commits, deletions, recovery, checkpoints."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meter_agent.core.positions import Positions
+from meter_agent.store import outbox as module
+from meter_agent.store.database import open_reader, open_writer
+from meter_agent.store.group import Append, Ticket
+from meter_agent.store.outbox import Outbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "agent.db"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    opened = Outbox(path, connection=open_writer(path))
+    yield opened
+    opened.close()
+
+
+def append(count: int, *, size: int = 300_000) -> Append:
+    """An append that is too large to share a row."""
+    return Append(count, 100, 50, b"x" * size, Ticket())
+
+
+def applied(seq: int, *, safe_seq: int | None = None) -> list[object]:
+    def change(state: Positions) -> Positions:
+        return replace(state, applied_seq=seq, safe_seq=seq if safe_seq is None else safe_seq)
+
+    return [change]
+
+
+def first_seqs(path: Path) -> list[int]:
+    reader = open_reader(path)
+    rows = reader.execute("SELECT first_seq FROM block ORDER BY first_seq").fetchall()
+    reader.close()
+    return [row[0] for row in rows]
+
+
+def test_a_commit_gives_positions_in_order_and_survives_a_new_connection(
+    path: Path, outbox: Outbox
+) -> None:
+    outbox.commit([append(3), append(2)])
+    outbox.commit([append(5)])
+    state = outbox.state
+    assert (state.positions.next_seq, state.kept_bytes) == (11, 900_000)
+    assert first_seqs(path) == [1, 4, 6]
+    again = Outbox(path, connection=open_writer(path))
+    assert again.state.positions == state.positions
+    assert again.state.kept_bytes == 900_000
+    again.close()
+
+
+def test_only_whole_rows_that_are_applied_and_safe_are_deleted(path: Path, outbox: Outbox) -> None:
+    outbox.commit([append(3), append(2), append(5)])
+    outbox.commit([], changes=applied(9, safe_seq=4))
+    # Rows hold 1..3, 4..5 and 6..10; position 5 is not safe yet.
+    assert first_seqs(path) == [4, 6]
+    assert outbox.state.positions.earliest_kept_seq == 4
+    assert outbox.state.kept_bytes == 600_000
+    outbox.commit([], changes=applied(9))
+    assert first_seqs(path) == [6]
+    outbox.commit([], changes=applied(10))
+    assert first_seqs(path) == []
+    assert (outbox.state.positions.next_seq, outbox.state.kept_bytes) == (11, 0)
+
+
+def test_a_long_clean_up_goes_in_steps_and_ends(
+    path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRIM_ROW_COUNT_MAX", 2)
+    outbox.commit([append(1) for _ in range(5)])
+    outbox.commit([], changes=applied(5))
+    assert first_seqs(path) == [3, 4, 5]
+    assert outbox.state.is_trim_due
+    outbox.commit([])
+    assert first_seqs(path) == [5]
+    outbox.commit([])
+    assert first_seqs(path) == []
+    assert not outbox.state.is_trim_due
+
+
+def test_a_clean_up_is_bounded_in_bytes_but_deletes_one_row_at_least(
+    path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRIM_BYTES_MAX", 1)
+    outbox.commit([append(1), append(1)])
+    outbox.commit([], changes=applied(2))
+    assert first_seqs(path) == [2]
+    assert outbox.state.is_trim_due
+
+
+def test_the_space_of_deleted_rows_is_used_again(path: Path, outbox: Outbox) -> None:
+    for round_no in range(1, 6):
+        outbox.commit([append(1, size=2_000_000)])
+        outbox.commit([], changes=applied(round_no))
+        outbox.checkpoint_and_cut()
+    # Ten megabytes went through; the file holds about one round's worth.
+    assert path.stat().st_size < 2 * 2_100_000
+
+
+def test_a_full_disk_fails_the_commit_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    connection = open_writer(path)
+    outbox = Outbox(path, connection=connection)
+    outbox.commit([append(2)])
+    before = outbox.state
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full") as caught:
+        outbox.commit([append(3)])
+    outbox.recover(caught.value)
+    assert outbox.state == before
+    connection.execute("PRAGMA max_page_count = 1000000")
+    outbox.commit([append(3)])
+    assert outbox.state.positions.next_seq == 6
+    assert first_seqs(path) == [1, 3]
+    outbox.close()
+
+
+def test_after_any_other_error_a_new_connection_reads_what_the_disk_holds(
+    path: Path, outbox: Outbox
+) -> None:
+    outbox.commit([append(2)], changes=[lambda state: replace(state, session_no=7)])
+
+    def fail(state: Positions) -> Positions:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        outbox.commit([append(3)], changes=[fail])
+    outbox.recover(caught.value)
+    outbox.commit([append(4)])
+    assert first_seqs(path) == [1, 3]
+    assert (outbox.state.positions.next_seq, outbox.state.positions.session_no) == (7, 7)
+
+
+def test_the_log_is_checkpointed_at_its_bound_and_cut_when_idle(path: Path, outbox: Outbox) -> None:
+    outbox.checkpoint_and_cut()
+    log = path.with_name("agent.db-wal")
+    assert log.stat().st_size == 0
+    assert not outbox.is_idle_work_due or outbox.state.is_trim_due
+    outbox.commit([append(1, size=3_000_000)])
+    assert not outbox.is_checkpoint_due
+    outbox.commit([append(1, size=3_000_000)])
+    assert outbox.is_checkpoint_due
+    outbox.checkpoint()
+    assert not outbox.is_checkpoint_due
+    outbox.commit([append(1)])
+    # After a whole checkpoint the log is written from its start again.
+    assert log.stat().st_size < 6_500_000
+    assert outbox.is_idle_work_due
+    outbox.checkpoint_and_cut()
+    assert log.stat().st_size == 0
+
+
+def test_a_reader_delays_a_checkpoint_without_harm(path: Path, outbox: Outbox) -> None:
+    outbox.commit([append(1, size=5_000_000)])
+    reader = open_reader(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM block").fetchone()
+    outbox.commit([append(1)])
+    outbox.checkpoint()
+    assert outbox.is_idle_work_due
+    reader.execute("COMMIT")
+    reader.close()
+    outbox.checkpoint()
+    assert not outbox.is_checkpoint_due

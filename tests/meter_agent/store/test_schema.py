@@ -1,0 +1,59 @@
+"""The schema: made once, migrated once, refused where it is newer."""
+
+from pathlib import Path
+
+import pytest
+import sqlite_utils
+
+from meter_agent.store.database import open_writer
+from meter_agent.store.schema import MIGRATIONS, migrate
+from metering.errors import InvalidStateError
+
+
+def test_all_tables_are_strict_and_the_state_has_one_row(tmp_path: Path) -> None:
+    connection = open_writer(tmp_path / "agent.db")
+    database = sqlite_utils.Database(connection, execute_plugins=False)
+    assert database.table("block").strict
+    assert database.table("agent_state").strict
+    assert database.table("block").pks == ["first_seq"]
+    [state] = database.table("agent_state").rows
+    assert len(state.pop("disk_id")) == 16
+    assert state == {
+        "id": 1,
+        "agent_id": "",
+        "server_incarnation": "",
+        "sync_no": 0,
+        "nonce": b"",
+        "applied_seq": 0,
+        "safe_seq": 0,
+    }
+    connection.close()
+
+
+def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    connection = open_writer(path)
+    before = list(connection.iterdump())
+    migrate(sqlite_utils.Database(connection, execute_plugins=False), path=path)
+    assert list(connection.iterdump()) == before
+    connection.close()
+
+
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    connection = open_writer(path)
+    connection.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
+        (MIGRATIONS.name, "0999_from_the_future", "2030-01-01"),
+    )
+    before = list(connection.iterdump())
+    connection.close()
+    with pytest.raises(InvalidStateError) as caught:
+        open_writer(path)
+    assert caught.value.reason == "DATABASE_NEWER"
+    assert str(path) in caught.value.message
+    assert "0999_from_the_future" in caught.value.message
+    assert "--data-dir" in caught.value.message
+    untouched = sqlite_utils.Database(path, execute_plugins=False)
+    assert list(untouched.conn.iterdump()) == before
+    untouched.close()

@@ -1,0 +1,54 @@
+"""Where the token comes from, and that it never shows."""
+
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from meter_agent.uplink.token import TokenSource
+
+
+def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    source = TokenSource(token_file=path, token=None)
+    assert source.read() == ""
+    before = source.fingerprint()
+    path.write_text("first\n")
+    assert source.read() == "first"
+    assert source.fingerprint() != before
+    path.write_text("second")
+    assert source.read() == "second"
+
+
+def test_a_given_token_is_used_where_there_is_no_file() -> None:
+    source = TokenSource(token_file=None, token=" secret \n")
+    assert source.read() == "secret"
+    assert source.fingerprint() == ()
+    assert TokenSource(token_file=None, token=None).read() == ""
+
+
+def test_the_token_never_shows(tmp_path: Path) -> None:
+    source = TokenSource(token_file=None, token="secret")
+    assert "secret" not in repr(source)
+    assert "secret" not in source.missing_message()
+
+
+def test_what_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    assert str(path) in TokenSource(token_file=path, token=None).missing_message()
+    assert "--token-file" in TokenSource(token_file=None, token=None).missing_message()
+
+
+def test_a_file_that_others_can_read_is_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("secret")
+    path.chmod(0o644)
+    source = TokenSource(token_file=path, token=None)
+    with capture_logs() as logs:
+        source.read()
+        source.read()
+    assert [entry["event"] for entry in logs] == ["token_file_open_to_others"]
+    assert "secret" not in str(logs)
+    path.chmod(0o600)
+    with capture_logs() as logs:
+        TokenSource(token_file=path, token=None).read()
+    assert logs == []
