@@ -1,0 +1,115 @@
+"""Opening sessions: absolute state both ways, fencing, declared losses. On both databases."""
+
+import pytest
+
+from billing_server.domain.ports.agents import Agent
+from billing_server.services.open_session import OpenedSession, SessionRequest, open_session
+from billing_server.store.unit_of_work import SqlStore
+from metering.clock import ManualClock
+from metering.errors import AuthenticationError, InvalidStateError, ValidationError
+from tests.billing_server.ingest_world import NOON, START
+
+CLOCK = ManualClock(NOON)
+
+
+@pytest.fixture
+def agent(store: SqlStore) -> Agent:
+    with store.write() as unit:
+        return unit.agents.enroll(
+            agent_id="agt_1", name="host-1", token_sha256="t", create_time=START
+        )
+
+
+def request(
+    *, disk: bytes = b"d", nonce: bytes = b"1", sync_no: int = 1, earliest_kept_seq: int = 1
+) -> SessionRequest:
+    return SessionRequest(
+        disk_id=disk * 16,
+        nonce=nonce * 16,
+        sync_no=sync_no,
+        earliest_kept_seq=earliest_kept_seq,
+        agent_version="0.1.0",
+        oldest_unshipped_event_time=NOON,
+    )
+
+
+def opened(store: SqlStore, agent: Agent, wanted: SessionRequest) -> OpenedSession:
+    return open_session(store, clock=CLOCK, agent=agent, request=wanted)
+
+
+def test_the_first_session_has_number_1_and_is_written_down(store: SqlStore, agent: Agent) -> None:
+    answer = opened(store, agent, request())
+    with store.read() as unit:
+        kept = unit.agents.get("agt_1")
+        incarnation = unit.agents.incarnation()
+    assert answer == OpenedSession("agt_1", 1, incarnation, 0, NOON)
+    assert kept is not None
+    assert (kept.session_no, kept.disk_id, kept.sync_no) == (1, b"d" * 16, 1)
+    assert (kept.last_seen, kept.oldest_unshipped_event_time) == (NOON, NOON)
+    assert kept.agent_version == "0.1.0"
+
+
+def test_a_repeat_with_the_same_nonce_gets_the_same_session(store: SqlStore, agent: Agent) -> None:
+    first = opened(store, agent, request())
+    assert opened(store, agent, request()) == first
+
+
+def test_another_attempt_gets_the_next_number(store: SqlStore, agent: Agent) -> None:
+    opened(store, agent, request())
+    assert opened(store, agent, request(nonce=b"2", sync_no=2)).session_no == 2
+
+
+@pytest.mark.parametrize("sync_no", [0, 1])
+def test_a_count_that_does_not_go_on_is_refused_and_changes_nothing(
+    store: SqlStore, agent: Agent, sync_no: int
+) -> None:
+    opened(store, agent, request())
+    with pytest.raises(InvalidStateError) as raised:
+        opened(store, agent, request(nonce=b"2", sync_no=sync_no))
+    assert raised.value.reason == "IDENTITY_TAKEN"
+    assert opened(store, agent, request()).session_no == 1
+
+
+def test_a_new_disk_starts_its_own_count(store: SqlStore, agent: Agent) -> None:
+    opened(store, agent, request(sync_no=7))
+    assert opened(store, agent, request(disk=b"e", nonce=b"2", sync_no=1)).session_no == 2
+
+
+def test_positions_that_the_agent_no_longer_keeps_are_a_declared_loss(
+    store: SqlStore, agent: Agent
+) -> None:
+    assert opened(store, agent, request(earliest_kept_seq=11)).applied_seq == 10
+    with store.read() as unit:
+        (loss,) = unit.agents.losses(limit=10)
+    assert (loss.agent_id, loss.from_seq, loss.to_seq) == ("agt_1", 1, 10)
+    # Nothing is lost where the server has applied that far.
+    opened(store, agent, request(nonce=b"2", sync_no=2, earliest_kept_seq=11))
+    with store.read() as unit:
+        assert len(unit.agents.losses(limit=10)) == 1
+
+
+def test_an_agent_that_was_removed_meanwhile_is_told_so(store: SqlStore, agent: Agent) -> None:
+    with store.write() as unit:
+        unit.connection.exec_driver_sql("DELETE FROM agent")
+    with pytest.raises(AuthenticationError, match="enroll it again"):
+        opened(store, agent, request())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"disk_id": b"short"},
+        {"nonce": b""},
+        {"sync_no": -1},
+        {"earliest_kept_seq": 0},
+    ],
+)
+def test_a_malformed_request_names_the_field(fields: dict[str, object]) -> None:
+    good: dict[str, object] = {
+        "disk_id": b"d" * 16,
+        "nonce": b"n" * 16,
+        "sync_no": 1,
+        "earliest_kept_seq": 1,
+    }
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        SessionRequest(**(good | fields))  # type: ignore[arg-type]
