@@ -222,17 +222,24 @@ def _fail(error: MeteringError) -> NoReturn:
     raise typer.Exit(1)
 
 
-@app.callback()
-def _root(
-    is_version_wanted: Annotated[  # noqa: FBT002 - a switch of the command line
-        bool, typer.Option("--version", is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    if is_version_wanted:
+def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if is_wanted:
         from meter_agent.bootstrap import agent_version
 
         print(agent_version())
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: FBT002 - a switch of the command line
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -52,8 +52,9 @@ def parse_address(text: str, *, flag: str = "--listen") -> Address:
     """
     text = text.strip()
     if text.startswith(_UNIX):
-        path = Path(text.removeprefix(_UNIX).removeprefix("//") or ".").absolute()
-        if path.name and len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        name = text.removeprefix(_UNIX).removeprefix("//")
+        path = Path(name).absolute()
+        if name and len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
             return Address(socket_path=path)
         raise ValidationError(
             reason="ADDRESS_MALFORMED",

@@ -1,0 +1,168 @@
+"""RecordUsage over real gRPC: each event judged alone, bounds, what lands on disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from meter_agent.store.reader import OutboxReader
+from metering.api.v1 import agent_pb2, usage_pb2
+from metering.rpc import error_from_rpc
+from tests.meter_agent.support import RunningAgent, event, events, ids_of, numbered
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[RunningAgent]:
+    with RunningAgent(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def reader(agent: RunningAgent, tmp_path: Path) -> Iterator[OutboxReader]:
+    opened = OutboxReader(tmp_path / "data" / "agent.db")
+    yield opened
+    opened.close()
+
+
+def stored(reader: OutboxReader) -> bytes:
+    page = reader.page(first_seq=1, event_count_max=10**6, bytes_max=10**9)
+    return b"".join(block.events for block in page)
+
+
+def test_a_good_request_is_stored_byte_for_byte(agent: RunningAgent, reader: OutboxReader) -> None:
+    request = agent_pb2.RecordUsageRequest(events=[event("a", seconds=None), event("b")])
+    raw = request.SerializeToString()
+    response = agent.record_bytes(raw)
+    assert (response.accepted_count, list(response.rejected)) == (2, [])
+    assert stored(reader) == raw
+
+
+def test_one_bad_event_spoils_no_other(agent: RunningAgent, reader: OutboxReader) -> None:
+    bad = event("b", quantities={"input_tokens": "-1"})
+    response = agent.record([event("a"), bad, event("c"), event("", customer_id="x")])
+    assert response.accepted_count == 2
+    assert [(item.index, item.event_id, item.reason) for item in response.rejected] == [
+        (1, "b", "QUANTITY_NEGATIVE"),
+        (3, "", "EVENT_ID_MALFORMED"),
+    ]
+    assert "input_tokens" in response.rejected[0].message
+    assert ids_of(stored(reader)) == ["a", "c"]
+
+
+def test_a_request_of_bad_events_alone_is_answered_and_stores_nothing(
+    agent: RunningAgent, reader: OutboxReader
+) -> None:
+    response = agent.record([event(""), event("")])
+    assert (response.accepted_count, len(response.rejected)) == (0, 2)
+    assert stored(reader) == b""
+    status = agent.status()
+    assert (status.accepted_count, status.rejected_count, status.next_seq) == (0, 2, 1)
+
+
+def test_an_event_that_is_not_utf8_is_refused_alone(
+    agent: RunningAgent, reader: OutboxReader
+) -> None:
+    raw = b"".join(
+        agent_pb2.RecordUsageRequest(events=[event(name)]).SerializeToString()
+        for name in ("one", "bad", "two", "x y")
+    ).replace(b"bad", b"b\xffd")
+    response = agent.record_bytes(raw)
+    assert response.accepted_count == 2
+    assert [(item.index, item.reason) for item in response.rejected] == [
+        (1, "EVENT_MALFORMED"),
+        (3, "EVENT_ID_MALFORMED"),
+    ]
+    assert ids_of(stored(reader)) == ["one", "two"]
+
+
+def test_the_local_level_is_the_default_and_is_not_stored(
+    agent: RunningAgent, reader: OutboxReader
+) -> None:
+    items = events("a", "b")
+    agent.record(items, ack_level=usage_pb2.ACK_LEVEL_LOCAL)
+    assert stored(reader) == agent_pb2.RecordUsageRequest(events=items).SerializeToString()
+
+
+def test_fields_of_a_newer_contract_are_kept(agent: RunningAgent, reader: OutboxReader) -> None:
+    # Field 99 of the event, as a varint: b"\x98\x06\x07".
+    item = event("a").SerializeToString() + b"\x98\x06\x07"
+    agent.record_bytes(b"\x0a" + bytes([len(item)]) + item)
+    assert b"\x98\x06\x07" in stored(reader)
+
+
+def refusal(call: grpc.RpcError) -> tuple[str, str]:
+    return call.code().name, error_from_rpc(call).reason
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (agent_pb2.RecordUsageRequest(), "EVENTS_MISSING"),
+        (agent_pb2.RecordUsageRequest(events=numbered(0, 10_001)), "TOO_MANY_EVENTS"),
+        (
+            agent_pb2.RecordUsageRequest(events=[event(dimensions={"k": "x" * (4 << 20)})]),
+            "REQUEST_TOO_LARGE",
+        ),
+        (agent_pb2.RecordUsageRequest(events=events("a"), ack_level=7), "ACK_LEVEL_UNKNOWN"),
+    ],
+)
+def test_a_request_out_of_bounds_is_refused_whole_and_names_the_bound(
+    agent: RunningAgent, reader: OutboxReader, request_: agent_pb2.RecordUsageRequest, reason: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.stub.RecordUsage(request_)
+    assert refusal(caught.value) == ("INVALID_ARGUMENT", reason)
+    assert stored(reader) == b""
+
+
+def test_bytes_that_are_no_request_are_refused(agent: RunningAgent) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.record_bytes(b"\x0a\xff\xff\xff")
+    assert refusal(caught.value) == ("INVALID_ARGUMENT", "REQUEST_MALFORMED")
+
+
+def test_the_largest_request_is_stored_in_blocks_that_can_be_pushed(
+    agent: RunningAgent, reader: OutboxReader
+) -> None:
+    response = agent.record(numbered(0, 10_000))
+    assert response.accepted_count == 10_000
+    page = reader.page(first_seq=1, event_count_max=10**6, bytes_max=10**9)
+    assert [block.event_count for block in page] == [5_000, 5_000]
+    assert ids_of(stored(reader)) == [f"event-{number}" for number in range(10_000)]
+
+
+def test_the_level_of_the_server_and_quota_are_not_implemented_yet(agent: RunningAgent) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.record(events("a"), ack_level=usage_pb2.ACK_LEVEL_SERVER)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.stub.ReserveQuota(agent_pb2.ReserveQuotaRequest())
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_full_buffer_is_told_with_a_hint_when_to_come_back(tmp_path: Path) -> None:
+    with RunningAgent(tmp_path, disk_budget_bytes=1 << 20) as agent:
+        large = [event(f"e{n}", dimensions={"k": "x" * 200}) for n in range(4_000)]
+        agent.record(large)
+        with pytest.raises(grpc.RpcError) as caught:
+            agent.record(large)
+        error = error_from_rpc(caught.value)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (error.reason, error.retry_after_seconds) == ("BUFFER_FULL", 5.0)
+        # What still fits is taken.
+        assert agent.record(events("small")).accepted_count == 1
+
+
+def test_the_status_tells_what_is_buffered(agent: RunningAgent) -> None:
+    agent.record(numbered(0, 3))
+    agent.record([event("")])
+    status = agent.status()
+    assert (status.buffered_event_count, status.next_seq, status.applied_seq) == (3, 4, 0)
+    assert (status.accepted_count, status.rejected_count) == (3, 1)
+    assert status.buffered_bytes > 0
+    assert status.HasField("oldest_buffered_time")
+    assert status.disk_used_bytes > 0
+    assert status.disk_budget_bytes == 1 << 30
+    assert len(status.disk_id) == 32
+    assert (status.server_address, status.is_server_reachable, status.last_error) == ("", False, "")

@@ -1,0 +1,60 @@
+"""How a status looks to a person and to a program."""
+
+from datetime import timedelta
+
+from meter_agent import status_view
+from meter_agent.uplink.mapping import timestamp_from_us
+from metering.api.v1.agent_pb2 import GetAgentStatusResponse
+from tests.meter_agent.support import NOW, NOW_US
+
+STATUS = GetAgentStatusResponse(
+    agent_id="agent-1",
+    disk_id="ab",
+    version="0.1.0",
+    start_time=timestamp_from_us(NOW_US),
+    buffered_event_count=12_345,
+    buffered_bytes=1_572_864,
+    oldest_buffered_time=timestamp_from_us(NOW_US),
+    next_seq=20_001,
+    applied_seq=7_655,
+    server_address="billing:4280",
+    is_server_reachable=True,
+    disk_used_bytes=500,
+    disk_budget_bytes=1 << 30,
+    accepted_count=20_000,
+    rejected_count=3,
+)
+
+
+def test_a_program_gets_every_field_and_null_for_what_is_unset() -> None:
+    view = status_view.to_json(STATUS)
+    assert set(view) == {field.name for field in STATUS.DESCRIPTOR.fields}
+    assert view["buffered_event_count"] == 12_345
+    assert view["oldest_buffered_time"] == "2026-03-10T12:00:00Z"
+    empty = status_view.to_json(GetAgentStatusResponse())
+    assert empty["oldest_buffered_time"] is None
+
+
+def test_a_person_gets_a_table() -> None:
+    text = status_view.to_text(STATUS, now=NOW + timedelta(seconds=90))
+    rows = {line[:14].strip(): line[15:] for line in text.splitlines()}
+    assert rows["buffered"] == "12,345 events, 1.5 MiB"
+    assert rows["oldest"] == "90.0 s"
+    assert rows["position"] == "next 20,001, applied 7,655"
+    assert rows["server"] == "billing:4280, reachable"
+    assert rows["disk"] == "500 B of 1.0 GiB"
+    assert rows["since start"] == "20,000 accepted, 3 rejected"
+    fresh = status_view.to_text(GetAgentStatusResponse(), now=NOW)
+    assert "(no session yet)" in fresh
+    assert "none, buffering only" in fresh
+
+
+def test_a_drain_that_did_not_end_says_why() -> None:
+    def why(**fields: object) -> str:
+        status = GetAgentStatusResponse(buffered_event_count=5, **fields)
+        return status_view.why_not_drained(status, timeout_seconds=3.0)
+
+    assert why().startswith("5 events are still buffered after 3 s: ")
+    assert "--server" in why()
+    assert why(server_address="s:1", last_error="it is away").endswith("it is away")
+    assert "--timeout" in why(server_address="s:1")
