@@ -15,11 +15,12 @@ def invoice_text(invoice: Json) -> str:
 
 def _lines_of_invoice(invoice: Json) -> Iterator[str]:
     details = invoice.get("customer_details") or {}
-    name = details.get("name") or invoice["customer"]
+    name = details.get("name", invoice["customer"])
+    named = "" if name == invoice["customer"] else f" ({name})"
     period = invoice["period"]
     yield RULE
     yield f"Invoice {invoice['number'] or '(draft)'}   {invoice['reason']}   {invoice['state']}"
-    yield f"  customer  {invoice['customer']} ({name})"
+    yield f"  customer  {invoice['customer']}{named}"
     yield f"  period    {period['start']} – {period['end']}"
     if invoice.get("issue_time"):
         yield f"  issued    {invoice['issue_time']}"

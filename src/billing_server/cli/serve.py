@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from billing_server.cli.logs import LogLevel, configure_logs
 from billing_server.config import (
     GRPC_LISTEN_DEFAULT,
     HTTP_LISTEN_DEFAULT,
@@ -54,6 +55,7 @@ def serve_command(
     """
     from billing_server.bootstrap import run_server
 
+    configure_logs(LogLevel.INFO)
     settings = load_settings(
         config=config,
         overrides={

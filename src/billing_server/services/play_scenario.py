@@ -1,0 +1,133 @@
+"""Playing a scenario: the server's own use cases on a test clock, told step by step."""
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from billing_server.services.apply_catalog import CatalogSection, apply_catalog
+from billing_server.services.context import ServiceContext
+from billing_server.services.create_customer import create_customer
+from billing_server.services.create_subscription import create_subscription
+from billing_server.services.move_clock import advance_clock
+from billing_server.services.run_due_work import next_due_time
+from billing_server.services.scenario import (
+    Action,
+    ApplyStep,
+    CreateCustomerStep,
+    Scenario,
+    SubscribeStep,
+    UsageStep,
+)
+from billing_server.services.scenario_report import ScenarioEvent
+from billing_server.services.scenario_usage import ScenarioAgent, instants_of
+from metering.errors import InvariantError
+
+Heard = tuple[datetime, int, int, Action]
+"""When, position in the timeline, repeat, what."""
+
+
+def play_scenario(
+    context: ServiceContext,
+    *,
+    scenario: Scenario,
+    on_progress: Callable[[datetime], None] = lambda _: None,
+) -> tuple[ScenarioEvent, ...]:
+    """Play a scenario to its end.
+
+    Args:
+        context: a fresh world whose test clock stands at the scenario's start.
+        scenario: what is played.
+        on_progress: told how far the clock has come.
+
+    Returns:
+        What happened besides invoices, in order.
+
+    Raises:
+        MeteringError: a step was refused, as the server would refuse it.
+    """
+    player = _Player(context, scenario=scenario)
+    if scenario.catalog is not None:
+        player.apply(scenario.catalog)
+    for at, _, repeat, action in _heard(scenario):
+        player.hear(action, at=at, repeat=repeat)
+        on_progress(at)
+    player.finish(scenario.until)
+    on_progress(scenario.until)
+    return tuple(player.events)
+
+
+def _heard(scenario: Scenario) -> Iterator[Heard]:
+    """Walk everything that the server hears, in order of time; the repeats of usage among it."""
+
+    def expanded(position: int, at: datetime, action: Action) -> Iterator[Heard]:
+        if not isinstance(action, UsageStep):
+            yield at, position, 0, action
+            return
+        for instant, repeat in instants_of(action, at=at):
+            if instant <= scenario.until:
+                yield instant, position, repeat, action
+
+    walks = [
+        expanded(position, step.at, step.action) for position, step in enumerate(scenario.steps)
+    ]
+    return heapq.merge(*walks, key=lambda heard: heard[:3])
+
+
+class _Player:
+    """Carries out what is heard; usage waits until something else happens."""
+
+    def __init__(self, context: ServiceContext, *, scenario: Scenario) -> None:
+        self._context = context
+        self._scenario = scenario
+        self._agent = ScenarioAgent(context)
+        self._next_due: datetime | None = None
+        self.events: list[ScenarioEvent] = []
+
+    def hear(self, action: Action, *, at: datetime, repeat: int) -> None:
+        is_due = self._next_due is not None and self._next_due <= at
+        if isinstance(action, UsageStep) and not is_due:
+            self._agent.record(action, at=at, repeat=repeat)
+            return
+        self._move_to(at)
+        match action:
+            case UsageStep():
+                self._agent.record(action, at=at, repeat=repeat)
+            case CreateCustomerStep(customer):
+                create_customer(self._context, customer=customer)
+                self._note("customer.created", customer=customer.id)
+            case SubscribeStep(entry):
+                started = create_subscription(
+                    self._context, entry=replace(entry, start=entry.start or at)
+                )
+                self._note(
+                    "subscription.created",
+                    customer=entry.customer_id,
+                    subscription=entry.id,
+                    plan=f"{entry.plan_key} v{started.subscription.plan_version}",
+                )
+            case ApplyStep():
+                self.apply(action)
+            case _:
+                raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
+        self._look_ahead()
+
+    def apply(self, step: ApplyStep) -> None:
+        section = CatalogSection(name=self._scenario.name, node=step.node, path=step.path)
+        for change in apply_catalog(self._context, sources=[section]):
+            self._note("catalog.changed", change=change.description.split("\n")[0])
+        self._look_ahead()
+
+    def finish(self, until: datetime) -> None:
+        self._move_to(until)
+        self._agent.flush()
+
+    def _move_to(self, at: datetime) -> None:
+        self._agent.flush()
+        advance_clock(self._context, to=at)
+
+    def _look_ahead(self) -> None:
+        self._next_due = next_due_time(self._context, after=self._context.clock.now())
+
+    def _note(self, kind: str, **details: str) -> None:
+        self.events.append(ScenarioEvent(self._context.clock.now(), kind, details))
