@@ -293,7 +293,7 @@ def integer(*, low: int, high: int) -> Parser[int]:
     def parse(node: Node) -> int:
         scalar = _scalar(node)
         raw = scalar.text
-        is_whole = raw.lstrip("-").isdecimal() and raw.isascii()
+        is_whole = raw.removeprefix("-").isdecimal() and raw.isascii()
         if scalar.kind not in {ScalarKind.INTEGER, ScalarKind.TEXT} or not is_whole:
             problem = f"{raw} is no whole number; write one from {low} to {high}"
             raise FieldMistake("INTEGER_MALFORMED", problem)

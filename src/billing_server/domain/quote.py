@@ -119,38 +119,51 @@ def _requests(text: str, *, name: str) -> Iterator[Node | MeteringError]:
     """Yields the requests of a text, or in a request's place what is wrong with it."""
     try:
         check_size(text, name=name, bytes_max=DOCUMENT_BYTES_MAX)
-        if _is_json_lines(text):
-            yield from _json_lines(text, name=name)
-            return
         document = _load(text, name=name)
     except MeteringError as error:
         yield error
         return
-    if isinstance(document, ListNode):
+    if document is None:
+        yield from _json_lines(text, name=name)
+    elif isinstance(document, ListNode):
         yield from document.items
     else:
         yield document
 
 
-def _load(text: str, *, name: str) -> Node:
-    if not text.lstrip().startswith(("{", "[")):
-        return load_yaml(text, name=name)
-    try:
-        return load_json(text, name=name, bytes_max=DOCUMENT_BYTES_MAX)
-    except ValidationError as error:
-        if error.reason != "DOCUMENT_MALFORMED":
-            raise
+def _load(text: str, *, name: str) -> Node | None:
+    """Reads a text as one JSON or YAML value; None where it is JSON Lines."""
+    json_error = None
+    if text.lstrip().startswith(("{", "[")):
         try:
-            return load_yaml(text, name=name)  # YAML may begin with a bracket as well.
-        except ValidationError:
-            raise error from None
+            return load_json(text, name=name, bytes_max=DOCUMENT_BYTES_MAX)
+        except ValidationError as error:
+            if error.reason != "DOCUMENT_MALFORMED":
+                raise
+            json_error = error
+    if _is_json_lines(text, name=name):
+        return None
+    try:
+        return load_yaml(text, name=name)  # YAML may begin with a bracket as well.
+    except ValidationError as error:
+        raise json_error or error from None
 
 
-def _is_json_lines(text: str) -> bool:
-    """Whether most of several lines hold an object each; in one JSON value few do."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    whole = sum(line.startswith("{") and line.endswith("}") for line in lines)
-    return len(lines) > 1 and whole * 2 > len(lines)
+def _is_json_lines(text: str, *, name: str) -> bool:
+    """Whether a text that is no JSON as a whole holds an object on a line of its own."""
+    if text.lstrip().startswith("["):
+        return False
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and any(_is_json_object(line, name=name) for line in lines)
+
+
+def _is_json_object(line: str, *, name: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(load_json(line, name=name), MapNode)
+    except ValidationError:
+        return False
 
 
 def _json_lines(text: str, *, name: str) -> Iterator[Node | MeteringError]:

@@ -60,7 +60,8 @@ class Change:
     def summary(self) -> str:
         """One line for people."""
         if isinstance(self.value, Plan):
-            return f"{self.kind.replace('_', ' ')} {self.value.version} of plan {self.key}"
+            word = "new" if self.kind is ChangeKind.NEW_VERSION else self.kind
+            return f"{word} version {self.value.version} of plan {self.key}"
         return f"{self.kind} {self.resource} {self.key}"
 
 

@@ -7,7 +7,7 @@ Example: 0.01 up to 1,000, 0.008 up to 10,000, then 0.005. 15,000 units cost
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, Inexact
 from typing import ClassVar
 
 from billing_server.domain.fields import FieldReader
@@ -99,4 +99,14 @@ def _straight_lines(tiers: tuple[Tier, ...]) -> tuple[tuple[Decimal, Decimal], .
 def read_graduated(fields: FieldReader) -> Graduated | None:
     """Reads the model's own fields; None where one is wrong, which is noted."""
     tiers = read_tiers(fields)
-    return None if tiers is None else Graduated(tiers)
+    if tiers is None:
+        return None
+    try:
+        return Graduated(tiers)
+    except Inexact:
+        problem = (
+            "bounds and prices have more digits together than can be added up exactly; leave out "
+            "digits that no amount of money needs"
+        )
+        fields.note("tiers", reason="TIERS_TOO_PRECISE", problem=problem)
+        return None

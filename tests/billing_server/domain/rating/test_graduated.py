@@ -4,7 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.rating.graduated import Graduated
+from billing_server.domain.document import node_from_plain
+from billing_server.domain.fields import FieldReader, Mistakes
+from billing_server.domain.rating.graduated import Graduated, read_graduated
 from billing_server.domain.rating.tier import Tier
 from metering.errors import InvariantError
 
@@ -102,3 +104,16 @@ def test_fields_are_written_canonically() -> None:
             {"unit_price": "0", "flat_price": "1"},
         ]
     }
+
+
+def test_tiers_that_cannot_be_added_up_exactly_are_refused_by_their_field() -> None:
+    most = "999999999999999999.999999999999999999"
+    tiers = [
+        {"up_to": "0.000000001", "unit_price": most},
+        {"up_to": "999999999999999999", "unit_price": most[:-1] + "8"},
+        {"unit_price": "1"},
+    ]
+    mistakes = Mistakes("test")
+    fields = FieldReader(node_from_plain({"tiers": tiers}), path="", mistakes=mistakes)
+    assert read_graduated(fields) is None
+    assert [item.reason for item in mistakes.violations] == ["TIERS_TOO_PRECISE"]
