@@ -101,14 +101,20 @@ def error_from_database(error: Exception) -> ConflictError | UnavailableError | 
             message="the database's disk is full: free space on it, then try again",
             retry_after_seconds=5,
         )
-    is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
-    if is_cut or state.startswith(("08", "57P")) or "connection is lost" in text:
+    if _is_connection_error(original, state=state):
         return UnavailableError(
             reason="DATABASE_UNREACHABLE",
             message=f"the database does not answer: {text}",
             retry_after_seconds=1,
         )
     return None
+
+
+def _is_connection_error(error: BaseException | None, *, state: str) -> bool:
+    """Tells whether PostgreSQL could not be reached, or went away in the middle."""
+    kind = type(error)
+    is_stateless = kind.__module__.startswith("psycopg") and kind.__name__ == "OperationalError"
+    return state.startswith(("08", "57P")) or (is_stateless and not state)
 
 
 @contextmanager
