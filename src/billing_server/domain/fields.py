@@ -1,18 +1,46 @@
 """Readers that turn located values into typed ones and collect every mistake on the way."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, ScalarKind
+from billing_server.domain.mistakes import FieldMistake, Mistakes, raise_violations
 from metering.clock import parse_instant
-from metering.errors import FieldViolation, InvariantError, MeteringError, ValidationError
+from metering.errors import InvariantError, MeteringError
 from metering.money import minor_unit_digits, parse_price
 from metering.period import time_zone
 from metering.quantity import parse_quantity
+
+__all__ = [
+    "FLOAT_NOT_ALLOWED",
+    "ID_BYTES_MAX",
+    "KEY_BYTES_MAX",
+    "NOT_SUPPORTED",
+    "TEXT_BYTES_MAX",
+    "FieldMistake",
+    "FieldReader",
+    "Mistakes",
+    "Parser",
+    "boolean",
+    "choice",
+    "currency",
+    "identifier",
+    "instant",
+    "integer",
+    "key_text",
+    "not_a_choice",
+    "peek",
+    "present",
+    "price",
+    "quantity",
+    "raise_violations",
+    "text",
+    "timezone",
+]
 
 T = TypeVar("T")
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
@@ -26,56 +54,6 @@ ID_BYTES_MAX: Final = 128
 """Longest id of a customer or subscription; the same as in usage events."""
 TEXT_BYTES_MAX: Final = 256
 """Longest name or other text."""
-
-
-class FieldMistake(Exception):
-    """Says that one value is wrong; the reader adds where it stands."""
-
-    def __init__(self, reason: str, problem: str) -> None:
-        super().__init__(problem)
-        self.reason = reason
-        self.problem = problem
-
-
-class Mistakes:
-    """All that is wrong in one text."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._located: list[tuple[int, FieldViolation]] = []
-
-    def add(self, path: str, *, line: int | None, reason: str, problem: str) -> None:
-        """Notes one mistake; its description reads `file:line: path: problem`."""
-        place = f"{self.name}:{line}: " if line is not None else ""
-        where = f"{path}: " if path else ""
-        violation = FieldViolation(path, f"{place}{where}{problem}", reason)
-        self._located.append((line or 0, violation))
-
-    @property
-    def count(self) -> int:
-        """Number of mistakes so far."""
-        return len(self._located)
-
-    @property
-    def violations(self) -> tuple[FieldViolation, ...]:
-        """The mistakes so far, in the order of their lines."""
-        in_order = sorted(self._located, key=lambda located: located[0])
-        return tuple(violation for _, violation in in_order)
-
-    def raise_if_any(self, *, reason: str) -> None:
-        """Raises one ValidationError with every mistake as a violation."""
-        raise_violations(self.violations, reason=reason)
-
-
-def raise_violations(violations: Sequence[FieldViolation], *, reason: str) -> None:
-    """Raises one ValidationError that holds all violations, unless there are none."""
-    if not violations:
-        return
-    raise ValidationError(
-        reason=reason,
-        message="\n".join(violation.description for violation in violations),
-        violations=violations,
-    )
 
 
 class FieldReader:

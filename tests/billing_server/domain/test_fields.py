@@ -24,11 +24,10 @@ from billing_server.domain.fields import (
     present,
     price,
     quantity,
-    raise_violations,
     text,
     timezone,
 )
-from metering.errors import InvariantError, ValidationError
+from metering.errors import InvariantError
 
 
 class Colour(StrEnum):
@@ -152,22 +151,6 @@ def test_a_mistake_names_file_line_and_path() -> None:
     fields.maybe("price", price)
     assert fields.mistakes.violations[0].description.startswith("catalog.yaml:2: price: 0.1 ")
     assert (fields.line_of("price"), fields.line_of("nothing")) == (2, 1)
-
-
-def test_mistakes_are_told_in_the_order_of_lines() -> None:
-    mistakes = Mistakes("f")
-    mistakes.add("b", line=9, reason="X", problem="later")
-    mistakes.add("a", line=2, reason="X", problem="earlier")
-    assert [item.field for item in mistakes.violations] == ["a", "b"]
-    with pytest.raises(ValidationError) as caught:
-        mistakes.raise_if_any(reason="FILE_INVALID")
-    assert caught.value.reason == "FILE_INVALID"
-    assert str(caught.value) == "f:2: a: earlier\nf:9: b: later"
-
-
-def test_without_mistakes_nothing_is_raised() -> None:
-    Mistakes("f").raise_if_any(reason="FILE_INVALID")
-    raise_violations([], reason="FILE_INVALID")
 
 
 def test_inner_mappings_and_lists_carry_their_path() -> None:
