@@ -1,33 +1,44 @@
 """A whole server in one process for tests: store, test clock, HTTP application, no sockets."""
 
 import asyncio
-import hashlib
-import itertools
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from billing_server.bootstrap import counted_bytes
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.edge.http.app import create_app
 from billing_server.services.api_keys import create_api_key
 from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
 from billing_server.services.context import BillingSettings, ServiceContext
+from billing_server.services.ingest_tally import Tally
+from billing_server.services.scenario import UsageStep
+from billing_server.services.scenario_usage import ScenarioAgent
 from metering.clock import ManualClock, parse_instant
 
 START = "2026-01-31T10:00:00Z"
-
-
-def counted_bytes() -> Callable[[int], bytes]:
-    """Returns a source of ids that are the same in every run."""
-    numbers = itertools.count()
-
-    def read(size: int) -> bytes:
-        return hashlib.shake_256(str(next(numbers)).encode()).digest(size)
-
-    return read
+CATALOG = """
+meters:
+  - {key: tokens, unit: token, aggregation: sum}
+plans:
+  - key: pro
+    name: Pro
+    currency: USD
+    billing_period: month
+    anchor: anniversary
+    prices:
+      - {key: base, name: Base fee, kind: recurring, amount: "20.00", bill: in_advance}
+      - {key: tokens, name: Tokens, kind: usage, meter: tokens, where: {model: large},
+         included: "1000", model: per_unit, unit_price: "0.01"}
+customers:
+  - {id: acme, name: Acme, currency: USD}
+subscriptions:
+  - {id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z}
+"""
+"""One customer on a plan of $20 in advance and $0.01 a token beyond 1,000 a month."""
 
 
 def make_context(
@@ -51,6 +62,39 @@ def apply(context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APP
         context, sources=[CatalogSource(name="catalog.yaml", text=text)], mode=mode
     )
     return [change.description.split("\n")[0] for change in changes]
+
+
+class Usage:
+    """Sends usage through ingest, as an agent would."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        """Enrolls an agent and opens its session."""
+        self._agent = ScenarioAgent(context)
+        self._number = 0
+
+    def send(
+        self,
+        tokens: str,
+        *,
+        at: str,
+        customer: str = "acme",
+        meter: str = "tokens",
+        dimensions: Mapping[str, str] | None = None,
+        event_id: str | None = None,
+    ) -> Tally:
+        """Sends one event with its own time; returns what became of it."""
+        self._number += 1
+        step = UsageStep(
+            customer_id=customer,
+            event_id=event_id or f"event-{self._number}",
+            quantities={meter: tokens},
+            dimensions={"model": "large"} if dimensions is None else dimensions,
+            event_time=parse_instant(at),
+            every=None,
+            until=None,
+        )
+        self._agent.record(step, at=parse_instant(at), repeat=0)
+        return self._agent.flush()
 
 
 @dataclass
