@@ -129,7 +129,7 @@ def test_status_finds_the_agent_by_its_variable_or_its_directory(
     with RunningAgent(tmp_path) as agent:
         monkeypatch.setenv("METER_AGENT_ADDRESS", agent.address)
         assert run("status")[0] == 0
-       (data_dir / "agent.sock").symlink_to(tmp_path / "agent.sock")
+        (data_dir / "agent.sock").symlink_to(tmp_path / "agent.sock")
         assert run("status", f"--data-dir={data_dir}")[0] == 0
 
 

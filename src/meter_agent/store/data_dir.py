@@ -1,5 +1,6 @@
 """The agent's directory: made, synced, on a local disk, and owned by one process at a time."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -81,8 +82,10 @@ class DataDirectory:
                 f"{self.path}; stop it, or give this one its own with --data-dir or --instance",
                 metadata={"data_dir": str(self.path), "pid": holder},
             ) from error
-        os.ftruncate(lock_fd, 0)
-        os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+        # The pid is for people: where a full disk has no room for it, the lock holds all the same.
+        with contextlib.suppress(OSError):
+            os.ftruncate(lock_fd, 0)
+            os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
         self._lock_fd = lock_fd
 
 

@@ -12,8 +12,9 @@ from meter_agent.store.data_dir import FILE_MODE, sync_directory
 from meter_agent.store.schema import migrate
 from metering.errors import InvalidStateError, UnavailableError
 
-PAGE_BYTES: Final = 8192
-"""Blocks are large values: fewer, larger pages cost less per byte in the log."""
+PAGE_BYTES: Final = 4096
+"""Larger pages save a fifth of the store's CPU on large blocks, and waste half of the disk and of
+the log on small ones."""
 BUSY_TIMEOUT_SECONDS: Final = 5.0
 DISK_FULL_RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when the disk is full, seconds."""

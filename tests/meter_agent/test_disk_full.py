@@ -1,0 +1,90 @@
+"""A real full disk, in a small file system: refused clearly, and over without a restart."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from metering.api.v1.usage_pb2 import UsageEvent
+from metering.rpc import error_from_rpc
+from tests.meter_agent.fake_server import TOKEN, FakeServer
+from tests.meter_agent.support import RunningAgent, event
+
+DISK_BYTES = 16 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB of its own; skipped where none may be mounted."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no file system may be mounted here")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def batch(number: int) -> list[UsageEvent]:
+    """About 100 KiB of events."""
+    return [event(f"{number}-{index}", dimensions={"k": "x" * 200}) for index in range(400)]
+
+
+def fill(agent: RunningAgent) -> tuple[int, grpc.RpcError]:
+    """Records until the agent refuses; returns the number of batches that were answered OK."""
+    for number in range(400):
+        try:
+            agent.record(batch(number))
+        except grpc.RpcError as error:
+            return number, error
+    pytest.fail("the disk never filled")
+
+
+def test_a_full_disk_is_told_and_recording_goes_on_once_there_is_room(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(os.urandom(DISK_BYTES // 2))
+    with RunningAgent(small_disk) as agent:
+        count, refusal = fill(agent)
+        assert refusal.code() is grpc.StatusCode.UNAVAILABLE
+        error = error_from_rpc(refusal)
+        assert error.reason == "DISK_FULL"
+        assert str(small_disk) in error.message
+        assert error.retry_after_seconds == 2.0
+        ballast.unlink()
+        assert agent.record(batch(1_000)).accepted_count == 400
+        status = agent.status()
+        # What was refused is not there; what was answered OK is.
+        assert status.buffered_event_count == (count + 1) * 400
+        assert status.accepted_count == (count + 1) * 400
+
+
+def test_after_a_full_disk_all_that_was_answered_ok_is_shipped(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(os.urandom(DISK_BYTES // 2))
+    with (
+        FakeServer() as server,
+        RunningAgent(small_disk, server=server.address, token=TOKEN) as agent,
+    ):
+        server.stop()
+        count, _ = fill(agent)
+        ballast.unlink()
+        server.start()
+        assert server.wait_for_event_count(count * 400)
+        agent.wait_until_drained()
+        assert server.books.losses == []
+        # The space of what was shipped is used again.
+        assert agent.record(batch(1_000)).accepted_count == 400
+
+
+def test_an_agent_restarts_on_a_full_disk_with_what_it_held(small_disk: Path) -> None:
+    with RunningAgent(small_disk) as agent:
+        count, _ = fill(agent)
+    with RunningAgent(small_disk) as agent:
+        assert agent.status().buffered_event_count == count * 400
