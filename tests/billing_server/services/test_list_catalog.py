@@ -1,0 +1,29 @@
+"""Meters and plans are listed and shown."""
+
+import pytest
+
+from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
+from billing_server.store.unit_of_work import SqlStore
+from metering.errors import NotFoundError
+from tests.billing_server.world import CATALOG, apply, make_context
+
+
+def test_the_newest_version_is_shown_unless_another_is_asked_for(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    apply(context, CATALOG.replace('"20.00"', '"30.00"'))
+    assert [plan.version for plan in list_plans(context)] == [2]
+    assert show_plan(context, key="pro").version == 2
+    assert show_plan(context, key="pro", version=1).effective_from == context.clock.now()
+    assert show_meter(context, key="tokens") == list_meters(context)[0]
+
+
+def test_what_is_not_there_is_told(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    with pytest.raises(NotFoundError, match="version 9"):
+        show_plan(context, key="pro", version=9)
+    with pytest.raises(NotFoundError, match="'max'"):
+        show_plan(context, key="max")
+    with pytest.raises(NotFoundError, match="'gpu'"):
+        show_meter(context, key="gpu")
