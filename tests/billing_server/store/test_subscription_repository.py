@@ -1,0 +1,37 @@
+"""Subscriptions on both databases."""
+
+from billing_server.domain.ports.customers import DueKey
+from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
+from tests.billing_server.store.catalog_rows import subscription, write_rows
+
+EARLY = subscription("b", start="2026-01-31T10:00:00Z")
+SAME = subscription("c", start="2026-01-31T10:00:00Z")
+LATE = subscription("a", start="2026-03-01T00:00:00Z")
+
+
+def test_subscriptions_are_read_back_in_their_orders(store: SqlStore) -> None:
+    with store.write() as unit:
+        write_rows(unit, EARLY, LATE, SAME)
+        assert unit.subscriptions.get("b") == EARLY
+        assert unit.subscriptions.get("x") is None
+        assert unit.subscriptions.of_customer("acme") == (EARLY, SAME, LATE)
+        assert unit.subscriptions.page(after=None, limit=2) == (LATE, EARLY)
+        assert unit.subscriptions.page(after="b", limit=2) == (SAME,)
+        assert unit.subscriptions.page(after=None, limit=2, customer_id="nobody") == ()
+
+
+def test_due_starts_are_walked_by_time_and_id_until_they_are_cleared(store: SqlStore) -> None:
+    until = parse_instant("2026-02-28T00:00:00Z")
+    with store.write() as unit:
+        write_rows(unit, EARLY, LATE, SAME)
+        first = unit.subscriptions.starts_due(until=until, after=None, limit=1)
+        assert first == (EARLY,)
+        after = DueKey(EARLY.start, "b")
+        assert unit.subscriptions.starts_due(until=until, after=after, limit=9) == (SAME,)
+        assert unit.subscriptions.is_start_invoice_due("b")
+        unit.subscriptions.clear_start_invoice("b")
+        assert not unit.subscriptions.is_start_invoice_due("b")
+        assert unit.subscriptions.starts_due(until=until, after=None, limit=9) == (SAME,)
+        assert unit.subscriptions.next_start_due(after=EARLY.start) == LATE.start
+        assert unit.subscriptions.next_start_due(after=LATE.start) is None
