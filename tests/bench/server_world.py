@@ -36,7 +36,7 @@ EVENTS_PER_SECOND = 10_000
 PUSH_EVENTS = 5_000
 QUANTITIES = ("input_tokens", "output_tokens")
 DIMENSIONS = {"model": "large", "region": "eu"}
-DATABASE_VERSION = 2
+DATABASE_VERSION = 3
 """Raised when the preloaded database has to be built anew."""
 
 MakeId = Callable[[int, random.Random], str]

@@ -110,8 +110,9 @@ usage_bucket = key_ordered_table(
 """Usage of one series in one minute. Every total of a period is a fold of these rows."""
 
 Index(
-    "ix_usage_bucket_series",
+    # A fold of a customer's period is one range of this index, whatever the history before it.
+    "ix_usage_bucket_customer",
     usage_bucket.c.customer_id,
-    usage_bucket.c.series_id,
     usage_bucket.c.minute,
+    usage_bucket.c.series_id,
 )

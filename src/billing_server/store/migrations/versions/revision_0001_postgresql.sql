@@ -107,7 +107,7 @@ value BIGINT NOT NULL,
 event_count BIGINT NOT NULL,
 CONSTRAINT pk_usage_bucket PRIMARY KEY (minute, customer_id, series_id)
 );
-CREATE INDEX ix_usage_bucket_series ON usage_bucket (customer_id, series_id, minute);
+CREATE INDEX ix_usage_bucket_customer ON usage_bucket (customer_id, minute, series_id);
 CREATE TABLE usage_conflict (
 event_id TEXT COLLATE "C" NOT NULL,
 customer_id TEXT COLLATE "C" NOT NULL,

@@ -120,7 +120,7 @@ CONSTRAINT pk_usage_bucket PRIMARY KEY (minute, customer_id, series_id)
 )
 WITHOUT ROWID,
 STRICT;
-CREATE INDEX ix_usage_bucket_series ON usage_bucket (customer_id, series_id, minute);
+CREATE INDEX ix_usage_bucket_customer ON usage_bucket (customer_id, minute, series_id);
 CREATE TABLE usage_conflict (
 event_id TEXT NOT NULL,
 customer_id TEXT NOT NULL,
