@@ -15,6 +15,7 @@ from sqlalchemy import (
 from billing_server.store.schema import row_table
 from billing_server.store.types import (
     CanonicalJson,
+    DocumentJson,
     ExactDecimal,
     Flag,
     Instant,
@@ -153,7 +154,7 @@ invoice = row_table(
     Column("amount_due_minor", Int64, nullable=False),
     Column("inputs_sha256", Text, nullable=False),
     Column("replaces", Key),
-    Column("content", CanonicalJson, nullable=False),
+    Column("content", DocumentJson, nullable=False),
     Column("create_time", Instant, nullable=False),
     CheckConstraint(
         "state IN ('draft', 'finalized', 'paid', 'partially_paid', 'uncollectible', 'void')",
@@ -186,7 +187,7 @@ invoice_line = row_table(
     Column("period_start", Instant, nullable=False),
     Column("period_end", Instant, nullable=False),
     Column("amount_minor", Int64, nullable=False),
-    Column("content", CanonicalJson, nullable=False),
+    Column("content", DocumentJson, nullable=False),
     PrimaryKeyConstraint("invoice_id", "line_index", name="pk_invoice_line"),
 )
 """Lines of invoices, for queries and for the unique charge key."""

@@ -159,6 +159,23 @@ class CanonicalJson(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+class DocumentJson(TypeDecorator[Any]):
+    """JSON as it was written, field by field in its own order: for documents shown to people."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
+        """Turns a value into JSON without changing the order of its fields."""
+        if value is None:
+            return None
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
+        """Parses the text."""
+        return None if value is None else json.loads(value)
+
+
 def canonical_json(value: Mapping[str, Any] | list[Any] | str | float | None) -> str:
     """Returns JSON with sorted keys and no spaces; equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

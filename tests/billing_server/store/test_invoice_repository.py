@@ -1,5 +1,6 @@
 """Issued invoices on both databases."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -100,7 +101,9 @@ def test_an_invoice_is_read_back_as_the_json_that_was_written(store: SqlStore) -
         assert not unit.invoices.has_any("acme")
         _add(unit, invoice)
     with store.read() as unit:
-        assert unit.invoices.get("inv_1") == invoice_to_dict(invoice)
+        kept = unit.invoices.get("inv_1")
+        # Byte for byte: the order of the fields is part of the document.
+        assert json.dumps(kept) == json.dumps(invoice_to_dict(invoice))
         assert unit.invoices.by_number("INV-000001") == invoice_to_dict(invoice)
         assert unit.invoices.get("inv_2") is None
         assert unit.invoices.has_any("acme")

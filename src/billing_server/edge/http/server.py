@@ -3,6 +3,7 @@
 import socket
 import threading
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -10,6 +11,8 @@ from metering.errors import UnavailableError
 
 START_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.01
+
+log = structlog.get_logger(__name__)
 
 
 class HttpServer:
@@ -32,9 +35,14 @@ class HttpServer:
         )
         self._server = uvicorn.Server(config)
         self._stop_seconds_max = stop_seconds_max
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
-        )
+        self._listening = listening
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listening])
+        except Exception:
+            log.exception("http_server_failed")
 
     def start(self) -> None:
         """Start, and return once calls are answered.

@@ -1,0 +1,34 @@
+"""`/v1/meters`, `/v1/plans`, `/v1/catalog/apply`."""
+
+import pytest
+
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.world import CATALOG, Api, make_context
+
+
+@pytest.fixture
+def api(memory_store: SqlStore) -> Api:
+    return Api(make_context(memory_store))
+
+
+def test_meters_and_plans_are_shown_in_the_form_of_the_catalog(api: Api) -> None:
+    api.post("/v1/catalog/apply", {"text": CATALOG})
+    api.post("/v1/catalog/apply", {"text": CATALOG.replace('"20.00"', '"30"')})
+    assert [meter["key"] for meter in api.get("/v1/meters")["data"]] == ["tokens"]
+    assert api.get("/v1/meters/tokens")["aggregation"] == "sum"
+    (plan,) = api.get("/v1/plans")["data"]
+    assert (plan["version"], plan["prices"][0]["amount"]) == (2, "30")
+    first = api.get("/v1/plans/pro", params={"version": 1})
+    assert (first["prices"][0]["amount"], first["prices"][1]["included"]) == ("20", "1000")
+
+
+def test_a_dry_run_changes_nothing(api: Api) -> None:
+    files = [{"name": "all.yaml", "text": CATALOG}]
+    answer = api.post("/v1/catalog/apply", {"files": files, "dry_run": True}).json()
+    assert (answer["dry_run"], len(answer["changes"])) == (True, 4)
+    assert api.get("/v1/meters")["data"] == []
+
+
+def test_a_catalog_without_text_is_refused(api: Api) -> None:
+    response = api.post("/v1/catalog/apply", {})
+    assert (response.status_code, response.json()["reason"]) == (400, "CATALOG_MISSING")

@@ -1,0 +1,59 @@
+"""What surrounds every call: the key, idempotency, bounds."""
+
+import pytest
+
+from billing_server.edge.http import route
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.world import Api, make_context
+
+
+@pytest.fixture
+def api(store: SqlStore) -> Api:
+    return Api(make_context(store))
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("", "API_KEY_MISSING"),
+        ("Basic abc", "API_KEY_MISSING"),
+        ("Bearer wrong", "API_KEY_UNKNOWN"),
+    ],
+)
+def test_a_call_without_a_known_key_is_refused(api: Api, header: str, reason: str) -> None:
+    for method, path in (("GET", "/v1/customers"), ("POST", "/v1/customers")):
+        response = api.call(method, path, headers={"Authorization": header})
+        assert (response.status_code, response.json()["reason"]) == (401, reason)
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_repeated_post_is_answered_the_same_and_another_body_is_refused(api: Api) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    first = api.post("/v1/agents", {"name": "host-1"}, headers=headers)
+    again = api.post("/v1/agents", {"name": "host-1"}, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = api.post("/v1/agents", {"name": "host-2"}, headers=headers)
+    assert (other.status_code, other.json()["reason"]) == (409, "IDEMPOTENCY_KEY_REUSED")
+    elsewhere = api.post("/v1/customers", {"id": "host-1"}, headers=headers)
+    assert elsewhere.json()["reason"] == "IDEMPOTENCY_KEY_REUSED"
+    assert len(api.get("/v1/agents")["data"]) == 1
+
+
+def test_a_refused_post_may_be_sent_again_under_its_key(api: Api) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    body = {"id": "sub-1", "customer": "acme", "plan": "pro"}
+    assert api.post("/v1/subscriptions", body, headers=headers).status_code == 404
+    assert api.post("/v1/customers", {"id": "acme"}, headers=headers).status_code == 201
+
+
+def test_a_body_beyond_the_bound_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "BODY_BYTES_MAX", 100)
+    response = api.post("/v1/customers", {"id": "a", "name": "n" * 100})
+    assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_TOO_LARGE")
+
+
+def test_the_key_is_checked_before_a_body_is_read(api: Api) -> None:
+    response = api.call("POST", "/v1/customers", content=b"x", headers={"Authorization": ""})
+    assert response.status_code == 401

@@ -1,0 +1,42 @@
+"""The scheduler carries out due work by itself."""
+
+import threading
+
+import pytest
+
+from billing_server.jobs import scheduler as module
+from billing_server.jobs.scheduler import Scheduler
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.world import make_context
+
+SECONDS_MAX = 20.0
+
+
+def test_it_runs_at_the_start_when_woken_and_not_after_a_stop(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = threading.Semaphore(0)
+    monkeypatch.setattr(module, "run_due_work", lambda *_, **__: runs.release())
+    scheduler = Scheduler(make_context(memory_store), tick_seconds=3600)
+    scheduler.start()
+    assert runs.acquire(timeout=SECONDS_MAX)
+    scheduler.wake()
+    assert runs.acquire(timeout=SECONDS_MAX)
+    scheduler.stop()
+    scheduler.wake()
+    assert not runs.acquire(blocking=False)
+
+
+def test_it_goes_on_after_an_error(memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = threading.Semaphore(0)
+
+    def fail(*_: object, **__: object) -> None:
+        runs.release()
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr(module, "run_due_work", fail)
+    scheduler = Scheduler(make_context(memory_store), tick_seconds=0.001)
+    scheduler.start()
+    assert runs.acquire(timeout=SECONDS_MAX)
+    assert runs.acquire(timeout=SECONDS_MAX)
+    scheduler.stop()
