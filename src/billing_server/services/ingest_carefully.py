@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 import structlog
 
@@ -28,6 +29,9 @@ from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer,
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, content_of
 from metering.errors import ConflictError, UnavailableError
+
+RETRY_SECONDS: Final = 0.1
+"""How long an agent waits that lost a race."""
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +152,7 @@ def _count_group(
                 raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
             if is_too_large:
                 rows = [waiting_row(event, TOO_LARGE) for event in events]
-            unit.usage.insert_events(rows)
+            _insert_all(unit, rows)
             if not is_too_large:
                 batch.write(unit)
     except BaseException:
@@ -156,6 +160,16 @@ def _count_group(
         raise
     counted = sum(row.quarantine_reason is None for row in rows)
     return Tally(counted=counted, quarantined=len(rows) - counted)
+
+
+def _insert_all(unit: UnitOfWork, rows: Sequence[EventRow]) -> None:
+    if unit.usage.insert_events(rows) != len(rows):
+        # Nothing locks an unknown customer: another server took the same event meanwhile.
+        raise ConflictError(
+            reason="EVENT_TAKEN_MEANWHILE",
+            message="another push of the same events was faster; push again",
+            retry_after_seconds=RETRY_SECONDS,
+        )
 
 
 def _judged(

@@ -19,6 +19,8 @@ PUSH_EVENTS_MAX = 5_000
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of blocks of one push."""
 ID_BYTES_MAX = 128
+TIMESTAMP_SECONDS_MAX = 253_402_300_799
+"""The last second of the year 9999, where protobuf's and Python's instants end."""
 NANOSECONDS_PER_SECOND = 1_000_000_000
 _EVENTS_TAG = 0x0A  # Field 1 of UsageEvents, length-delimited.
 _VARINT_MORE = 0x80
@@ -73,8 +75,8 @@ def decode_push(push: UsagePush, *, agent_ref: int) -> list[DecodedEvent]:
     """Returns the events of a push in the order of their positions.
 
     Raises:
-        ValidationError: PUSH_TOO_LARGE, BLOCK_POSITION_WRONG, BLOCK_MALFORMED, BLOCK_COUNT_WRONG or
-            EVENT_ID_MALFORMED, naming the block.
+        ValidationError: PUSH_TOO_LARGE, BLOCK_POSITION_WRONG, BLOCK_MALFORMED, BLOCK_COUNT_WRONG,
+            EVENT_ID_MALFORMED or EVENT_TIME_MALFORMED, naming the block.
     """
     _check_bounds(push.blocks)
     events: list[DecodedEvent] = []
@@ -184,6 +186,12 @@ def _decode_block(
         event_time_us = receive_time_us
         if message.HasField("event_time"):
             event_time = message.event_time
+            if not 0 <= event_time.seconds <= TIMESTAMP_SECONDS_MAX:
+                raise _block_error(
+                    number,
+                    reason="EVENT_TIME_MALFORMED",
+                    message=f"position {seq}: event_time lies outside the years 1970 to 9999",
+                )
             event_time_us = event_time.seconds * 1_000_000 + event_time.nanos // 1000
         row = EventRow(
             event_id,

@@ -106,3 +106,20 @@ def test_an_error_while_the_agent_advances_undoes_the_count(
             agent.push(event("e1"))
     assert world.totals() == {}
     assert agent.push(event("e1"), first_seq=1).tally == Tally(counted=1)
+
+
+def test_an_event_that_another_server_took_meanwhile_is_the_agents_to_push_again(
+    world: IngestWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from billing_server.store.usage_repository import SqlUsageRepository
+
+    world.agent().push(event("e1", customer="nobody"))
+    other = world.agent()
+    with monkeypatch.context() as patched:
+        # The other server's transaction was not yet over when this one looked.
+        patched.setattr(SqlUsageRepository, "stored_events", lambda *_: {})
+        with pytest.raises(ConflictError) as raised:
+            other.push(event("e1", customer="nobody"))
+    assert raised.value.reason == "EVENT_TAKEN_MEANWHILE"
+    again = other.push(event("e1", customer="nobody"), first_seq=1)
+    assert again.tally == Tally(duplicates=1)

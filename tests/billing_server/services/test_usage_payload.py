@@ -29,6 +29,12 @@ EVENTS = st.builds(
 )
 
 
+def timed(seconds: int) -> usage_pb2.UsageEvent:
+    message = event("e")
+    message.event_time.seconds = seconds
+    return message
+
+
 def push(*blocks: PushedBlock, first_seq: int = 1) -> UsagePush:
     return UsagePush(
         server_incarnation="i", session_no=1, first_seq=first_seq, blocks=tuple(blocks)
@@ -89,6 +95,8 @@ def test_a_stored_event_is_read_again_from_its_bytes() -> None:
         (block([event("e" * 129)], first_seq=1), "EVENT_ID_MALFORMED"),
         (block([event("e", customer="é" * 65)], first_seq=1), "EVENT_ID_MALFORMED"),
         (block([event("e\0")], first_seq=1), "EVENT_ID_MALFORMED"),
+        (block([timed(-1)], first_seq=1), "EVENT_TIME_MALFORMED"),
+        (block([timed(253_402_300_800)], first_seq=1), "EVENT_TIME_MALFORMED"),
         (PushedBlock(1, PUSH_EVENTS_MAX + 1, 0, b""), "PUSH_TOO_LARGE"),
         (PushedBlock(1, 1, 0, b"x" * (PUSH_BYTES_MAX + 1)), "PUSH_TOO_LARGE"),
     ],

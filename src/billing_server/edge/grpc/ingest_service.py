@@ -17,6 +17,7 @@ from billing_server.services.open_session import OpenedSession, SessionRequest, 
 from billing_server.services.usage_payload import (
     PUSH_BYTES_MAX,
     PUSH_EVENTS_MAX,
+    TIMESTAMP_SECONDS_MAX,
     PushedBlock,
     UsagePush,
 )
@@ -27,8 +28,6 @@ from metering.rpc import token_from_metadata
 
 MICROSECONDS_PER_SECOND = 1_000_000
 NANOSECONDS_PER_MICROSECOND = 1_000
-TIMESTAMP_SECONDS_MAX = 253_402_300_799
-"""The last second of the year 9999, where protobuf's and Python's instants end."""
 
 _RESULTS = {
     PushState.APPLIED: ingest_pb2.PUSH_RESULT_APPLIED,
