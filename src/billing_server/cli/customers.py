@@ -95,7 +95,7 @@ def _row(customer: dict[str, Any]) -> tuple[str | None, ...]:
         customer["id"],
         customer["name"],
         customer["timezone"],
-        f"{upcoming['total']} {upcoming['currency']}",
+        f"{upcoming['total']} {upcoming['currency'] or ''}".rstrip(),
         unpriced or None,
     )
 

@@ -18,10 +18,11 @@ def _lines_of_invoice(invoice: Json) -> Iterator[str]:
     name = details.get("name", invoice["customer"])
     named = "" if name == invoice["customer"] else f" ({name})"
     period = invoice["period"]
+    span = f"{period['start']} – {period['end']}" if period else "– (no subscription runs)"
     yield RULE
     yield f"Invoice {invoice['number'] or '(draft)'}   {invoice['reason']}   {invoice['state']}"
     yield f"  customer  {invoice['customer']}{named}"
-    yield f"  period    {period['start']} – {period['end']}"
+    yield f"  period    {span}"
     if invoice.get("issue_time"):
         yield f"  issued    {invoice['issue_time']}"
     yield RULE
@@ -75,7 +76,7 @@ def _lines_of_totals(invoice: Json) -> Iterator[str]:
         value = invoice.get(field)
         is_shown = field in {"subtotal", "total", "amount_due"} or not _is_zero(value)
         if value is not None and is_shown:
-            yield f"{label:>62} {value:>11} {currency}"
+            yield f"{label:>62} {value:>11} {currency or ''}".rstrip()
 
 
 def _is_zero(value: str | None) -> bool:

@@ -1,0 +1,38 @@
+"""`billing-server apply`."""
+
+from pathlib import Path
+
+from tests.billing_server.cli.runner import Commands
+from tests.billing_server.world import CATALOG
+
+
+def test_the_changes_are_printed_and_nothing_the_second_time(
+    commands: Commands, tmp_path: Path
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(CATALOG.replace('"20.00"', '"30.00"'))
+    planned = commands.output("apply", str(file), "--dry-run")
+    assert planned.startswith("new version 2 of plan pro\n    prices.base.amount:")
+    assert planned.endswith("1 change planned\n")
+    assert commands.output("apply", str(file)).endswith("1 change applied\n")
+    assert commands.output("apply", str(file)) == "no change: all of it is applied already\n"
+
+
+def test_each_mistake_is_printed_on_its_line_with_its_place(
+    commands: Commands, tmp_path: Path
+) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(CATALOG.replace('"20.00"', "20.00").replace("meter: tokens", "meter: gpu"))
+    result = commands.run("apply", str(file))
+    assert result.exit_code == 1
+    first, second, summary = result.stderr.splitlines()
+    assert first.startswith(f"{file}:11: plans[0].prices[0].amount: ")
+    assert second.startswith(f"{file}:12: plans[0].prices[1].meter: ")
+    assert summary == "error: 2 mistakes (CATALOG_INVALID); nothing was changed"
+
+
+def test_a_file_is_read_from_standard_input_or_told_to_be_missing(commands: Commands) -> None:
+    assert commands.output("apply", "-", stdin=CATALOG).startswith("no change")
+    missing = commands.run("apply", "nowhere.yaml")
+    assert missing.exit_code == 1
+    assert missing.stderr == "error: nowhere.yaml: cannot be read: No such file or directory\n"

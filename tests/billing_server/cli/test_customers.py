@@ -1,0 +1,29 @@
+"""`billing-server customers`."""
+
+from tests.billing_server.cli.runner import Commands
+from tests.billing_server.world import Usage
+
+
+def test_live_amounts_and_unpriced_usage_are_shown(commands: Commands) -> None:
+    usage = Usage(commands.api.context)
+    usage.send("1500", at="2026-02-10T00:00:00Z")
+    usage.send("77", at="2026-02-10T00:00:00Z", dimensions={"model": "new"})
+    (listed,) = commands.json("customers", "list")
+    assert listed["upcoming_invoice"]["total"] == "25.00"
+    assert "25.00 USD" in commands.output("customers", "list")
+    shown = commands.json("customers", "show", "acme")
+    assert [entry["quantity"] for entry in shown["upcoming_invoice"]["unpriced"]] == ["77"]
+    text = commands.output("customers", "show", "acme")
+    assert "no price matches: 77 token of tokens model=new" in text
+
+
+def test_a_customer_without_a_subscription_is_listed(commands: Commands) -> None:
+    commands.api.post("/v1/customers", {"id": "new"})
+    assert "new" in commands.output("customers", "list")
+    assert "no subscription runs" in commands.output("customers", "show", "new")
+
+
+def test_an_unknown_customer_is_told(commands: Commands) -> None:
+    result = commands.run("customers", "show", "nobody")
+    assert result.exit_code == 1
+    assert "there is no customer 'nobody'" in result.stderr

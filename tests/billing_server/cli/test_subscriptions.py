@@ -1,0 +1,13 @@
+"""`billing-server subscriptions`."""
+
+from tests.billing_server.cli.runner import Commands
+
+
+def test_subscriptions_are_shown_with_their_running_period(commands: Commands) -> None:
+    (listed,) = commands.json("subscriptions", "list", "--customer=acme")
+    assert commands.json("subscriptions", "show", "sub-1") == listed
+    table = commands.output("subscriptions", "list")
+    assert "2026-01-31T10:00:00Z – 2026-02-28T10:00:00Z" in table
+    shown = commands.output("subscriptions", "show", "sub-1")
+    assert "plan_version     1" in shown
+    assert "end              –" in shown
