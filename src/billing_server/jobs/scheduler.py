@@ -5,6 +5,7 @@ import threading
 import structlog
 
 from billing_server.services.context import ServiceContext
+from billing_server.services.redrive_quarantine import redrive_quarantine
 from billing_server.services.run_due_work import run_due_work
 
 TICK_SECONDS = 1.0
@@ -41,6 +42,7 @@ class Scheduler:
             self._thread.join(STOP_SECONDS_MAX)
 
     def _run(self) -> None:
+        self._count_what_waited()
         while not self._is_stopping.is_set():
             try:
                 run_due_work(self._context, should_stop=self._is_stopping.is_set)
@@ -49,3 +51,10 @@ class Scheduler:
                 log.exception("scheduler_run_failed")
             self._wake.wait(self._tick_seconds)
             self._wake.clear()
+
+    def _count_what_waited(self) -> None:
+        """Count waiting events whose customer or meter came just before the server stopped."""
+        try:
+            redrive_quarantine(self._context.store)
+        except Exception:
+            log.exception("redrive_at_start_failed")

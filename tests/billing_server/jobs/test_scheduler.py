@@ -40,3 +40,26 @@ def test_it_goes_on_after_an_error(memory_store: SqlStore, monkeypatch: pytest.M
     assert runs.acquire(timeout=SECONDS_MAX)
     assert runs.acquire(timeout=SECONDS_MAX)
     scheduler.stop()
+
+
+def test_what_waits_is_tried_again_at_the_start_and_a_failure_is_no_obstacle(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    is_over = threading.Event()
+
+    def fail(_: object) -> None:
+        order.append("redrive")
+        raise RuntimeError("the database is away")
+
+    def due(*_: object, **__: object) -> None:
+        order.append("due")
+        is_over.set()
+
+    monkeypatch.setattr(module, "redrive_quarantine", fail)
+    monkeypatch.setattr(module, "run_due_work", due)
+    scheduler = Scheduler(make_context(memory_store), tick_seconds=3600)
+    scheduler.start()
+    assert is_over.wait(SECONDS_MAX)
+    scheduler.stop()
+    assert order[:2] == ["redrive", "due"]
