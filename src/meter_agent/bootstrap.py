@@ -8,7 +8,7 @@ from typing import Final
 
 from meter_agent.config import AgentSettings
 from meter_agent.core.backoff import BackoffPolicy
-from meter_agent.edge.addresses import Address
+from meter_agent.edge.addresses import Address, parse_address
 from meter_agent.edge.agent_service import AgentService, timestamp_from_datetime
 from meter_agent.edge.server import AgentServer
 from meter_agent.store.data_dir import DataDirectory
@@ -103,6 +103,8 @@ class Agent:
     def __init__(self, settings: AgentSettings, *, clock: Clock | None = None) -> None:
         clock = SystemClock() if clock is None else clock
         addresses = settings.addresses
+        if settings.server:
+            parse_address(settings.server, flag="--server")
         self._directory = DataDirectory(settings.data_directory)
         try:
             self._build(settings, clock=clock, addresses=addresses)

@@ -1,5 +1,6 @@
 """Structured logs to stderr: key=value on a terminal, one JSON object a line otherwise."""
 
+import contextlib
 import logging
 import sys
 from typing import Any, Final
@@ -30,12 +31,27 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.WriteLoggerFactory(file=_Stderr()),  # type: ignore[arg-type]
     )
     logging.basicConfig(
         level=max(_LEVELS[level], logging.WARNING), format="%(message)s", handlers=[_Bridge()]
     )
+
+
+class _Stderr:
+    """The process's stderr, where a write that fails is no error.
+
+    Logs often lie on the disk that is full, or in a pipe whose reader has gone. Neither may end the
+    thread that had something to say.
+    """
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Bridge(logging.Handler):

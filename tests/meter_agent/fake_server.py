@@ -16,7 +16,7 @@ from metering.api.v1.usage_pb2 import UsageEvent
 
 TOKEN = "agent-secret-token"
 AGENT_ID = "agent-1"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 
 class Fault(enum.Enum):

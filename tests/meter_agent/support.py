@@ -20,7 +20,7 @@ from metering.api.v1.usage_pb2 import UsageEvent
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 NOW_US = 1_773_144_000_000_000
 """`NOW` in microseconds since 1970: 20,522 days and 12 hours."""
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 
 def event(

@@ -7,7 +7,7 @@ import pytest
 from meter_agent.bootstrap import Agent, agent_version
 from meter_agent.config import AgentSettings
 from meter_agent.store.data_dir import DataDirectory
-from metering.errors import InvalidStateError
+from metering.errors import InvalidStateError, ValidationError
 from tests.meter_agent.fake_server import AGENT_ID, TOKEN, FakeServer
 from tests.meter_agent.support import RunningAgent, events, numbered, wait_until
 
@@ -59,6 +59,24 @@ def test_a_start_that_fails_leaves_nothing_held(tmp_path: Path) -> None:
     with pytest.raises(InvalidStateError, match="--listen"):
         Agent(settings)
     DataDirectory(tmp_path / "data").close()
+
+
+def test_an_address_that_cannot_be_bound_gives_the_others_free(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    good = f"unix:{tmp_path}/good.sock"
+    settings = AgentSettings(listen=(good, f"unix:{tmp_path}/file"), data_dir=tmp_path / "data")
+    with pytest.raises(InvalidStateError):
+        Agent(settings)
+    assert not (tmp_path / "good.sock").exists()
+    only_good = AgentSettings(listen=(good,), data_dir=tmp_path / "data")
+    agent = Agent(only_good)
+    agent.start()
+    agent.stop()
+
+
+def test_a_server_without_a_port_is_refused_with_the_flag(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="--server 'billing'"):
+        Agent(AgentSettings(data_dir=tmp_path, listen=(f"unix:{tmp_path}/a",), server="billing"))
 
 
 def test_a_second_agent_on_the_directory_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from meter_agent.cli import app
@@ -21,6 +22,13 @@ from tests.meter_agent.support import RunningAgent, events, numbered
 @pytest.fixture(autouse=True)
 def no_agent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("METER_AGENT_ADDRESS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """`serve` inside this process sends the logs of all tests after it to stderr."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

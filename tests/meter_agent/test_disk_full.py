@@ -29,7 +29,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode != 0:
         pytest.skip("no file system may be mounted here")
     yield path
-    subprocess.run(["umount", str(path)], check=True)
+    # Lazily, so that a test that failed leaves no mount behind.
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def batch(number: int) -> list[UsageEvent]:

@@ -36,3 +36,16 @@ def test_each_event_is_one_json_object_on_stderr() -> None:
     assert lines[0]["timestamp"].endswith("Z")
     assert "broken" in json.dumps(lines[2]["exception"])
     assert "broken" in json.dumps(lines[3]["exception"])
+
+
+def test_a_log_that_cannot_be_written_is_no_error() -> None:
+    program = (
+        "import os, sys, structlog; from meter_agent.logs import configure_logs; "
+        "configure_logs('info'); log = structlog.get_logger('a'); "
+        "os.dup2(os.open('/dev/full', os.O_WRONLY), 2); log.info('lost'); "
+        "sys.stderr.close(); log.info('lost'); print('alive', flush=True); os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "alive\n"

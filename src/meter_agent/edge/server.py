@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -57,8 +58,12 @@ class AgentServer:
             ),
         )
         self._register(service)
-        self._sockets = [item.socket_path for item in addresses if item.socket_path is not None]
-        self.bound: Final = tuple(self._bind(item, group=socket_group) for item in addresses)
+        self._sockets: list[Path] = []
+        try:
+            self.bound: Final = tuple(self._bind(item, group=socket_group) for item in addresses)
+        except BaseException:
+            self._release()
+            raise
 
     def start(self) -> None:
         """Begins to serve."""
@@ -70,6 +75,11 @@ class AgentServer:
         """Says NOT_SERVING, takes no new calls, lets those in flight end within a bound."""
         self._health.enter_graceful_shutdown()
         self._server.stop(STOP_SECONDS).wait()
+        self._release()
+
+    def _release(self) -> None:
+        """Gives ports and sockets free."""
+        self._server.stop(None).wait()
         for path in self._sockets:
             path.unlink(missing_ok=True)
 
@@ -102,6 +112,7 @@ class AgentServer:
                 metadata={"address": address.target},
             ) from error
         if path is not None:
+            self._sockets.append(path)
             open_socket(path, group=group)
             return address
         return Address(host=address.host, port=port)

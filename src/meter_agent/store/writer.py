@@ -141,15 +141,24 @@ class Writer:
             )
 
     def _run(self) -> None:
-        while True:
-            first = self._next_item()
-            if first is None:
-                self._rest()
-            elif isinstance(first, _Stop):
-                break
-            else:
-                self._commit(self._gather(first))
+        is_over = False
+        while not is_over:
+            try:
+                is_over = self._turn()
+            except Exception:  # noqa: BLE001 - without this thread nothing is ever durable again
+                _LOG.exception("writer_failed")
         self._outbox.close()
+
+    def _turn(self) -> bool:
+        """Does the next thing that is due; returns whether it was the last."""
+        first = self._next_item()
+        if first is None:
+            self._rest()
+        elif isinstance(first, _Stop):
+            return True
+        else:
+            self._commit(self._gather(first))
+        return False
 
     def _next_item(self) -> Append | Transition | _Stop | None:
         """Returns the next item, or None where nothing came while there is idle work to do."""
@@ -196,7 +205,9 @@ class Writer:
             transition.ticket.resolve(error)
         for item in refused:
             item.ticket.resolve(self._buffer_full())
-        if appends and error is None:
+        if error is not None:
+            _LOG.error("commit_failed", reason=error.reason, error=error.message)
+        elif appends:
             self._on_append()
         if self._outbox.is_checkpoint_due:
             self._outbox.checkpoint()
@@ -219,7 +230,6 @@ class Writer:
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
             return None
-        _LOG.error("commit_failed", reason=error.reason, error=error.message)
         return error
 
     def _within_budget(self, appends: list[Append]) -> tuple[list[Append], list[Append]]:

@@ -214,3 +214,20 @@ def test_an_idle_writer_cuts_the_log_and_finishes_the_clean_up(
         store.record(events("b"))
         assert cut.wait(WAIT_SECONDS)
         monkeypatch.undo()
+
+
+def test_whatever_fails_beside_a_commit_the_thread_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path) as store:
+        failed = threading.Event()
+
+        def fail() -> None:
+            failed.set()
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(store.writer, "_on_append", fail)
+        store.record(events("a"))
+        assert failed.wait(WAIT_SECONDS)
+        store.record(events("b"))
+        assert stored_ids(store) == ["a", "b"]
