@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from billing_server.config import ServerSettings, parse_listen
+from billing_server.config import SQLITE_FILE_PREFIX, ServerSettings, parse_listen
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.edge.grpc.server import IngestServer
 from billing_server.edge.http.app import create_app
@@ -115,7 +115,7 @@ def locked(settings: ServerSettings) -> Iterator[None]:
     Raises:
         InvalidStateError: SERVER_RUNNING.
     """
-    if not settings.resolved_database_url().startswith("sqlite:"):
+    if not settings.resolved_database_url().startswith(SQLITE_FILE_PREFIX):
         yield
         return
     with settings.lock_path.open("a") as file:
@@ -124,7 +124,7 @@ def locked(settings: ServerSettings) -> Iterator[None]:
         except OSError as error:
             raise InvalidStateError(
                 reason="SERVER_RUNNING",
-                message=f"another billing-server runs on {settings.data_dir}: stop it, or give "
+                message=f"another billing-server holds {settings.lock_path}: stop it, or give "
                 "this one its own with --data-dir; several servers share one PostgreSQL with "
                 "--database-url",
             ) from error

@@ -38,7 +38,7 @@ Parsed = TypeVar("Parsed")
 PORT_MAX = 65_535
 DATABASE_FILE_NAME = "billing.db"
 ADMIN_KEY_FILE_NAME = "admin.key"
-LOCK_FILE_NAME = "server.lock"
+SQLITE_FILE_PREFIX = "sqlite:///"
 
 
 def default_data_dir() -> Path:
@@ -126,8 +126,9 @@ class ServerSettings(BaseSettings):
 
     @property
     def lock_path(self) -> Path:
-        """Return the file that a running server holds locked."""
-        return self.data_dir / LOCK_FILE_NAME
+        """Return the file that a running server holds locked: beside the SQLite database."""
+        database = self.resolved_database_url().removeprefix(SQLITE_FILE_PREFIX)
+        return Path(f"{database}.lock")
 
 
 def load_settings(

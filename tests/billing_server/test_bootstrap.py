@@ -82,6 +82,25 @@ def test_replicas_on_one_database_have_a_key_each(store: SqlStore, tmp_path: Pat
     assert len(names) == 2
 
 
+@pytest.mark.postgresql
+def test_several_servers_share_one_postgresql(tmp_path: Path, postgresql_url: str) -> None:
+    first = _settings(tmp_path / "a", database_url=postgresql_url)
+    second = _settings(tmp_path / "b", database_url=postgresql_url)
+    with opened_server(first) as one, opened_server(second) as other:
+        key = second.admin_key_path.read_text().strip()
+        assert authenticate_api_key(one, key=key) == authenticate_api_key(other, key=key)
+
+
+def test_two_data_directories_do_not_share_one_sqlite_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    with (
+        opened_server(_settings(tmp_path / "a", database_url=url)),
+        pytest.raises(InvalidStateError, match=r"shared\.db\.lock"),
+        opened_server(_settings(tmp_path / "b", database_url=url)),
+    ):
+        pass
+
+
 def test_a_port_in_use_names_the_flag_and_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

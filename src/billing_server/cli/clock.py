@@ -13,7 +13,7 @@ from billing_server.cli.client import (
     open_client,
 )
 from billing_server.cli.errors import ReportingGroup
-from billing_server.cli.output import print_json
+from billing_server.cli.output import console, print_json
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -57,7 +57,8 @@ def advance_command(
     Example: billing-server clock advance-to 2026-04-01T02:00:00Z
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    answer = client.post("/v1/clock/advance", body={"to": instant})
+    with console().status(f"advancing to {instant}"):  # Silent where there is no terminal.
+        answer = client.post("/v1/clock/advance", body={"to": instant})
     if as_json:
         print_json(answer)
     else:

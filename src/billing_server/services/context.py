@@ -6,7 +6,7 @@ from datetime import timedelta
 from threading import RLock
 
 from billing_server.domain.ports.unit_of_work import Store
-from metering.clock import Clock, ManualClock
+from metering.clock import Clock, ManualClock, SystemClock
 from metering.ids import prefixed_id
 
 GRACE_DEFAULT = timedelta(hours=1)
@@ -30,11 +30,13 @@ class ServiceContext:
     store: Store
     """Opens transactions."""
     clock: Clock
-    """Tells the time; a ManualClock on a test database."""
+    """Tells the time of everything that is billed; a ManualClock on a test database."""
     random_bytes: Callable[[int], bytes]
     """Source of ids and keys: the operating system, or a seeded one in simulations."""
     settings: BillingSettings = field(default_factory=BillingSettings)
     """Settings that change money."""
+    wall_clock: Clock = field(default_factory=SystemClock)
+    """Tells the real time, for what callers wait for: a test clock may stand still."""
     work_gate: RLock = field(default_factory=RLock)
     """Held while due work runs: the clock does not move under it."""
 

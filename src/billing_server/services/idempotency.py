@@ -33,7 +33,7 @@ def begin_request(
             reason="IDEMPOTENCY_KEY_MALFORMED",
             message=f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} bytes",
         )
-    now = context.clock.now()
+    now = context.wall_clock.now()
     with context.store.write() as unit:
         unit.idempotency.purge(created_before=now - REMEMBERED_FOR, limit=PURGE_LIMIT)
         claim = RememberedRequest(
@@ -46,7 +46,6 @@ def begin_request(
         is_claimed = unit.idempotency.claim(claim)
         known = None if is_claimed else unit.idempotency.get(key)
         if known is not None and known.response_code == 0:
-            # On a test clock time may stand still: a dead claim is then freed by the next advance.
             is_dead = now - known.create_time > CLAIM_LASTS
             if is_dead and known.request_sha256 == request_sha256:
                 unit.idempotency.release(key)
@@ -82,7 +81,7 @@ def complete_request(
                 request_sha256=request_sha256,
                 response_code=response_code,
                 response_body=body,
-                create_time=context.clock.now(),
+                create_time=context.wall_clock.now(),
             )
         )
 

@@ -21,7 +21,7 @@ from billing_server.services.scenario import (
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
-from metering.errors import InvariantError
+from metering.errors import ERROR_TYPES, InvariantError, MeteringError
 
 Heard = tuple[datetime, int, int, Action]
 """When, position in the timeline, repeat, what."""
@@ -49,12 +49,26 @@ def play_scenario(
     player = _Player(context, scenario=scenario)
     if scenario.catalog is not None:
         player.apply(scenario.catalog)
-    for at, _, repeat, action in _heard(scenario):
-        player.hear(action, at=at, repeat=repeat)
+    for at, position, repeat, action in _heard(scenario):
+        try:
+            player.hear(action, at=at, repeat=repeat)
+        except MeteringError as error:
+            raise _located(error, scenario=scenario, position=position) from error
         on_progress(at)
     player.finish(scenario.until)
     on_progress(scenario.until)
     return tuple(player.events)
+
+
+def _located(error: MeteringError, *, scenario: Scenario, position: int) -> MeteringError:
+    """Return an error that says which entry of the timeline was refused."""
+    place = f"{scenario.name}: timeline[{scenario.steps[position].number}]"
+    return ERROR_TYPES[error.kind](
+        reason=error.reason,
+        message=f"{place}: {error.message}",
+        metadata=error.metadata,
+        violations=error.violations,
+    )
 
 
 def _heard(scenario: Scenario) -> Iterator[Heard]:

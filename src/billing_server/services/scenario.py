@@ -7,7 +7,7 @@ from typing import Final
 
 from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.catalog.read import read_customer, read_subscription_entry
-from billing_server.domain.document import MapNode, Node, Scalar, ScalarKind, load_yaml
+from billing_server.domain.document import MapNode, Node, Scalar, ScalarKind, load_json, load_yaml
 from billing_server.domain.fields import (
     NOT_SUPPORTED,
     FieldMistake,
@@ -23,6 +23,7 @@ from billing_server.domain.fields import (
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
 from metering.clock import parse_duration
+from metering.errors import ValidationError
 from metering.quantity import plain_decimal
 
 SCENARIO_INVALID: Final = "SCENARIO_INVALID"
@@ -121,6 +122,8 @@ class TimelineStep:
     """When the server hears of it, UTC."""
     action: Action
     """What it hears."""
+    number: int
+    """Position in the file, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def parse_scenario(content: str, *, name: str) -> Scenario:
     Raises:
         ValidationError: SCENARIO_INVALID, one violation a mistake, naming line and field.
     """
-    reader = FieldReader(load_yaml(content, name=name), path="", mistakes=Mistakes(name))
+    reader = FieldReader(_load(content, name=name), path="", mistakes=Mistakes(name))
     defaults = _Defaults(
         currency=reader.maybe("currency", currency),
         timezone=reader.optional("timezone", timezone, default="UTC"),
@@ -181,6 +184,15 @@ def parse_scenario(content: str, *, name: str) -> Scenario:
         payment_terms=payment_terms,
         steps=tuple(steps),
     )
+
+
+def _load(content: str, *, name: str) -> Node:
+    if not content.lstrip().startswith("{"):
+        return load_yaml(content, name=name)
+    try:
+        return load_json(content, name=name)
+    except ValidationError:
+        return load_yaml(content, name=name)  # YAML may begin with a brace as well.
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +265,7 @@ def _read_step(
         case _:
             _note_verb(reader, verb=verb)
             return None
-    return None if at is None or action is None else TimelineStep(at, action)
+    return None if at is None or action is None else TimelineStep(at, action, number)
 
 
 def _note_verb(reader: FieldReader, *, verb: str) -> None:

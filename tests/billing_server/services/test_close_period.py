@@ -1,5 +1,7 @@
 """Periods become invoices: once, at their time, with a number of their own."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -176,3 +178,20 @@ def test_a_period_without_lines_issues_no_invoice_and_opens_the_next(store: SqlS
     with store.read() as unit:
         (running,) = unit.billing_periods.running("sub-1")
     assert running.period.start == FEBRUARY_END
+
+
+def test_two_servers_that_close_at_once_issue_one_invoice(store: SqlStore) -> None:
+    """R67: whoever comes second waits for the customer, and finds nothing to do."""
+    context = _subscribed(store)
+    _move(context, "2026-02-28T11:00:00Z")
+    together = threading.Barrier(4)
+
+    def close() -> bool:
+        together.wait(timeout=20)
+        invoice = close_period(context, subscription_id="sub-1", period_start=FEBRUARY_START)
+        return invoice is not None
+
+    with ThreadPoolExecutor(4) as threads:
+        issued = [future.result(30) for future in [threads.submit(close) for _ in range(4)]]
+    assert sorted(issued) == [False, False, False, True]
+    assert len(_invoices(context)) == 2

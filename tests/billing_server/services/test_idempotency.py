@@ -1,14 +1,22 @@
 """A repeated request gets the answer of the first."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from billing_server.services.context import ServiceContext
 from billing_server.services.idempotency import begin_request, complete_request, release_request
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock
 from metering.errors import AlreadyExistsError, ConflictError, ValidationError
 from tests.billing_server.world import make_context
+
+
+def _timed(store: SqlStore) -> ServiceContext:
+    """Real time that a test can move: the clock of the database stands still meanwhile."""
+    made = make_context(store)
+    return replace(made, wall_clock=ManualClock(made.clock.now()))
 
 
 def test_a_repeat_is_answered_as_the_first_was(store: SqlStore) -> None:
@@ -31,13 +39,13 @@ def test_another_request_under_the_same_key_is_refused(store: SqlStore) -> None:
 def test_a_repeat_during_the_first_waits_and_after_its_death_is_carried_out(
     store: SqlStore,
 ) -> None:
-    context = make_context(store)
-    assert isinstance(context.clock, ManualClock)
+    context = _timed(store)
+    assert isinstance(context.wall_clock, ManualClock)
     begin_request(context, key="k", request_sha256="a")
     with pytest.raises(ConflictError) as refused:
         begin_request(context, key="k", request_sha256="a")
     assert refused.value.reason == "REQUEST_IN_PROGRESS"
-    context.clock.advance(timedelta(seconds=61))
+    context.wall_clock.advance(timedelta(seconds=61))
     assert begin_request(context, key="k", request_sha256="a") is None
 
 
@@ -49,11 +57,11 @@ def test_a_failed_request_is_forgotten(store: SqlStore) -> None:
 
 
 def test_answers_are_forgotten_after_a_day(store: SqlStore) -> None:
-    context = make_context(store)
-    assert isinstance(context.clock, ManualClock)
+    context = _timed(store)
+    assert isinstance(context.wall_clock, ManualClock)
     begin_request(context, key="k", request_sha256="a")
     complete_request(context, key="k", request_sha256="a", response_code=200, body="{}")
-    context.clock.advance(timedelta(hours=24, seconds=1))
+    context.wall_clock.advance(timedelta(hours=24, seconds=1))
     assert begin_request(context, key="k", request_sha256="b") is None
 
 

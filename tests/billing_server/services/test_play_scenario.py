@@ -45,5 +45,5 @@ def test_usage_between_two_closings_counts_into_its_own_period(memory_store: Sql
 
 def test_a_step_that_the_server_refuses_ends_the_play(memory_store: SqlStore) -> None:
     wrong = SCENARIO.replace("plan: pro, subscription", "plan: nothing, subscription")
-    with pytest.raises(MeteringError, match="nothing"):
+    with pytest.raises(MeteringError, match=r"s\.yaml: timeline\[1\]: there is no plan 'nothing'"):
         _play(memory_store, wrong)

@@ -96,3 +96,9 @@ def test_settings_and_sections_of_later_versions_are_refused() -> None:
 
 def test_an_empty_timeline_is_refused() -> None:
     assert _mistakes("  []") == [("timeline", "TIMELINE_EMPTY")]
+
+
+def test_a_scenario_may_be_json_with_tabs() -> None:
+    text = '{\n\t"timeline": [{"at": "2026-02-01T00:00:00Z", "do": "create_customer", '
+    text += '"customer": "acme"}]}'
+    assert len(parse_scenario(text, name="s.json").steps) == 1

@@ -1,9 +1,9 @@
 """Errors as `application/problem+json` (RFC 9457), from one mapping."""
 
-import logging
 import uuid
 from collections.abc import Sequence
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -23,7 +23,7 @@ VIOLATIONS_MAX = 100
 """Violations that one answer lists at most."""
 INTERNAL_ERROR_CODE = 500
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Violation(BaseModel):
@@ -74,7 +74,7 @@ async def _on_metering_error(request: Request, error: Exception) -> JSONResponse
     if not isinstance(error, MeteringError):
         raise error
     if error.kind.http_status >= INTERNAL_ERROR_CODE:
-        logger.error("request failed: %s %s", error.reason, error, exc_info=error)
+        log.error("request_failed", reason=error.reason, exc_info=error)
     return problem_response(error, instance=request.url.path)
 
 
@@ -131,7 +131,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 async def _on_unknown_error(request: Request, error: Exception) -> JSONResponse:
     correlation_id = uuid.uuid4().hex
-    logger.error("unforeseen error %s", correlation_id, exc_info=error)
+    log.error("unforeseen_error", correlation_id=correlation_id, exc_info=error)
     hidden = InvariantError(
         reason="INTERNAL",
         message=f"an unforeseen error; the server's log has it under {correlation_id}",
