@@ -24,7 +24,7 @@ BUILT_METHODS: Final = ("RecordUsage", "GetAgentStatus")
 """The others of the contract are answered UNIMPLEMENTED by gRPC itself."""
 THREAD_COUNT_MAX: Final = 160
 """Calls that wait for one commit together; threads are made as they are needed."""
-CALL_COUNT_MAX: Final = 1_024
+CALL_COUNT_MAX: Final = 512
 """Calls at once; more are answered RESOURCE_EXHAUSTED, so memory stays bounded."""
 STOP_SECONDS: Final = 5.0
 """How long calls in flight may still take at a stop."""

@@ -1,5 +1,6 @@
 """Connections to the buffer: one that writes, any number that read."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -29,7 +30,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     is_new = not path.exists()
     if is_new:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        _create(path)
     connection = connect_writer(path)
     try:
         database = sqlite_utils.Database(connection, execute_plugins=False, strict=True)
@@ -52,9 +53,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         InvalidStateError: DATABASE_DAMAGED.
         UnavailableError: DISK_FULL or DATABASE_UNAVAILABLE.
     """
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS
-    )
+    connection = _connect(path, uri=path.absolute().as_uri())
     try:
         for pragma in (
             f"page_size = {PAGE_BYTES}",
@@ -71,16 +70,19 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Opens a read-only connection; it never checkpoints."""
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=BUSY_TIMEOUT_SECONDS,
-    )
-    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
-    connection.execute("PRAGMA cache_size = -1024").fetchall()
+    """Opens a read-only connection; it never checkpoints.
+
+    Raises:
+        InvalidStateError: DATABASE_DAMAGED.
+        UnavailableError: DATABASE_UNAVAILABLE.
+    """
+    connection = _connect(path, uri=f"{path.absolute().as_uri()}?mode=ro")
+    try:
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        connection.execute("PRAGMA cache_size = -1024").fetchall()
+    except sqlite3.Error as error:
+        connection.close()
+        raise store_error(error, path=path) from error
     return connection
 
 
@@ -147,3 +149,27 @@ def store_error(error: sqlite3.Error, *, path: Path) -> UnavailableError | Inval
         "the permissions: the agent goes on by itself",
         retry_after_seconds=DISK_FULL_RETRY_SECONDS,
     )
+
+
+def _create(path: Path) -> None:
+    """Makes the empty file, so that nobody else can ever read it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+    except OSError as error:
+        code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
+        told = sqlite3.OperationalError(str(error.strerror))
+        told.sqlite_errorcode = code
+        raise store_error(told, path=path) from error
+
+
+def _connect(path: Path, *, uri: str) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_SECONDS,
+        )
+    except sqlite3.Error as error:
+        raise store_error(error, path=path) from error

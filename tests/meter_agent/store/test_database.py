@@ -83,3 +83,14 @@ def test_an_error_of_sqlite_becomes_one_with_a_remedy(code: int, reason: str) ->
     assert "/data" in told.message
     if isinstance(told, UnavailableError):
         assert told.retry_after_seconds == 2.0
+
+
+def test_a_path_that_cannot_be_opened_is_told_with_the_path(tmp_path: Path) -> None:
+    blocked = tmp_path / "agent.db"
+    blocked.mkdir()
+    for opening in (database.open_writer, database.open_reader):
+        with pytest.raises(UnavailableError, match=str(blocked)) as caught:
+            opening(blocked)
+        assert caught.value.reason == "DATABASE_UNAVAILABLE"
+    with pytest.raises(UnavailableError, match="No such file"):
+        database.open_writer(tmp_path / "missing" / "agent.db")
