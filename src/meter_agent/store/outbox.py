@@ -4,6 +4,7 @@ Used by the writer's thread alone; readers go through `store.reader`.
 """
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ TRIM_BYTES_MAX: Final = 8 * 1024 * 1024
 
 _INSERT_ROW: Final = (
     "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
-    "events) VALUES (?, ?, ?, ?, ?, ?)"
+    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 # What a commit writes beside its events: a leaf of the table, one of the index, the state's row.
 _COMMIT_OVERHEAD_BYTES: Final = 3 * database.PAGE_BYTES
@@ -99,7 +100,7 @@ class Outbox:
         connection.execute("BEGIN IMMEDIATE")
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
-            connection.executemany(_INSERT_ROW, rows)
+            connection.executemany(_INSERT_ROW, [(*row, zlib.crc32(row[5])) for row in rows])
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)

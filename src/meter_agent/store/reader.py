@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from meter_agent.core.positions import Positions
 from meter_agent.store.database import open_reader, store_error
 from metering.errors import MeteringError
 
-_BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events"
+_BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events, events_crc32"
 # The block that holds a position is the last one that does not begin after it.
 _FROM_POSITION: Final = (
     "first_seq >= COALESCE((SELECT max(first_seq) FROM block WHERE first_seq <= ?), 0)"
@@ -122,6 +123,12 @@ class OutboxReader:
         return store_error(error, path=self._path)
 
 
+def _damage(block: Block) -> sqlite3.Error:
+    error = sqlite3.DatabaseError(f"the block at position {block.first_seq} fails its checksum")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 def _fill(
     page: list[Block],
     cursor: sqlite3.Cursor,
@@ -130,8 +137,10 @@ def _fill(
     bytes_max: int,
 ) -> None:
     event_count = size = 0
-    for columns in cursor:
+    for *columns, crc32 in cursor:
         block = Block(*columns)
+        if crc32 is not None and zlib.crc32(block.events) != crc32:
+            raise _damage(block)
         if block.last_seq < first_seq:
             continue
         block = drop_before(block, seq=first_seq)

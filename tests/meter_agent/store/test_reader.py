@@ -1,5 +1,6 @@
 """Pages of blocks: contiguous, bounded, cut where they must be."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -10,7 +11,8 @@ import pytest
 from meter_agent.core.blocks import Block
 from meter_agent.store.group import JOINED_SPAN_US
 from meter_agent.store.reader import OutboxReader
-from tests.meter_agent.support import NOW_US, Store, ids_of, numbered, packed
+from metering.errors import InvalidStateError
+from tests.meter_agent.support import NOW_US, Store, events, ids_of, numbered, packed
 
 
 @pytest.fixture
@@ -87,3 +89,19 @@ def test_the_oldest_event_time_is_that_of_what_is_left(reader: OutboxReader) -> 
     assert reader.oldest_event_time_us(first_seq=1) == NOW_US
     assert reader.oldest_event_time_us(first_seq=4) == NOW_US + JOINED_SPAN_US + 1
     assert reader.oldest_event_time_us(first_seq=10) is None
+
+
+def test_a_block_that_changed_on_disk_is_not_shipped(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.record(events("event-1"))
+    with sqlite3.connect(store.path) as connection:
+        # One byte of the customer's name: still a good message, of another customer.
+        connection.execute(
+            "UPDATE block SET events = CAST(replace(CAST(events AS TEXT), 'acme', 'acmf') AS BLOB)"
+        )
+    connection.close()
+    reader = OutboxReader(store.path)
+    with pytest.raises(InvalidStateError, match="position 1 fails its checksum") as caught:
+        reader.page(first_seq=1, event_count_max=10, bytes_max=10_000)
+    reader.close()
+    assert caught.value.reason == "DATABASE_DAMAGED"

@@ -6,8 +6,10 @@ import pytest
 import sqlite_utils
 
 from meter_agent.store.database import open_writer
+from meter_agent.store.reader import OutboxReader
 from meter_agent.store.schema import MIGRATIONS, migrate
 from metering.errors import InvalidStateError
+from tests.meter_agent.support import Store, events, ids_of
 
 
 def test_all_tables_are_strict_and_the_state_has_one_row(tmp_path: Path) -> None:
@@ -57,3 +59,20 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path)
     untouched = sqlite_utils.Database(path, execute_plugins=False)
     assert list(untouched.conn.iterdump()) == before
     untouched.close()
+
+
+def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    with Store(tmp_path) as store:
+        store.record(events("old"))
+    old = sqlite_utils.Database(path, execute_plugins=False)
+    old.conn.execute("ALTER TABLE block DROP COLUMN events_crc32")
+    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name = '0002_block_checksum'")
+    old.conn.commit()
+    old.close()
+    with Store(tmp_path) as store:
+        store.record(events("new"))
+        reader = OutboxReader(path)
+        page = reader.page(first_seq=1, event_count_max=10, bytes_max=10_000)
+        reader.close()
+    assert [ids_of(block.events) for block in page] == [["old"], ["new"]]

@@ -255,7 +255,7 @@ class GetAgentStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetAgentStatusResponse(_message.Message):
-    __slots__ = ("agent_id", "disk_id", "version", "start_time", "buffered_event_count", "buffered_bytes", "oldest_buffered_time", "next_seq", "applied_seq", "server_address", "is_server_reachable", "last_error", "disk_used_bytes", "disk_budget_bytes", "accepted_count", "rejected_count", "session_no", "safe_seq", "oldest_kept_time", "disk_warn_bytes", "disk_refuse_bytes", "counted_count", "duplicate_count", "conflict_count", "quarantined_count", "declared_lost_count", "gap_count", "imbalance_count", "server_incarnation", "offline_since_time", "slowest_commit_seconds")
+    __slots__ = ("agent_id", "disk_id", "version", "start_time", "buffered_event_count", "buffered_bytes", "oldest_buffered_time", "next_seq", "applied_seq", "server_address", "is_server_reachable", "last_error", "disk_used_bytes", "disk_budget_bytes", "accepted_count", "rejected_count", "session_no", "safe_seq", "oldest_kept_time", "disk_warn_bytes", "disk_refuse_bytes", "counted_count", "duplicate_count", "conflict_count", "quarantined_count", "declared_lost_count", "gap_count", "imbalance_count", "server_incarnation", "offline_since_time", "slowest_commit_seconds", "warnings", "damaged_event_count")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     DISK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +287,8 @@ class GetAgentStatusResponse(_message.Message):
     SERVER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
     OFFLINE_SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
     SLOWEST_COMMIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     disk_id: str
     version: str
@@ -318,4 +320,6 @@ class GetAgentStatusResponse(_message.Message):
     server_incarnation: str
     offline_since_time: _timestamp_pb2.Timestamp
     slowest_commit_seconds: float
-    def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ..., oldest_kept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disk_warn_bytes: _Optional[int] = ..., disk_refuse_bytes: _Optional[int] = ..., counted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., quarantined_count: _Optional[int] = ..., declared_lost_count: _Optional[int] = ..., gap_count: _Optional[int] = ..., imbalance_count: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., offline_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slowest_commit_seconds: _Optional[float] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    damaged_event_count: int
+    def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ..., oldest_kept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disk_warn_bytes: _Optional[int] = ..., disk_refuse_bytes: _Optional[int] = ..., counted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., quarantined_count: _Optional[int] = ..., declared_lost_count: _Optional[int] = ..., gap_count: _Optional[int] = ..., imbalance_count: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., offline_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slowest_commit_seconds: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., damaged_event_count: _Optional[int] = ...) -> None: ...
