@@ -64,6 +64,8 @@ class Outbox:
         self.path: Final = path
         self._connection = connection
         self._is_reopen_needed = False
+        self.surfaced_count = 0
+        """Events of commits that seemed to have failed and were found on disk all the same."""
         self._log_bytes = CHECKPOINT_BYTES  # An inherited log is emptied at the first chance.
         self._state = self._load_state()
 
@@ -192,6 +194,8 @@ class Outbox:
         self._connection = database.connect_writer(self.path)
         session_no = self._state.positions.session_no
         state = self._load_state()
+        surfaced_count = state.positions.next_seq - self._state.positions.next_seq
+        self.surfaced_count += max(0, surfaced_count)
         positions = replace(state.positions, session_no=session_no)
         self._state = replace(state, positions=positions)
         self._is_reopen_needed = False

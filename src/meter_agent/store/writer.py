@@ -7,6 +7,7 @@ and only it checkpoints (a second checkpointing connection meets a known race of
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import structlog
 
 from meter_agent.core.positions import Positions
+from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
 from meter_agent.store.outbox import Outbox, OutboxState
@@ -43,6 +45,16 @@ class Transition:
     """Where the caller waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Two numbers of the same commit, for the conservation line."""
+
+    accepted_count: int
+    """Events made durable since the process started, >= 0."""
+    positions: Positions
+    """The agent's place in the stream."""
+
+
 class _Stop:
     """Ends the writer's thread when it comes out of the queue."""
 
@@ -65,12 +77,31 @@ class Writer:
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._is_stopping = False
+        self._accepted_count = 0
+        self._border = Border(0, outbox.state.positions)
+        self._last_error: MeteringError | None = None
+        self.commit_times: Final = CommitTimes()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     @property
     def state(self) -> OutboxState:
         """What is durable now."""
         return self._outbox.state
+
+    @property
+    def border(self) -> Border:
+        """What was accepted and the positions, both of the last commit."""
+        return self._border
+
+    @property
+    def last_error(self) -> MeteringError | None:
+        """Why the last commit failed; None where it went well."""
+        return self._last_error
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Starts the thread."""
@@ -217,6 +248,7 @@ class Writer:
     ) -> MeteringError | None:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
+        start = time.perf_counter()
         try:
             self._outbox.commit(appends, changes=[item.change for item in transitions])
         except sqlite3.Error as sqlite_error:
@@ -229,8 +261,20 @@ class Writer:
             self._outbox.recover(bug)
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
+            self._note_commit(appends, seconds=time.perf_counter() - start)
             return None
+        self.commit_times.observe_failure()
+        self._last_error = error
         return error
+
+    def _note_commit(self, appends: list[Append], *, seconds: float) -> None:
+        self._accepted_count += sum(item.event_count for item in appends)
+        accepted_count = self._accepted_count + self._outbox.surfaced_count
+        self._border = Border(accepted_count, self._outbox.state.positions)
+        self._last_error = None
+        self.commit_times.observe(seconds)
+        if seconds >= SLOW_SECONDS:
+            _LOG.warning("commit_slow", seconds=round(seconds, 3), request_count=len(appends))
 
     def _within_budget(self, appends: list[Append]) -> tuple[list[Append], list[Append]]:
         """Returns what fits the disk budget, and what would pass it."""

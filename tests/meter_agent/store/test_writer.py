@@ -67,6 +67,21 @@ def test_what_waits_while_a_commit_runs_is_committed_together(tmp_path: Path) ->
         assert stored_ids(store) == [f"event-{number}" for number in range(50)]
 
 
+def test_the_border_holds_what_was_accepted_beside_the_positions_of_the_same_commit(
+    tmp_path: Path,
+) -> None:
+    with Store(tmp_path) as store:
+        store.record(numbered(0, 7))
+        assert store.writer.border.accepted_count == 7
+        assert store.writer.border.positions.next_seq == 8
+        assert sum(store.writer.commit_times.view().bucket_counts) == 1
+        assert store.writer.is_alive
+        assert store.writer.last_error is None
+    with Store(tmp_path) as again:
+        assert again.writer.border.accepted_count == 0
+        assert again.writer.border.positions.next_seq == 8
+
+
 def test_a_commit_takes_no_more_events_than_its_bound(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         gate = Gate(store)
