@@ -154,14 +154,16 @@ class FakeServer:
             response.result = ingest_pb2.PUSH_RESULT_GAP
         else:
             response.result = ingest_pb2.PUSH_RESULT_APPLIED
-            self._count(request)
+            self._count(request, response)
             if fault is Fault.RETRY_AFTER:
                 response.retry_after.CopyFrom(Duration(nanos=50_000_000))
         response.applied_seq = books.applied_seq
         response.safe_seq = self._safe_seq()
         return response
 
-    def _count(self, request: ingest_pb2.PushUsageRequest) -> None:
+    def _count(
+        self, request: ingest_pb2.PushUsageRequest, response: ingest_pb2.PushUsageResponse
+    ) -> None:
         seq = request.first_seq
         for block in request.blocks:
             assert block.first_seq == seq, "blocks leave a hole"
@@ -171,9 +173,11 @@ class FakeServer:
                 key = (event.event_id, event.customer_id)
                 if key in self.books.counted:
                     self.books.duplicate_count += 1
+                    response.duplicates += 1
                 else:
                     self.books.counted[key] = event
                     self.books.by_seq[seq] = event
+                    response.counted += 1
                 seq += 1
         self.books.applied_seq = max(self.books.applied_seq, seq - 1)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from meter_agent.core.blocks import Block
+from meter_agent.core.conservation import PushCounts
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent, SessionAnswer
 from metering.api.v1 import ingest_pb2
 
@@ -85,6 +86,16 @@ def push_answer_from_proto(response: ingest_pb2.PushUsageResponse) -> PushAnswer
         server_incarnation=response.server_incarnation,
         applied_seq=response.applied_seq,
         safe_seq=response.safe_seq,
+    )
+
+
+def push_counts_from_proto(response: ingest_pb2.PushUsageResponse) -> PushCounts:
+    """Returns what became of the events of a push."""
+    return PushCounts(
+        counted=response.counted,
+        duplicates=response.duplicates,
+        conflicts=response.conflicts,
+        quarantined=response.quarantined,
     )
 
 

@@ -11,11 +11,12 @@ import tenacity
 from meter_agent.core import positions as core
 from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
 from meter_agent.core.blocks import Block
-from meter_agent.core.positions import Positions, PushOutcome, PushSent
+from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
 from meter_agent.uplink.client import IngestClient, UplinkError
+from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1.ingest_pb2 import PushUsageResponse
 from metering.clock import Clock
@@ -85,6 +86,9 @@ class Shipper:
         self._tokens = tokens
         self._clock = clock
         self._health = UplinkHealth()
+        border = writer.border
+        carried_over = border.positions.buffered_count - border.accepted_count
+        self.tally: Final = UplinkTally(carried_over=carried_over, clock=clock)
         self._client: IngestClient | None = None
         self._client_lock = threading.Lock()
         self._event_count_max = PUSH_EVENT_COUNT_MAX
@@ -98,6 +102,11 @@ class Shipper:
     def health(self) -> UplinkHealth:
         """How the last call to the server ended."""
         return self._health
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def notify(self) -> None:
         """Says that there is something to ship. Cheap: called after each commit."""
@@ -167,7 +176,9 @@ class Shipper:
             )
         )
         answer = mapping.session_answer_from_proto(response)
-        opened = self._writer.change(lambda state: core.session_opened(state, answer))
+        change = ObservedChange(lambda state: core.session_opened(state, answer))
+        opened = self._writer.change(change)
+        self.tally.session_opened(change)
         self._event_count_max = _bound(response.push_event_count_max, PUSH_EVENT_COUNT_MAX)
         self._bytes_max = _bound(response.push_bytes_max, PUSH_BYTES_MAX)
         self._health = UplinkHealth(is_reachable=True)
@@ -202,9 +213,9 @@ class Shipper:
                 f"result {response.result}: it is newer than this agent; upgrade the agent",
                 is_answered=True,
             )
-        after = self._writer.change(
-            lambda state: core.push_answered(state, sent=sent, answer=answer)
-        )
+        change = ObservedChange(lambda state: core.push_answered(state, sent=sent, answer=answer))
+        after = self._writer.change(change)
+        self._note_answer(answer, response, change)
         self._health = UplinkHealth(is_reachable=True)
         if answer.outcome is PushOutcome.APPLIED:
             self._is_session_fruitful = True
@@ -218,6 +229,21 @@ class Shipper:
             applied_seq=after.applied_seq,
         )
         self._refuse_endless_turns()
+
+    def _note_answer(
+        self, answer: PushAnswer, response: PushUsageResponse, change: ObservedChange
+    ) -> None:
+        if answer.outcome is PushOutcome.GAP:
+            self.tally.gap_answered(change, server_applied_seq=answer.applied_seq)
+        elif answer.outcome is PushOutcome.FENCED:
+            self.tally.fenced()
+        else:
+            border = self._writer.border
+            self.tally.pushed(
+                mapping.push_counts_from_proto(response),
+                accepted=border.accepted_count,
+                positions=border.positions,
+            )
 
     def _refuse_endless_turns(self) -> None:
         """Lets the first refusal through at once and makes the next ones wait.
@@ -287,6 +313,8 @@ class Shipper:
             error.is_answered if isinstance(error, UplinkError) else self._health.is_reachable
         )
         self._health = UplinkHealth(is_reachable=is_reachable, last_error=str(error))
+        if isinstance(error, UplinkError):
+            self.tally.failed()
         self._drop_client()
         _LOG.warning(
             "uplink_failed",

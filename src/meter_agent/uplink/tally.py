@@ -144,8 +144,7 @@ class UplinkTally:
                 figures.ledger, before=before, after=after, declared_lost=declared_lost
             ),
         )
-        if declared_lost:
-            _LOG.error("loss_declared", event_count=declared_lost)
+        _note_loss(declared_lost)
         if is_new:
             _LOG.warning(
                 "server_incarnation_changed",
@@ -154,13 +153,25 @@ class UplinkTally:
                 sent_again_count=after.buffered_count - before.buffered_count,
             )
 
-    def gap_answered(self, change: ObservedChange) -> None:
-        """Notes that a push would have left a hole after the server's position."""
+    def gap_answered(self, change: ObservedChange, *, server_applied_seq: int) -> None:
+        """Notes that a push would have left a hole after the server's position.
+
+        What lies between that position and the earliest row kept is lost: the next session
+        declares it.
+
+        Args:
+            change: What the answer did to the positions.
+            server_applied_seq: Highest position that the server has applied, >= 0.
+        """
         self.answered()
         figures = replace(self._figures, gap_count=self._figures.gap_count + 1)
         if change.before is not None and change.after is not None:
-            ledger = conservation.moved(figures.ledger, before=change.before, after=change.after)
+            lost = max(0, change.after.earliest_kept_seq - 1 - server_applied_seq)
+            ledger = conservation.moved(
+                figures.ledger, before=change.before, after=change.after, declared_lost=lost
+            )
             figures = replace(figures, ledger=ledger)
+            _note_loss(lost)
         self._figures = figures
 
     def fenced(self) -> None:
@@ -187,6 +198,11 @@ class UplinkTally:
         )
         if off != before.imbalance:
             _note_imbalance(self._figures, accepted=accepted, buffered=positions.buffered_count)
+
+
+def _note_loss(event_count: int) -> None:
+    if event_count:
+        _LOG.error("loss_declared", event_count=event_count)
 
 
 def _note_imbalance(figures: UplinkFigures, *, accepted: int, buffered: int) -> None:

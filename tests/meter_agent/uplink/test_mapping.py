@@ -3,6 +3,7 @@
 from datetime import UTC
 
 from meter_agent.core.blocks import Block
+from meter_agent.core.conservation import PushCounts
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent, SessionAnswer
 from meter_agent.uplink import mapping
 from metering.api.v1 import ingest_pb2
@@ -61,6 +62,11 @@ def test_a_push_carries_the_blocks_unparsed() -> None:
     assert (block.first_seq, block.event_count, block.events) == (3, 2, b"raw bytes")
     assert block.receive_time.ToDatetime(tzinfo=UTC) == NOW
     assert request.oldest_unshipped_event_time.ToDatetime(tzinfo=UTC) == NOW
+
+
+def test_the_counts_of_a_push_are_read() -> None:
+    response = ingest_pb2.PushUsageResponse(counted=4, duplicates=3, conflicts=2, quarantined=1)
+    assert mapping.push_counts_from_proto(response) == PushCounts(4, 3, 2, 1)
 
 
 def test_a_push_answer_of_an_unknown_kind_is_none() -> None:

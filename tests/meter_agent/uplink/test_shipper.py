@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from meter_agent.core.backoff import BackoffPolicy
+from meter_agent.core.conservation import PushCounts
 from meter_agent.store.reader import OutboxReader
 from meter_agent.uplink import shipper as module
 from meter_agent.uplink.shipper import Shipper, UplinkSettings
@@ -206,7 +207,7 @@ def test_a_gap_below_what_is_kept_is_declared_as_a_loss(
     store: Store, server: FakeServer, ship: Ship
 ) -> None:
     store.record(numbered(0, 8))
-    ship()
+    shipper = ship()
     wait_until(lambda: store.writer.state.kept_bytes == 0 and is_drained(store)())
     server.books.applied_seq = 2
     store.record(events("event-8"))
@@ -214,6 +215,11 @@ def test_a_gap_below_what_is_kept_is_declared_as_a_loss(
     # Events 3..8 are gone at the server and deleted here; event 9 is shipped all the same.
     assert server.books.losses == [(3, 8)]
     assert server.books.by_seq[9].event_id == "event-8"
+    wait_until(lambda: shipper.tally.figures.push_count == 2)
+    figures = shipper.tally.figures
+    # In: 9 accepted + 6 taken back. Out: 9 counted + 6 lost.
+    assert (figures.ledger.declared_lost, figures.ledger.taken_back) == (6, 6)
+    assert (figures.ledger.counted, figures.imbalance, figures.gap_count) == (9, 0, 1)
 
 
 def test_a_restored_server_gets_every_row_that_is_kept_again(
@@ -221,7 +227,7 @@ def test_a_restored_server_gets_every_row_that_is_kept_again(
 ) -> None:
     server.safe_lag = 1_000
     store.record(numbered(0, 8))
-    ship()
+    shipper = ship()
     wait_until(is_drained(store))
     server.books.incarnation = "incarnation-2"
     server.books.applied_seq = 0
@@ -230,6 +236,21 @@ def test_a_restored_server_gets_every_row_that_is_kept_again(
     store.record(events("event-8"))
     wait_until(lambda: server.books.applied_seq == 9 and is_drained(store)())
     assert server.event_ids == ids(0, 9)
+    wait_until(lambda: shipper.tally.figures.ledger.counted == 17)
+    figures = shipper.tally.figures
+    # In: 9 accepted + 8 taken back. Out: 8 counted before the restore, 9 after it.
+    assert (figures.ledger.taken_back, figures.imbalance) == (8, 0)
+    assert figures.incarnation_change_count == 1
+
+
+def test_an_answer_that_names_fewer_events_than_were_sent_breaks_the_line(
+    store: Store, server: FakeServer, ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.mapping, "push_counts_from_proto", lambda _: PushCounts(7, 0, 0, 0))
+    store.record(numbered(0, 8))
+    shipper = ship()
+    wait_until(lambda: shipper.tally.figures.push_count == 1)
+    assert shipper.tally.figures.imbalance == 1
 
 
 def test_a_wish_to_wait_is_honoured(

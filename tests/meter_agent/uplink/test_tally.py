@@ -76,10 +76,21 @@ def test_a_declared_loss_is_counted_and_logged(tally: UplinkTally) -> None:
 
 
 def test_gaps_and_fences_are_counted(tally: UplinkTally) -> None:
-    tally.gap_answered(done(lambda state: replace(state, applied_seq=2)))
+    tally.gap_answered(done(lambda state: replace(state, applied_seq=2)), server_applied_seq=2)
     tally.fenced()
     figures = tally.figures
     assert (figures.gap_count, figures.fenced_count, figures.ledger.taken_back) == (1, 1, 2)
+
+
+def test_a_gap_before_the_earliest_row_kept_is_a_loss(tally: UplinkTally) -> None:
+    with capture_logs() as logs:
+        tally.gap_answered(
+            done(lambda state: replace(state, earliest_kept_seq=4, applied_seq=3)),
+            server_applied_seq=0,
+        )
+    # Positions 1 to 3 are gone at both sides, 4 is sent again.
+    assert (tally.figures.ledger.declared_lost, tally.figures.ledger.taken_back) == (3, 4)
+    assert [log["event"] for log in logs] == ["loss_declared"]
 
 
 def test_a_push_whose_answer_names_every_event_keeps_the_line(tally: UplinkTally) -> None:
