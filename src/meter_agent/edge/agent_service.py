@@ -1,8 +1,6 @@
 """The gRPC service that inference services call."""
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -12,12 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from meter_agent.core.blocks import split_events
 from meter_agent.core.validation import BatchVerdict, EventProblem, Rejection, judge_batch
+from meter_agent.edge.call_counters import CallCounters
 from meter_agent.store.group import Ticket
 from meter_agent.store.writer import COMMIT_EVENT_COUNT_MAX
 from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
 from metering.api.v1.ingest_pb2 import UsageEvents
 from metering.clock import Clock
-from metering.errors import ValidationError
+from metering.errors import MeteringError, ValidationError
 
 REQUEST_EVENT_COUNT_MAX: Final = 10_000
 REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -57,12 +56,6 @@ class StatusSource(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Counters:
-    accepted: int = 0
-    rejected: int = 0
-
-
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
     """Records usage and tells how the agent stands; the rest is answered UNIMPLEMENTED.
 
@@ -76,17 +69,28 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._recorder = recorder
         self._source = source
         self._clock = clock
-        self._counters = _Counters()
-        self._counters_lock = threading.Lock()
+        self.counters: Final = CallCounters()
 
     def GetAgentStatus(  # noqa: D102 - the name and the meaning stand in the contract
         self, request: agent_pb2.GetAgentStatusRequest, context: grpc.ServicerContext
     ) -> agent_pb2.GetAgentStatusResponse:
         status = self._source.status()
-        with self._counters_lock:
-            status.accepted_count = self._counters.accepted
-            status.rejected_count = self._counters.rejected
+        counted = self.counters.view()
+        status.accepted_count = counted.accepted
+        status.rejected_count = counted.rejected_count
         return status
+
+    def answer_record_usage(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answers RecordUsage, and counts what is refused as a whole by its reason.
+
+        Raises:
+            MeteringError: As `record_usage`.
+        """
+        try:
+            return self.record_usage(raw, context)
+        except MeteringError as error:
+            self.counters.refused(error.reason)
+            raise
 
     def record_usage(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Answers RecordUsage from the request's bytes to the answer's bytes.
@@ -177,9 +181,9 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             )
         for ticket in tickets:
             ticket.wait(_wait_seconds(context))
-        with self._counters_lock:
-            self._counters.accepted += len(events)
-            self._counters.rejected += len(verdict.rejections)
+        self.counters.recorded(
+            len(events), rejected_reasons=[item.problem.reason for item in verdict.rejections]
+        )
         return agent_pb2.RecordUsageResponse(
             accepted_count=len(events),
             rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],

@@ -71,9 +71,13 @@ class AgentServer:
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         self._health.set(SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
+    def announce_stop(self) -> None:
+        """Says NOT_SERVING from now on, and goes on to serve: callers look for another agent."""
+        self._health.enter_graceful_shutdown()
+
     def stop(self) -> None:
         """Says NOT_SERVING, takes no new calls, lets those in flight end within a bound."""
-        self._health.enter_graceful_shutdown()
+        self.announce_stop()
         self._server.stop(STOP_SECONDS).wait()
         self._release()
 
@@ -90,7 +94,7 @@ class AgentServer:
         )
         handlers = dict(collector.handlers)
         # Without (de)serializers the handler gets and gives bytes; see `record_usage`.
-        handlers["RecordUsage"] = grpc.unary_unary_rpc_method_handler(service.record_usage)
+        handlers["RecordUsage"] = grpc.unary_unary_rpc_method_handler(service.answer_record_usage)
         guarded = {name: _with_errors_mapped(name, handlers[name]) for name in BUILT_METHODS}
         self._server.add_registered_method_handlers(SERVICE_NAME, guarded)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -1,6 +1,7 @@
 """How long commits take: a histogram, and the slowest one."""
 
 import threading
+import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,10 @@ class CommitTimesView:
     """The slowest commit since the start, seconds; 0 where there was none."""
     failed_count: int
     """Commits that failed, >= 0."""
+    running_seconds: float
+    """How long the commit that runs now has taken, seconds; 0 where none runs."""
+    failure_age_seconds: float | None
+    """Seconds since a commit failed; None where none has failed since the last good one."""
 
 
 class CommitTimes:
@@ -37,6 +42,18 @@ class CommitTimes:
         self._sum_seconds = 0.0
         self._slowest_seconds = 0.0
         self._failed_count = 0
+        self._failed_at: float | None = None
+        self._began_at: float | None = None
+
+    def begin(self) -> None:
+        """Notes that a commit begins; `observe` or `observe_failure` ends it."""
+        with self._lock:
+            self._began_at = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Returns how long the commit that runs now has taken, seconds; 0 where none runs."""
+        began_at = self._began_at
+        return 0.0 if began_at is None else time.monotonic() - began_at
 
     def observe(self, seconds: float) -> None:
         """Counts a commit that went well.
@@ -45,6 +62,7 @@ class CommitTimes:
             seconds: How long it took, >= 0.
         """
         with self._lock:
+            self._began_at = self._failed_at = None
             self._bucket_counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
             self._sum_seconds += seconds
             self._slowest_seconds = max(self._slowest_seconds, seconds)
@@ -53,13 +71,18 @@ class CommitTimes:
         """Counts a commit that failed."""
         with self._lock:
             self._failed_count += 1
+            self._began_at, self._failed_at = None, time.monotonic()
 
     def view(self) -> CommitTimesView:
         """Returns the histogram as it is now."""
         with self._lock:
+            failed_at = self._failed_at
+            failure_age = None if failed_at is None else time.monotonic() - failed_at
             return CommitTimesView(
                 bucket_counts=tuple(self._bucket_counts),
                 sum_seconds=self._sum_seconds,
                 slowest_seconds=self._slowest_seconds,
                 failed_count=self._failed_count,
+                running_seconds=self.elapsed(),
+                failure_age_seconds=failure_age,
             )

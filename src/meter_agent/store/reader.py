@@ -111,6 +111,14 @@ class OutboxReader:
             return Backlog(bytes=0, oldest_receive_time_us=None)
         return Backlog(bytes=end - start, oldest_receive_time_us=oldest)
 
+    def oldest_kept_time_us(self) -> int | None:
+        """Returns when the oldest event on disk was received, applied or not; None: none is there.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        return self._one_number("SELECT receive_time_us FROM block ORDER BY first_seq LIMIT 1", ())
+
     def _one_number(self, sql: str, parameters: tuple[int, ...]) -> int | None:
         with self._lock:
             try:

@@ -248,7 +248,7 @@ class Writer:
     ) -> MeteringError | None:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
-        start = time.perf_counter()
+        self.commit_times.begin()
         try:
             self._outbox.commit(appends, changes=[item.change for item in transitions])
         except sqlite3.Error as sqlite_error:
@@ -261,7 +261,7 @@ class Writer:
             self._outbox.recover(bug)
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
-            self._note_commit(appends, seconds=time.perf_counter() - start)
+            self._note_commit(appends, seconds=self.commit_times.elapsed())
             return None
         self.commit_times.observe_failure()
         self._last_error = error

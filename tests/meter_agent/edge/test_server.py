@@ -26,6 +26,16 @@ def test_health_is_served_for_the_whole_and_for_the_service(tmp_path: Path) -> N
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_a_stop_is_announced_while_calls_are_still_served(tmp_path: Path) -> None:
+    with RunningAgent(tmp_path) as agent:
+        agent.agent._server.announce_stop()
+        stub = health_pb2_grpc.HealthStub(agent.channel)
+        for name in ("", SERVICE_NAME):
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert agent.record(events("a")).accepted_count == 1
+
+
 def test_reflection_lists_the_service(tmp_path: Path) -> None:
     with RunningAgent(tmp_path) as agent:
         stub = reflection_pb2_grpc.ServerReflectionStub(agent.channel)

@@ -1,5 +1,8 @@
 """How long commits take."""
 
+import pytest
+
+from meter_agent.store import commit_times as module
 from meter_agent.store.commit_times import BOUNDS_SECONDS, CommitTimes
 
 
@@ -20,3 +23,19 @@ def test_failures_are_counted_apart() -> None:
     times.observe_failure()
     view = times.view()
     assert (view.failed_count, sum(view.bucket_counts), view.slowest_seconds) == (1, 0, 0.0)
+    assert view.failure_age_seconds is not None
+    times.observe(0.1)
+    assert times.view().failure_age_seconds is None
+
+
+def test_a_commit_that_hangs_is_seen_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    times = CommitTimes()
+    assert times.view().running_seconds == 0.0
+    times.begin()
+    now[0] = 112.5
+    assert times.view().running_seconds == 12.5
+    times.observe(times.elapsed())
+    view = times.view()
+    assert (view.running_seconds, view.slowest_seconds) == (0.0, 12.5)
