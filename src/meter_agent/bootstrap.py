@@ -6,6 +6,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Final
 
+from meter_agent.admin.http import AdminServer, parse_admin_address
+from meter_agent.admin.observer import ObservedParts, Observer
 from meter_agent.config import AgentSettings
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.edge.addresses import Address, parse_address
@@ -88,6 +90,24 @@ class _AgentStatus:
         )
 
 
+class _WholeStatus:
+    """A status with what the observer knows; it is set once it is built."""
+
+    def __init__(self, source: _AgentStatus) -> None:
+        self._source = source
+        self.observer: Observer | None = None
+
+    @property
+    def agent_id(self) -> str:
+        return self._source.agent_id
+
+    def status(self) -> agent_pb2.GetAgentStatusResponse:
+        found = self._source.status()
+        if self.observer is not None:
+            self.observer.complete_status(found)
+        return found
+
+
 class Agent:
     """The running agent.
 
@@ -105,6 +125,10 @@ class Agent:
         addresses = settings.addresses
         if settings.server:
             parse_address(settings.server, flag="--server")
+        if settings.admin_listen:
+            parse_admin_address(settings.admin_listen)
+        self._pre_stop_seconds = settings.pre_stop_seconds
+        self._admin: AdminServer | None = None
         self._directory = DataDirectory(settings.data_directory)
         try:
             self._build(settings, clock=clock, addresses=addresses)
@@ -135,12 +159,18 @@ class Agent:
             reader=self._readers[0],
             shipper=self._shipper,
         )
-        service = AgentService(self._writer, source=status, clock=clock)
+        whole = _WholeStatus(status)
+        self._service = AgentService(self._writer, source=whole, clock=clock)
+        self._observer = whole.observer = self._build_observer(settings, clock=clock)
         try:
+            if settings.admin_listen:
+                address = parse_admin_address(settings.admin_listen)
+                self._admin = AdminServer(address, pages=self._observer.pages())
             self._server = AgentServer(
-                service, addresses=addresses, socket_group=settings.socket_group
+                self._service, addresses=addresses, socket_group=settings.socket_group
             )
         except BaseException:
+            self._close_admin()
             self._close_readers()
             outbox.close()
             raise
@@ -149,6 +179,11 @@ class Agent:
     def bound(self) -> tuple[Address, ...]:
         """Addresses that the agent listens on."""
         return self._server.bound
+
+    @property
+    def admin_bound(self) -> Address | None:
+        """Address of the admin port; None where there is none."""
+        return None if self._admin is None else self._admin.bound
 
     @property
     def data_directory(self) -> str:
@@ -161,14 +196,27 @@ class Agent:
         self._server.start()
         if self._shipper is not None:
             self._shipper.start()
+        self._observer.sampler.start()
+        if self._admin is not None:
+            self._admin.start()
 
     def stop(self) -> None:
-        """Stops in order: no new calls, calls in flight answered, the buffer flushed and closed."""
+        """Stops in order: no new calls, calls in flight answered, the buffer flushed and closed.
+
+        Before all that health says NOT_SERVING for `pre_stop_seconds`, so that nobody calls an
+        agent that is about to go.
+        """
+        self._observer.announce_stop()
+        self._server.announce_stop()
+        if self._pre_stop_seconds > 0:
+            threading.Event().wait(self._pre_stop_seconds)
         self._server.stop()
         if self._shipper is not None:
             self._shipper.stop()
+        self._observer.sampler.stop()
         self._close_readers()
         self._writer.stop()
+        self._close_admin()
         self._directory.close()
 
     def run_until(self, stopping: threading.Event) -> None:
@@ -198,6 +246,24 @@ class Agent:
     def _notify(self) -> None:
         if self._shipper is not None:
             self._shipper.notify()
+
+    def _build_observer(self, settings: AgentSettings, *, clock: Clock) -> Observer:
+        reader = OutboxReader(self._directory.database_path)
+        self._readers.append(reader)
+        parts = ObservedParts(
+            version=agent_version(),
+            database_path=self._directory.database_path,
+            budget_bytes=settings.disk_budget_bytes,
+            writer=self._writer,
+            reader=reader,
+            shipper=self._shipper,
+            calls=self._service.counters,
+        )
+        return Observer(parts, clock=clock)
+
+    def _close_admin(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
 
     def _close_readers(self) -> None:
         for reader in self._readers:

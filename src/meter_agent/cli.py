@@ -81,6 +81,18 @@ def serve(
     socket_group: Annotated[
         str | None, typer.Option(help="Group that may use the sockets.")
     ] = None,
+    admin_listen: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of /metrics, /livez and /readyz, e.g. 127.0.0.1:4271.  [default: none]"
+        ),
+    ] = None,
+    pre_stop_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that health says NOT_SERVING before a stop begins.  [default: 0]"
+        ),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error.  [default: info]")
     ] = None,
@@ -100,6 +112,8 @@ def serve(
         "instance": instance,
         "disk_budget_bytes": disk_budget_bytes,
         "socket_group": socket_group,
+        "admin_listen": admin_listen,
+        "pre_stop_seconds": pre_stop_seconds,
         "log_level": log_level,
     }
     try:
@@ -121,9 +135,10 @@ def _serve(settings: Any) -> None:
     agent.start()
     listening = ", ".join(address.target for address in agent.bound)
     server = settings.server or "none, buffering only"
+    admin = "" if agent.admin_bound is None else f"; admin on {agent.admin_bound.target}"
     print(
         f"meter-agent {agent_version()} listening on {listening}; data in {agent.data_directory}; "
-        f"server {server}",
+        f"server {server}{admin}",
         flush=True,
     )
     stopping.wait()

@@ -54,6 +54,10 @@ class AgentSettings(BaseSettings):
     """Group that may use the sockets; empty: that of the process."""
     retry_seconds_max: float = Field(default=60.0, ge=0.5, le=3600.0)
     """Cap of the waits between tries to reach the server, seconds, 0.5 to 3,600."""
+    admin_listen: str = ""
+    """HOST:PORT of metrics and probes; empty: none."""
+    pre_stop_seconds: float = Field(default=0.0, ge=0.0, le=300.0)
+    """How long health says NOT_SERVING before a stop begins, seconds, 0 to 300."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
 

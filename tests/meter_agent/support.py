@@ -109,6 +109,7 @@ class RunningAgent:
         token_file: Path | None = None,
         disk_budget_bytes: int = 1 << 30,
         retry_seconds_max: float = 0.5,
+        admin_listen: str = "",
     ) -> None:
         self.address = f"unix:{directory / 'agent.sock'}"
         self.agent = Agent(
@@ -120,6 +121,7 @@ class RunningAgent:
                 token_file=token_file,
                 disk_budget_bytes=disk_budget_bytes,
                 retry_seconds_max=retry_seconds_max,
+                admin_listen=admin_listen,
             )
         )
 

@@ -38,8 +38,8 @@ class ObservedParts:
     """Of the program."""
     database_path: Path
     """Of the buffer."""
-    budget: DiskBudget
-    """Bytes that events may take."""
+    budget_bytes: int
+    """Bytes that events may take, >= 1."""
     writer: Writer
     """Knows what is durable."""
     reader: OutboxReader
@@ -63,6 +63,7 @@ class Observer(MetricsSource):
         self._clock = clock
         self._start_us = _us(clock.now())
         self._is_stopping = False
+        self._budget = DiskBudget(parts.budget_bytes)
         writer = parts.writer
         self.sampler: Final = Sampler(
             parts.reader,
@@ -100,7 +101,7 @@ class Observer(MetricsSource):
             failure="" if error is None else error.message,
             disk_free_bytes=self.sampler.sample.disk_free_bytes,
             kept_bytes=parts.writer.state.kept_bytes,
-            refuse_bytes=parts.budget.refuse_bytes,
+            refuse_bytes=self._budget.refuse_bytes,
         )
 
     def metrics_input(self) -> MetricsInput:
@@ -116,7 +117,7 @@ class Observer(MetricsSource):
             positions=parts.writer.state.positions,
             accepted_count=border.accepted_count,
             kept_bytes=parts.writer.state.kept_bytes,
-            budget=parts.budget,
+            budget=self._budget,
             sample=self.sampler.sample,
             sample_age_seconds=self.sampler.age_seconds,
             calls=parts.calls.view(),
