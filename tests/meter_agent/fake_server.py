@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import grpc
@@ -57,6 +58,7 @@ class FakeServer:
         self.pushes: list[ingest_pb2.PushUsageRequest] = []
         self.sessions: list[ingest_pb2.OpenSessionRequest] = []
         self.token = TOKEN
+        self.clock_ahead = timedelta(0)
         self.push_event_count_max = push_event_count_max
         self.safe_lag = safe_lag
         self.port = 0
@@ -140,6 +142,12 @@ class FakeServer:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
             return response
 
+    def check_agent(self, context: grpc.ServicerContext) -> ingest_pb2.CheckAgentResponse:
+        self._authenticate(context)
+        answer = ingest_pb2.CheckAgentResponse(agent_id=AGENT_ID)
+        answer.server_time.FromDatetime(datetime.now(UTC) + self.clock_ahead)
+        return answer
+
     def _apply(
         self, request: ingest_pb2.PushUsageRequest, fault: Fault | None
     ) -> ingest_pb2.PushUsageResponse:
@@ -196,6 +204,9 @@ class _Servicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def OpenSession(self, request: Any, context: Any) -> Any:
         return self._fake.open_session(request, context)
+
+    def CheckAgent(self, request: Any, context: Any) -> Any:
+        return self._fake.check_agent(context)
 
     def PushUsage(self, request: Any, context: Any) -> Any:
         return self._fake.push_usage(request, context)

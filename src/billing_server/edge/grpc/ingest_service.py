@@ -64,6 +64,14 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
         outcome = self._ingester.push(agent, push=usage_push_from_proto(request))
         return push_outcome_to_proto(outcome)
 
+    def CheckAgent(
+        self, request: ingest_pb2.CheckAgentRequest, context: Any
+    ) -> ingest_pb2.CheckAgentResponse:
+        """Tells whose token it is, and the time."""
+        return ingest_pb2.CheckAgentResponse(
+            agent_id=self._agent(context).agent_id, server_time=_timestamp(self._clock.now())
+        )
+
     def _agent(self, context: Any) -> Agent:
         token = token_from_metadata(context.invocation_metadata())
         return authenticate_agent(self._store, token=token)

@@ -23,6 +23,18 @@ PUSH_RESULT_APPLIED: PushResult
 PUSH_RESULT_FENCED: PushResult
 PUSH_RESULT_GAP: PushResult
 
+class CheckAgentRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CheckAgentResponse(_message.Message):
+    __slots__ = ("agent_id", "server_time")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    server_time: _timestamp_pb2.Timestamp
+    def __init__(self, agent_id: _Optional[str] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class OpenSessionRequest(_message.Message):
     __slots__ = ("disk_id", "nonce", "sync_no", "next_seq", "applied_seq", "earliest_kept_seq", "server_incarnation", "agent_version", "oldest_unshipped_event_time")
     DISK_ID_FIELD_NUMBER: _ClassVar[int]

@@ -46,6 +46,11 @@ class IngestServiceStub:
                 request_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageRequest.SerializeToString,
                 response_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageResponse.FromString,
                 _registered_method=True)
+        self.CheckAgent = channel.unary_unary(
+                '/metering.api.v1.IngestService/CheckAgent',
+                request_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.SerializeToString,
+                response_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -67,6 +72,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckAgent(self, request, context):
+        """Tells whose token it is and what time the server has. Changes nothing: no session is touched.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +91,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.PushUsage,
                     request_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageRequest.FromString,
                     response_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageResponse.SerializeToString,
+            ),
+            'CheckAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckAgent,
+                    request_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.FromString,
+                    response_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +154,33 @@ class IngestService:
             '/metering.api.v1.IngestService/PushUsage',
             metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageRequest.SerializeToString,
             metering_dot_api_dot_v1_dot_ingest__pb2.PushUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metering.api.v1.IngestService/CheckAgent',
+            metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.SerializeToString,
+            metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -111,6 +111,21 @@ def caller(channel: grpc.Channel) -> Caller:
     return Caller(channel, token=TOKEN)
 
 
+def test_a_check_names_the_agent_and_touches_no_session(caller: Caller) -> None:
+    opened = caller.open()
+    answer = caller._answered(caller.ingest.CheckAgent, ingest_pb2.CheckAgentRequest())
+    assert (answer.agent_id, answer.server_time.ToDatetime(tzinfo=NOON.tzinfo)) == ("agt_1", NOON)
+    # The session goes on: a check from an operator's shell never fences the running agent.
+    assert caller.push(opened, block(event("e1"))).result == ingest_pb2.PUSH_RESULT_APPLIED
+
+
+def test_a_check_with_an_unknown_token_is_refused(channel: grpc.Channel) -> None:
+    stranger = Caller(channel, token="mat_nobody")
+    with pytest.raises(MeteringError) as caught:
+        stranger._answered(stranger.ingest.CheckAgent, ingest_pb2.CheckAgentRequest())
+    assert caught.value.reason == "TOKEN_UNKNOWN"
+
+
 def test_a_session_is_opened_and_usage_counted(caller: Caller, world: IngestWorld) -> None:
     opened = caller.open()
     assert (opened.agent_id, opened.session_no, opened.applied_seq) == ("agt_1", 1, 0)
