@@ -10,13 +10,21 @@ from meter_agent.admin.http import AdminServer, parse_admin_address
 from meter_agent.admin.observer import ObservedParts, Observer
 from meter_agent.config import AgentSettings
 from meter_agent.core.backoff import BackoffPolicy
+from meter_agent.core.disk_budget import DiskBudget
 from meter_agent.edge.addresses import Address, parse_address
 from meter_agent.edge.agent_service import AgentService, timestamp_from_datetime
 from meter_agent.edge.server import AgentServer
+from meter_agent.store.admission import AdmissionControl
+from meter_agent.store.ballast import Ballast
 from meter_agent.store.data_dir import DataDirectory
-from meter_agent.store.database import open_writer
-from meter_agent.store.outbox import Outbox
 from meter_agent.store.reader import OutboxReader
+from meter_agent.store.repair import damage_reports, damage_warnings
+from meter_agent.store.repairer import (
+    IntegrityCheck,
+    Repairer,
+    ended_uncleanly,
+    open_outbox,
+)
 from meter_agent.store.writer import Writer
 from meter_agent.uplink.mapping import timestamp_from_us
 from meter_agent.uplink.shipper import Shipper, UplinkHealth, UplinkSettings
@@ -38,7 +46,7 @@ class _Identity:
 
     version: str
     server: str
-    budget_bytes: int
+    budget: DiskBudget
     start_time: datetime
 
 
@@ -68,6 +76,7 @@ class _AgentStatus:
         positions = self._writer.state.positions
         backlog = self._reader.backlog(positions)
         health = UplinkHealth() if self._shipper is None else self._shipper.health
+        reports = damage_reports(self._directory.database_path)
         oldest_us = backlog.oldest_receive_time_us
         identity = self._identity
         return agent_pb2.GetAgentStatusResponse(
@@ -84,9 +93,13 @@ class _AgentStatus:
             is_server_reachable=health.is_reachable,
             last_error=health.last_error,
             disk_used_bytes=_disk_used_bytes(self._directory),
-            disk_budget_bytes=identity.budget_bytes,
+            disk_budget_bytes=identity.budget.bytes_max,
             session_no=positions.session_no,
             safe_seq=positions.safe_seq,
+            disk_warn_bytes=identity.budget.warn_bytes,
+            disk_refuse_bytes=identity.budget.refuse_bytes,
+            warnings=[*self._writer.admission.warnings, *damage_warnings(reports)],
+            damaged_event_count=sum(report.lost_event_count for report in reports),
         )
 
 
@@ -129,6 +142,7 @@ class Agent:
             parse_admin_address(settings.admin_listen)
         self._pre_stop_seconds = settings.pre_stop_seconds
         self._admin: AdminServer | None = None
+        self._check: IntegrityCheck | None = None
         self._directory = DataDirectory(settings.data_directory)
         try:
             self._build(settings, clock=clock, addresses=addresses)
@@ -140,23 +154,33 @@ class Agent:
         self, settings: AgentSettings, *, clock: Clock, addresses: tuple[Address, ...]
     ) -> None:
         path = self._directory.database_path
-        outbox = Outbox(path, connection=open_writer(path))
+        is_check_due = ended_uncleanly(path)
+        outbox = open_outbox(path, now=clock.now)
+        self._readers: list[OutboxReader] = []
+        self._budget = DiskBudget(settings.disk_budget_bytes)
+        ballast = Ballast(self._directory.path, size_bytes=settings.ballast_bytes)
+        ballast.make()
         self._writer = Writer(
-            outbox, budget_bytes=settings.disk_budget_bytes, on_append=self._notify
+            outbox,
+            admission=AdmissionControl(budget=self._budget, ballast=ballast),
+            on_append=self._notify,
+            repairer=Repairer(path, readers=self._readers, now=clock.now),
         )
-        self._readers = [OutboxReader(path)]
+        status_reader = self._add_reader()
+        if is_check_due:
+            self._check = IntegrityCheck(self._add_reader(), on_damage=self._writer.report_damage)
         self._shipper = self._build_shipper(settings, clock=clock)
         identity = _Identity(
             version=agent_version(),
             server=settings.server,
-            budget_bytes=settings.disk_budget_bytes,
+            budget=self._budget,
             start_time=clock.now(),
         )
         status = _AgentStatus(
             identity,
             directory=self._directory,
             writer=self._writer,
-            reader=self._readers[0],
+            reader=status_reader,
             shipper=self._shipper,
         )
         whole = _WholeStatus(status)
@@ -193,6 +217,8 @@ class Agent:
     def start(self) -> None:
         """Starts all threads; calls are served from here on."""
         self._writer.start()
+        if self._check is not None:
+            self._check.start()
         self._server.start()
         if self._shipper is not None:
             self._shipper.start()
@@ -210,6 +236,7 @@ class Agent:
         self._server.announce_stop()
         if self._pre_stop_seconds > 0:
             threading.Event().wait(self._pre_stop_seconds)
+        self._writer.applied.close()
         self._server.stop()
         if self._shipper is not None:
             self._shipper.stop()
@@ -228,8 +255,7 @@ class Agent:
     def _build_shipper(self, settings: AgentSettings, *, clock: Clock) -> Shipper | None:
         if not settings.server:
             return None
-        reader = OutboxReader(self._directory.database_path)
-        self._readers.append(reader)
+        reader = self._add_reader()
         token = None if settings.token is None else settings.token.get_secret_value()
         return Shipper(
             UplinkSettings(
@@ -246,6 +272,12 @@ class Agent:
     def _notify(self) -> None:
         if self._shipper is not None:
             self._shipper.notify()
+
+    def _add_reader(self) -> OutboxReader:
+        path = self._directory.database_path
+        reader = OutboxReader(path, on_damage=self._writer.report_damage)
+        self._readers.append(reader)
+        return reader
 
     def _build_observer(self, settings: AgentSettings, *, clock: Clock) -> Observer:
         reader = OutboxReader(self._directory.database_path)

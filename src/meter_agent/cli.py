@@ -78,6 +78,13 @@ def serve(
     disk_budget_bytes: Annotated[
         int | None, typer.Option(help="Bytes that buffered events may take.  [default: 1 GiB]")
     ] = None,
+    ballast_bytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Bytes of a file that is given up when the disk is full, so that what was "
+            "shipped can still be deleted; 0: none.  [default: 16 MiB]"
+        ),
+    ] = None,
     socket_group: Annotated[
         str | None, typer.Option(help="Group that may use the sockets.")
     ] = None,
@@ -111,6 +118,7 @@ def serve(
         "token_file": token_file,
         "instance": instance,
         "disk_budget_bytes": disk_budget_bytes,
+        "ballast_bytes": ballast_bytes,
         "socket_group": socket_group,
         "admin_listen": admin_listen,
         "pre_stop_seconds": pre_stop_seconds,

@@ -23,6 +23,7 @@ from meter_agent.edge.addresses import (
 from metering.errors import FieldViolation, ValidationError
 
 DISK_BUDGET_BYTES_DEFAULT: Final = 1024 * 1024 * 1024
+BALLAST_BYTES_DEFAULT: Final = 16 * 1024 * 1024
 DISK_BUDGET_BYTES_MIN: Final = 1024 * 1024
 SYSTEM_DATA_DIRECTORY: Final = Path("/var/lib/meter-agent")
 INSTANCE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$|^$"
@@ -50,6 +51,8 @@ class AgentSettings(BaseSettings):
     """Name where several agents run on a host; 1 to 63 letters, digits, - and _."""
     disk_budget_bytes: int = Field(default=DISK_BUDGET_BYTES_DEFAULT, ge=DISK_BUDGET_BYTES_MIN)
     """Bytes that buffered events may take, >= 1 MiB."""
+    ballast_bytes: int = Field(default=BALLAST_BYTES_DEFAULT, ge=0)
+    """Bytes of the file that is given up when the disk is full; 0: none."""
     socket_group: str = ""
     """Group that may use the sockets; empty: that of the process."""
     retry_seconds_max: float = Field(default=60.0, ge=0.5, le=3600.0)

@@ -14,7 +14,9 @@ def to_json(status: GetAgentStatusResponse) -> dict[str, Any]:
     view: dict[str, Any] = {}
     for field in status.DESCRIPTOR.fields:
         value = getattr(status, field.name)
-        if field.message_type is not None:
+        if field.is_repeated:
+            value = list(value)
+        elif field.message_type is not None:
             value = _instant(status, field.name)
         view[field.name] = value
     return view
@@ -43,7 +45,8 @@ def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> s
         ("disk", f"{_size(status.disk_used_bytes)} of {_size(status.disk_budget_bytes)}"),
         ("since start", f"{status.accepted_count:,} accepted, {status.rejected_count:,} rejected"),
     )
-    return "\n".join(f"{name:<14} {value}" for name, value in rows)
+    warnings = tuple(("warning", text) for text in status.warnings)
+    return "\n".join(f"{name:<14} {value}" for name, value in rows + warnings)
 
 
 def why_not_drained(status: GetAgentStatusResponse, *, timeout_seconds: float) -> str:

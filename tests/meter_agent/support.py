@@ -10,6 +10,9 @@ import grpc
 
 from meter_agent.bootstrap import Agent
 from meter_agent.config import AgentSettings
+from meter_agent.core.disk_budget import DiskBudget
+from meter_agent.store.admission import AdmissionControl
+from meter_agent.store.ballast import Ballast
 from meter_agent.store.database import open_writer
 from meter_agent.store.outbox import Outbox
 from meter_agent.store.writer import Writer
@@ -76,7 +79,10 @@ class Store:
         self.path = directory / "agent.db"
         self.appended_count = 0
         self.outbox = Outbox(self.path, connection=open_writer(self.path))
-        self.writer = Writer(self.outbox, budget_bytes=budget_bytes, on_append=self._appended)
+        admission = AdmissionControl(
+            budget=DiskBudget(budget_bytes), ballast=Ballast(directory, size_bytes=0)
+        )
+        self.writer = Writer(self.outbox, admission=admission, on_append=self._appended)
         self.writer.start()
 
     def __enter__(self) -> Self:

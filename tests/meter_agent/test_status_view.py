@@ -58,3 +58,13 @@ def test_a_drain_that_did_not_end_says_why() -> None:
     assert "--server" in why()
     assert why(server_address="s:1", last_error="it is away").endswith("it is away")
     assert "--timeout" in why(server_address="s:1")
+
+
+def test_warnings_stand_below_and_are_a_list_for_programs() -> None:
+    status = GetAgentStatusResponse(warnings=["DISK_FULL: free some space", "B: c"])
+    assert status_view.to_text(status).splitlines()[-2:] == [
+        "warning        DISK_FULL: free some space",
+        "warning        B: c",
+    ]
+    assert status_view.to_json(status)["warnings"] == ["DISK_FULL: free some space", "B: c"]
+    assert status_view.to_json(GetAgentStatusResponse())["warnings"] == []

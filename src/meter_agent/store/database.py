@@ -126,17 +126,33 @@ def store_positions(connection: sqlite3.Connection, positions: Positions) -> Non
     )
 
 
+def is_disk_full(error: sqlite3.Error) -> bool:
+    """Returns whether SQLite found no room."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_FULL or "disk is full" in str(error)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Returns whether SQLite found the file damaged, or to be no database."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def disk_full_error(directory: Path) -> UnavailableError:
+    """Returns what callers are told when the disk under a data directory is full."""
+    return UnavailableError(
+        reason="DISK_FULL",
+        message=f"the disk under {directory} is full, nothing was recorded; free some space: the "
+        "agent goes on by itself",
+        retry_after_seconds=DISK_FULL_RETRY_SECONDS,
+    )
+
+
 def store_error(error: sqlite3.Error, *, path: Path) -> UnavailableError | InvalidStateError:
     """Returns what callers are told about an error of SQLite."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL or "disk is full" in str(error):
-        return UnavailableError(
-            reason="DISK_FULL",
-            message=f"the disk under {path.parent} is full, nothing was recorded; free some space: "
-            "the agent goes on by itself",
-            retry_after_seconds=DISK_FULL_RETRY_SECONDS,
-        )
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if is_disk_full(error):
+        return disk_full_error(path.parent)
+    if is_damage(error):
         return InvalidStateError(
             reason="DATABASE_DAMAGED",
             message=f"{path} is damaged ({error}); move it aside and keep it, then start again: "

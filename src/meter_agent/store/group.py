@@ -21,9 +21,12 @@ Row = tuple[int, int, int, int, int, bytes]
 class Ticket:
     """A caller's place in a commit: it waits here until its events are on disk."""
 
-    __slots__ = ("_done", "_error")
+    __slots__ = ("_done", "_error", "durable_total")
 
     def __init__(self) -> None:
+        self.durable_total = 0
+        """Set before it is resolved: events made durable up to and with these, see
+        `applied_watch`."""
         # A bare lock is the cheapest thing that one thread can wait on and another can open.
         self._done = threading.Lock()
         self._done.acquire()
@@ -69,6 +72,8 @@ class Append:
     """A serialized `UsageEvents`."""
     ticket: Ticket
     """Where the caller waits."""
+    caller: str = ""
+    """Name of the service, for a fair division of the disk budget; may be empty."""
 
 
 def rows_from_appends(appends: Sequence[Append], *, next_seq: int, end_bytes: int) -> list[Row]:

@@ -23,6 +23,10 @@ TRIM_ROW_COUNT_MAX: Final = 1_000
 """Rows deleted in one commit, so that no caller waits long for a clean-up."""
 TRIM_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes deleted in one commit, for the same reason."""
+SHRINK_KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of rows up to which a file is rewritten to shrink it."""
+SHRINK_FREE_BYTES_MIN: Final = 16 * 1024 * 1024
+"""Bytes that this must give back."""
 
 _INSERT_ROW: Final = (
     "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
@@ -133,6 +137,31 @@ class Outbox:
         self._run_checkpoint("TRUNCATE")
         self._log_bytes = 0
 
+    def free_in_file(self) -> int:
+        """Returns the bytes of the database's free pages, which new rows use first."""
+        try:
+            [pages] = self._connection.execute("PRAGMA freelist_count").fetchone()
+        except sqlite3.Error:
+            return 0
+        return int(pages) * database.PAGE_BYTES
+
+    def give_space_back(self) -> None:
+        """Shrinks a file that is nearly empty, so that others can use the disk again.
+
+        It costs what is kept, so that it is done only where this is little.
+        """
+        if self._state.kept_bytes > SHRINK_KEPT_BYTES_MAX or self._is_reopen_needed:
+            return
+        if self.free_in_file() < SHRINK_FREE_BYTES_MIN:
+            return
+        try:
+            self._connection.execute("PRAGMA temp_store = MEMORY").fetchall()
+            self._connection.execute("VACUUM")
+        except sqlite3.Error as error:
+            _LOG.warning("shrinking_failed", error=str(error), path=str(self.path))
+            return
+        self.checkpoint_and_cut()
+
     def recover(self, error: BaseException) -> None:
         """Brings the connection back to the last commit after one that failed."""
         try:
@@ -147,6 +176,22 @@ class Outbox:
             # After a failed sync the fate of the pages is unknown: only a new connection reads
             # what the disk really holds.
             self._is_reopen_needed = True
+
+    def suspend(self) -> None:
+        """Closes the connection, so that the file may be replaced; see `resume`."""
+        self._connection.close()
+        self._is_reopen_needed = True
+
+    def resume(self) -> None:
+        """Opens the file that is there now; a session must be opened anew.
+
+        Raises:
+            sqlite3.Error: It cannot be read; the next commit tries again.
+            MeteringError: As above.
+        """
+        self._reopen()
+        positions = replace(self._state.positions, session_no=0)
+        self._state = replace(self._state, positions=positions)
 
     def close(self) -> None:
         """Empties the log and closes the connection."""

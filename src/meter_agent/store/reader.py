@@ -3,13 +3,15 @@
 import sqlite3
 import threading
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from meter_agent.core.blocks import Block, drop_before, take
 from meter_agent.core.positions import Positions
-from meter_agent.store.database import open_reader, store_error
+from meter_agent.store.database import is_damage, open_reader, store_error
 from metering.errors import MeteringError
 
 _BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events, events_crc32"
@@ -34,10 +36,12 @@ class OutboxReader:
 
     Args:
         path: Of an existing database.
+        on_damage: Told why, where the database turns out to be damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         self._path = path
+        self._on_damage = on_damage
         self._lock = threading.Lock()
         self._connection = open_reader(path)
 
@@ -45,6 +49,31 @@ class OutboxReader:
         """Closes the connection."""
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Closes the connection for as long as the block runs: the file may be replaced there."""
+        with self._lock:
+            self._connection.close()
+            try:
+                yield
+            finally:
+                self._connection = open_reader(self._path)
+
+    def check(self) -> str:
+        """Reads the structure of the whole database; returns what is wrong with it, or "".
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        with self._lock:
+            try:
+                [found] = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.Error as error:
+                if is_damage(error):
+                    return str(error)
+                raise self._error(error) from error
+        return "" if found == "ok" else str(found)
 
     def page(self, *, first_seq: int, event_count_max: int, bytes_max: int) -> list[Block]:
         """Returns the blocks from a position on, without a hole, within both bounds.
@@ -128,6 +157,8 @@ class OutboxReader:
         return None if row is None else int(row[0])
 
     def _error(self, error: sqlite3.Error) -> MeteringError:
+        if self._on_damage is not None and is_damage(error):
+            self._on_damage(str(error))
         return store_error(error, path=self._path)
 
 

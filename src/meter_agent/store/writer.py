@@ -7,7 +7,6 @@ and only it checkpoints (a second checkpointing connection meets a known race of
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +14,14 @@ from typing import Final
 import structlog
 
 from meter_agent.core.positions import Positions
+from meter_agent.store.admission import AdmissionControl
+from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
 from meter_agent.store.outbox import Outbox, OutboxState
-from metering.errors import InvariantError, MeteringError, QuotaExceededError, UnavailableError
+from meter_agent.store.repairer import Repairer
+from metering.errors import InvariantError, MeteringError, UnavailableError
 
 COMMIT_EVENT_COUNT_MAX: Final = 5_000
 """Events of one commit; a larger request is the edge's to split."""
@@ -27,7 +29,6 @@ IDLE_SECONDS: Final = 2.0
 """How long nothing must happen before the log is emptied and cut."""
 QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes that may wait for a commit: memory stays bounded when the disk stalls."""
-BUFFER_FULL_RETRY_SECONDS: Final = 5.0
 QUEUE_FULL_RETRY_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 10.0
 """How long a stop waits for the disk."""
@@ -55,6 +56,13 @@ class Border:
     """The agent's place in the stream."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """Asks for a repair when it comes out of the queue."""
+
+    cause: str
+
+
 class _Stop:
     """Ends the writer's thread when it comes out of the queue."""
 
@@ -64,16 +72,28 @@ class Writer:
 
     Args:
         outbox: The rows; used by the writer's thread alone, and closed by it.
-        budget_bytes: Bytes of rows that may lie on disk, >= 1.
+        admission: Judges what may be committed.
+        repairer: Replaces a damaged database; None: damage is told to the callers.
         on_append: Called in the writer's thread after a commit that brought events.
     """
 
-    def __init__(self, outbox: Outbox, *, budget_bytes: int, on_append: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        admission: AdmissionControl,
+        on_append: Callable[[], None],
+        repairer: Repairer | None = None,
+    ) -> None:
+        self._repairer = repairer
+        self._is_repair_asked = False
         self._outbox = outbox
-        self._budget_bytes = budget_bytes
+        self.admission: Final = admission
+        self.applied: Final = AppliedWatch()
+        self._durable_total = outbox.state.positions.buffered_count
         self._on_append = on_append
-        self._queue: queue.SimpleQueue[Append | Transition | _Stop] = queue.SimpleQueue()
-        self._carried: Append | Transition | _Stop | None = None
+        self._queue: queue.SimpleQueue[Append | Transition | _Damage | _Stop] = queue.SimpleQueue()
+        self._carried: Append | Transition | _Damage | _Stop | None = None
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._is_stopping = False
@@ -114,6 +134,7 @@ class Writer:
         event_count: int,
         receive_time_us: int,
         oldest_event_time_us: int,
+        caller: str = "",
     ) -> Ticket:
         """Queues good events of one request; they are durable once the ticket's wait returns.
 
@@ -122,12 +143,13 @@ class Writer:
             event_count: Number of events in it, 1 to `COMMIT_EVENT_COUNT_MAX`.
             receive_time_us: When they were received, microseconds since 1970 UTC.
             oldest_event_time_us: Oldest event time among them, microseconds since 1970 UTC.
+            caller: Name of the service, for a fair division of the disk budget.
 
         Raises:
             UnavailableError: SHUTTING_DOWN, or QUEUE_FULL where the disk cannot keep up.
         """
         ticket = Ticket()
-        item = Append(event_count, receive_time_us, oldest_event_time_us, events, ticket)
+        item = Append(event_count, receive_time_us, oldest_event_time_us, events, ticket, caller)
         with self._lock:
             self._refuse_when_stopping()
             if self._queued_bytes + len(events) > QUEUE_BYTES_MAX:
@@ -153,6 +175,17 @@ class Writer:
             self._queue.put(Transition(change, ticket))
         ticket.wait()
         return self.state.positions
+
+    def report_damage(self, cause: str) -> None:
+        """Asks for a repair of the database; while one is asked for, it does nothing.
+
+        Args:
+            cause: What told of the damage.
+        """
+        with self._lock:
+            if not self._is_repair_asked and not self._is_stopping:
+                self._is_repair_asked = True
+                self._queue.put(_Damage(cause))
 
     def stop(self) -> None:
         """Commits what is queued, empties the log, closes the connection; idempotent."""
@@ -185,19 +218,22 @@ class Writer:
         first = self._next_item()
         if first is None:
             self._rest()
+        elif isinstance(first, _Damage):
+            self._repair(first.cause)
         elif isinstance(first, _Stop):
             return True
         else:
             self._commit(self._gather(first))
         return False
 
-    def _next_item(self) -> Append | Transition | _Stop | None:
+    def _next_item(self) -> Append | Transition | _Damage | _Stop | None:
         """Returns the next item, or None where nothing came while there is idle work to do."""
         if self._carried is not None:
             item, self._carried = self._carried, None
             return item
         try:
-            return self._queue.get(timeout=IDLE_SECONDS if self._outbox.is_idle_work_due else None)
+            is_idle_work_due = self._outbox.is_idle_work_due or self.admission.is_work_due
+            return self._queue.get(timeout=IDLE_SECONDS if is_idle_work_due else None)
         except queue.Empty:
             return None
 
@@ -210,7 +246,7 @@ class Writer:
                 item = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(item, _Stop):
+            if isinstance(item, _Stop | _Damage):
                 self._carried = item
                 break
             if isinstance(item, Append):
@@ -223,25 +259,54 @@ class Writer:
 
     def _commit(self, group: list[Append | Transition]) -> None:
         queued = [item for item in group if isinstance(item, Append)]
-        appends, refused = self._within_budget(queued)
+        appends, refused = self.admission.split(
+            queued, kept_bytes=self.state.kept_bytes, free_in_file=self._outbox.free_in_file
+        )
         transitions = [item for item in group if isinstance(item, Transition)]
         error = None
         if appends or transitions or not group:
             error = self._try_commit(appends, transitions)
+        if error is not None and error.reason == "DATABASE_DAMAGED" and self._repair(error.message):
+            error = self._try_commit(appends, transitions)
+        if error is not None and error.reason == "DISK_FULL":
+            # What was asked for is refused; with the ballast's room, rows can still be deleted.
+            is_retried = self.admission.disk_filled() or (appends and transitions)
+            left = self._try_commit([], transitions) if is_retried else error
+        else:
+            left = error
         with self._lock:
             self._queued_bytes -= sum(len(item.events) for item in queued)
         for item in appends:
             item.ticket.resolve(error)
         for transition in transitions:
-            transition.ticket.resolve(error)
-        for item in refused:
-            item.ticket.resolve(self._buffer_full())
+            transition.ticket.resolve(left)
+        for item, refusal in refused:
+            item.ticket.resolve(refusal)
         if error is not None:
             _LOG.error("commit_failed", reason=error.reason, error=error.message)
         elif appends:
             self._on_append()
         if self._outbox.is_checkpoint_due:
             self._outbox.checkpoint()
+        self.admission.tend()
+
+    def _repair(self, cause: str) -> bool:
+        """Puts a new database in the place of a damaged one; returns whether that went well."""
+        self._is_repair_asked = False
+        if self._repairer is None or not self._repairer.repair(self._outbox, cause=cause):
+            return False
+        # Who waits for the server cannot know whether its events were among those lost.
+        self._durable_total = self.applied.total + self.state.positions.buffered_count
+        self.applied.fail(
+            UnavailableError(
+                reason="DATABASE_REPAIRED",
+                message="the agent's database was damaged and is replaced; send the events again "
+                "with the same ids",
+                retry_after_seconds=QUEUE_FULL_RETRY_SECONDS,
+            )
+        )
+        self._on_append()
+        return True
 
     def _try_commit(
         self, appends: list[Append], transitions: list[Transition]
@@ -268,7 +333,9 @@ class Writer:
         return error
 
     def _note_commit(self, appends: list[Append], *, seconds: float) -> None:
-        self._accepted_count += sum(item.event_count for item in appends)
+        event_count = sum(item.event_count for item in appends)
+        self._accepted_count += event_count
+        self._note_totals(appends, event_count=event_count)
         accepted_count = self._accepted_count + self._outbox.surfaced_count
         self._border = Border(accepted_count, self._outbox.state.positions)
         self._last_error = None
@@ -276,27 +343,14 @@ class Writer:
         if seconds >= SLOW_SECONDS:
             _LOG.warning("commit_slow", seconds=round(seconds, 3), request_count=len(appends))
 
-    def _within_budget(self, appends: list[Append]) -> tuple[list[Append], list[Append]]:
-        """Returns what fits the disk budget, and what would pass it."""
-        room = self._budget_bytes - self.state.kept_bytes
-        taken: list[Append] = []
-        refused: list[Append] = []
+    def _note_totals(self, appends: list[Append], *, event_count: int) -> None:
+        self._durable_total += event_count
         for item in appends:
-            if len(item.events) <= room:
-                room -= len(item.events)
-                taken.append(item)
-            else:
-                refused.append(item)
-        return taken, refused
-
-    def _buffer_full(self) -> QuotaExceededError:
-        return QuotaExceededError(
-            reason="BUFFER_FULL",
-            message=f"the buffer has reached its budget of {self._budget_bytes} bytes, nothing was "
-            "recorded: the server is away or too slow (see meter-agent status); bring it back, or "
-            "raise --disk-budget-bytes",
-            metadata={"budget_bytes": str(self._budget_bytes)},
-            retry_after_seconds=BUFFER_FULL_RETRY_SECONDS,
+            item.ticket.durable_total = self._durable_total
+        state = self.state
+        self.applied.advance(self._durable_total - state.positions.buffered_count)
+        self.admission.committed(
+            appends, end_bytes=state.end_bytes, kept_from_bytes=state.kept_from_bytes
         )
 
     def _rest(self) -> None:
@@ -305,3 +359,5 @@ class Writer:
             self._commit([])
         else:
             self._outbox.checkpoint_and_cut()
+            self._outbox.give_space_back()
+        self.admission.tend()
