@@ -72,6 +72,10 @@ class _AgentStatus:
     def agent_id(self) -> str:
         return self._writer.state.positions.agent_id
 
+    @property
+    def has_server(self) -> bool:
+        return self._shipper is not None
+
     def status(self) -> agent_pb2.GetAgentStatusResponse:
         positions = self._writer.state.positions
         backlog = self._reader.backlog(positions)
@@ -113,6 +117,10 @@ class _WholeStatus:
     @property
     def agent_id(self) -> str:
         return self._source.agent_id
+
+    @property
+    def has_server(self) -> bool:
+        return self._source.has_server
 
     def status(self) -> agent_pb2.GetAgentStatusResponse:
         found = self._source.status()

@@ -71,16 +71,35 @@ def split_events(raw: bytes) -> list[bytes]:
     Raises:
         ValueError: The bytes are not a protobuf message at all.
     """
-    return [value for field, value in _fields(raw) if field == _EVENTS_FIELD and value is not None]
+    return [
+        raw[start:end]
+        for field, _, start, end in _fields(raw)
+        if field == _EVENTS_FIELD and start is not None
+    ]
 
 
-def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Yields the number of each top-level field, with its bytes where it has a length."""
+def without_events(raw: bytes) -> bytes:
+    """Returns a serialized request without its events: what else it says can then be parsed.
+
+    Raises:
+        ValueError: The bytes are not a protobuf message at all.
+    """
+    return b"".join(
+        [raw[begin:end] for field, begin, _, end in _fields(raw) if field != _EVENTS_FIELD]
+    )
+
+
+def _fields(raw: bytes) -> Iterator[tuple[int, int, int | None, int]]:
+    """Yields each top-level field: number, where it begins, its content where it has a length, end.
+
+    Raises:
+        ValueError: The bytes are not a protobuf message.
+    """
     position = 0
     while position < len(raw):
+        begin = position
         tag, position = _read_varint(raw, position)
-        value: bytes | None = None
-        start = position
+        start: int | None = None
         match tag & 7:
             case 0:
                 _, position = _read_varint(raw, position)
@@ -89,14 +108,13 @@ def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
             case 2:
                 size, start = _read_varint(raw, position)
                 position = start + size
-                value = raw[start:position]
             case 5:
                 position += 4
             case _:
                 raise ValueError("unknown wire type")
         if position > len(raw):
             raise ValueError("truncated field")
-        yield tag >> 3, value
+        yield tag >> 3, begin, start, position
 
 
 def _read_varint(raw: bytes, position: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The gRPC service that inference services call."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -8,24 +9,27 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from meter_agent.core.blocks import split_events
+from meter_agent.core.blocks import split_events, without_events
 from meter_agent.core.validation import BatchVerdict, EventProblem, Rejection, judge_batch
 from meter_agent.edge.call_counters import CallCounters
+from meter_agent.edge.callers import caller_of
+from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.group import Ticket
 from meter_agent.store.writer import COMMIT_EVENT_COUNT_MAX
 from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
 from metering.api.v1.ingest_pb2 import UsageEvents
 from metering.clock import Clock
-from metering.errors import MeteringError, ValidationError
+from metering.errors import InvalidStateError, MeteringError, ValidationError
 
 REQUEST_EVENT_COUNT_MAX: Final = 10_000
 REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_SECONDS_MAX: Final = 120.0
 """How long a call without a deadline waits for a disk that does not answer."""
+ANSWER_SECONDS: Final = 0.1
+"""What of a call's time is kept for the answer that says why it was not applied in time."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_SECOND: Final = 1_000_000
-_LEVELS_DURABLE: Final = (usage_pb2.ACK_LEVEL_UNSPECIFIED, usage_pb2.ACK_LEVEL_LOCAL)
 
 
 class Recorder(Protocol):
@@ -38,8 +42,14 @@ class Recorder(Protocol):
         event_count: int,
         receive_time_us: int,
         oldest_event_time_us: int,
+        caller: str,
     ) -> Ticket:
         """Queues events; they are durable once the ticket's wait returns."""
+        ...
+
+    @property
+    def applied(self) -> AppliedWatch:
+        """Where callers wait for the server."""
         ...
 
 
@@ -49,6 +59,11 @@ class StatusSource(Protocol):
     @property
     def agent_id(self) -> str:
         """The agent's id, empty before its first session."""
+        ...
+
+    @property
+    def has_server(self) -> bool:
+        """Whether the agent ships to a server at all."""
         ...
 
     def status(self) -> agent_pb2.GetAgentStatusResponse:
@@ -112,8 +127,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             request = agent_pb2.RecordUsageRequest.FromString(raw)
         except DecodeError:
             return self._record_event_by_event(raw, context)
-        if request.ack_level not in _LEVELS_DURABLE:
-            return _refuse_level(request.ack_level, context)
+        self._check_level(request.ack_level)
         events: Sequence[usage_pb2.UsageEvent] = request.events
         _check_event_count(len(events))
         receive_time_us = self._now_us()
@@ -124,18 +138,21 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             raw = b""
         elif request.ack_level != usage_pb2.ACK_LEVEL_UNSPECIFIED:
             raw = b""  # The level is a field of the request, not of the block.
-        return self._record(events, raw, verdict, receive_time_us, context)
+        call = _Call(context, request.ack_level, receive_time_us)
+        return self._record(events, raw, verdict, call)
 
     def _record_event_by_event(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Records a request that cannot be parsed as a whole: one broken event spoils no other."""
         try:
             parts = split_events(raw)
-        except ValueError as error:
+            level = agent_pb2.RecordUsageRequest.FromString(without_events(raw)).ack_level
+        except (ValueError, DecodeError) as error:
             raise ValidationError(
                 reason="REQUEST_MALFORMED",
                 message=f"the request is no RecordUsageRequest ({error}); encode it with the "
                 "contract's own messages (proto/metering/api/v1/agent.proto)",
             ) from None
+        self._check_level(level)
         _check_event_count(len(parts))
         receive_time_us = self._now_us()
         rejections: list[Rejection] = []
@@ -156,17 +173,55 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         rejections.sort(key=lambda rejection: rejection.index)
         good = [event for index, event in enumerate(events) if index not in refused]
         whole = BatchVerdict(tuple(rejections), verdict.oldest_event_time_us)
-        return self._record(good, b"", whole, receive_time_us, context)
+        return self._record(good, b"", whole, _Call(context, level, receive_time_us))
+
+    def _check_level(self, level: int) -> None:
+        if level not in usage_pb2.AckLevel.values():
+            raise ValidationError(
+                reason="ACK_LEVEL_UNKNOWN",
+                message=f"ack_level {level} is unknown; leave it unset, or use ACK_LEVEL_LOCAL or "
+                "ACK_LEVEL_SERVER",
+            )
+        if level == usage_pb2.ACK_LEVEL_SERVER and not self._source.has_server:
+            raise InvalidStateError(
+                reason="SERVER_NOT_CONFIGURED",
+                message="ack_level ACK_LEVEL_SERVER waits for the server, and this agent has none: "
+                "nothing was recorded; start it with --server HOST:PORT, or leave ack_level unset",
+            )
 
     def _record(
         self,
         events: Sequence[usage_pb2.UsageEvent],
         raw: bytes,
         verdict: BatchVerdict,
-        receive_time_us: int,
-        context: grpc.ServicerContext,
+        call: "_Call",
     ) -> bytes:
         """Makes good events durable and answers; `raw` is their block where it is known."""
+        is_server_asked = call.level == usage_pb2.ACK_LEVEL_SERVER and bool(events)
+        applied = self._recorder.applied
+        # The place is taken first: who cannot wait has recorded nothing.
+        with applied.place(call.caller) if is_server_asked else nullcontext():
+            total = self._make_durable(events, raw, verdict, call)
+            if is_server_asked:
+                applied.wait(
+                    total,
+                    timeout_seconds=_answer_seconds(call.context),
+                    is_wanted=call.context.is_active,
+                )
+        return agent_pb2.RecordUsageResponse(
+            accepted_count=len(events),
+            rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],
+            agent_id=self._source.agent_id,
+        ).SerializeToString()
+
+    def _make_durable(
+        self,
+        events: Sequence[usage_pb2.UsageEvent],
+        raw: bytes,
+        verdict: BatchVerdict,
+        call: "_Call",
+    ) -> int:
+        """Returns once the events are on disk, with the total that the applied watch knows."""
         tickets = []
         for start in range(0, len(events), COMMIT_EVENT_COUNT_MAX):
             part = events[start : start + COMMIT_EVENT_COUNT_MAX]
@@ -175,24 +230,33 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 self._recorder.append(
                     raw if is_whole else UsageEvents(events=part).SerializeToString(),
                     event_count=len(part),
-                    receive_time_us=receive_time_us,
+                    receive_time_us=call.receive_time_us,
                     oldest_event_time_us=verdict.oldest_event_time_us,
+                    caller=call.caller,
                 )
             )
         for ticket in tickets:
-            ticket.wait(_wait_seconds(context))
+            ticket.wait(_wait_seconds(call.context))
         self.counters.recorded(
             len(events), rejected_reasons=[item.problem.reason for item in verdict.rejections]
         )
-        return agent_pb2.RecordUsageResponse(
-            accepted_count=len(events),
-            rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],
-            agent_id=self._source.agent_id,
-        ).SerializeToString()
+        return max((ticket.durable_total for ticket in tickets), default=0)
 
     def _now_us(self) -> int:
         span = self._clock.now() - _EPOCH
         return (span.days * 86_400 + span.seconds) * _US_PER_SECOND + span.microseconds
+
+
+class _Call:
+    """What is asked of one call, beside its events."""
+
+    __slots__ = ("caller", "context", "level", "receive_time_us")
+
+    def __init__(self, context: grpc.ServicerContext, level: int, receive_time_us: int) -> None:
+        self.context = context
+        self.level = level
+        self.receive_time_us = receive_time_us
+        self.caller = caller_of(context)
 
 
 _MALFORMED_EVENT: Final = EventProblem(
@@ -208,6 +272,12 @@ def _wait_seconds(context: grpc.ServicerContext) -> float:
     return COMMIT_SECONDS_MAX if remaining is None else min(remaining, COMMIT_SECONDS_MAX)
 
 
+def _answer_seconds(context: grpc.ServicerContext) -> float:
+    """Returns the seconds to wait for the server: a little less, so that the answer arrives."""
+    wait_seconds = _wait_seconds(context)
+    return wait_seconds - min(ANSWER_SECONDS, wait_seconds / 10)
+
+
 def _check_event_count(event_count: int) -> None:
     if event_count == 0:
         raise ValidationError(
@@ -221,21 +291,6 @@ def _check_event_count(event_count: int) -> None:
             "accepted: send them in parts",
             metadata={"event_count_max": str(REQUEST_EVENT_COUNT_MAX)},
         )
-
-
-def _refuse_level(level: int, context: grpc.ServicerContext) -> bytes:
-    if level != usage_pb2.ACK_LEVEL_SERVER:
-        raise ValidationError(
-            reason="ACK_LEVEL_UNKNOWN",
-            message=f"ack_level {level} is unknown; leave it unset, or use ACK_LEVEL_LOCAL",
-        )
-    # No kind of error stands for "not built here": it is an answer about the method itself.
-    context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-    context.set_details(
-        "this agent does not wait for the server; leave ack_level unset: OK then means that the "
-        "events are on the agent's disk"
-    )
-    return b""
 
 
 def _rejected_event_to_proto(rejection: Rejection) -> usage_pb2.RejectedEvent:

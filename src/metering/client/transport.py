@@ -1,5 +1,9 @@
 """The wire to the agent: one gRPC channel, one unary call, failures sorted by what they ask for."""
 
+import os
+import re
+import sys
+from pathlib import PurePath
 from typing import Protocol, TypeAlias, cast
 
 import grpc
@@ -9,6 +13,10 @@ from metering.client.delivery import Failure, FailureKind, Rejection
 from metering.client.event import Refusal
 
 RECORD_USAGE_METHOD = "/metering.api.v1.AgentService/RecordUsage"
+
+CLIENT_METADATA_KEY = "x-meter-client"
+SERVICE_NAME_CHARACTERS_MAX = 64
+_NOT_IN_A_NAME = re.compile(r"[^!-.0-~]")
 
 CHANNEL_OPTIONS = (
     # An agent that comes back is found within a second, however long it was away.
@@ -76,7 +84,7 @@ class GrpcTransport:
     def record_usage(self, request: bytes, *, timeout_seconds: float) -> tuple[Rejection, ...]:
         """Sends a serialized RecordUsageRequest; returns the events that were refused."""
         try:
-            response = self._call(request, timeout=timeout_seconds)
+            response = self._call(request, timeout=timeout_seconds, metadata=client_metadata())
         except grpc.RpcError as error:
             raise TransportError(failure_from_rpc_error(error)) from error
         except ValueError as error:
@@ -94,6 +102,21 @@ class GrpcTransport:
     def close(self) -> None:
         """Ends the connection; a request in flight fails with CANCELLED."""
         self._channel.close()
+
+
+def client_metadata() -> tuple[tuple[str, str], ...]:
+    """Returns what names this process to the agent: `SERVICE/PID`.
+
+    The agent divides the end of its disk budget fairly between services; the name does nothing
+    else. It is METER_SERVICE_NAME, else OTEL_SERVICE_NAME, else the name of the program.
+    """
+    program = (
+        os.environ.get("METER_SERVICE_NAME")
+        or os.environ.get("OTEL_SERVICE_NAME")
+        or PurePath(sys.argv[0] if sys.argv else "").name
+    )
+    name = _NOT_IN_A_NAME.sub("-", program)[:SERVICE_NAME_CHARACTERS_MAX] or "python"
+    return ((CLIENT_METADATA_KEY, f"{name}/{os.getpid()}"),)
 
 
 def failure_from_rpc_error(error: grpc.RpcError) -> Failure:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meter_agent.core.blocks import Block, drop_before, split_events, take
+from meter_agent.core.blocks import Block, drop_before, split_events, take, without_events
 from metering.api.v1 import agent_pb2
 from tests.meter_agent.support import NOW_US, event, ids_of, numbered, packed
 
@@ -43,6 +43,8 @@ def test_a_request_is_split_into_its_events_whatever_else_it_holds() -> None:
     request = agent_pb2.RecordUsageRequest(events=numbered(0, 2), ack_level=1)
     # Fields that nobody knows: 9 as a varint, 10 as eight bytes, 11 as four, 12 as a text.
     unknown = b"\x48\x81\x01" + b"\x51" + b"8" * 8 + b"\x5d" + b"4444" + b"\x62\x02hi"
+    rest = without_events(request.SerializeToString() + unknown)
+    assert rest == b"\x10\x01" + unknown  # The level, field 2, and what is not known.
     parts = split_events(request.SerializeToString() + unknown)
     assert parts == [item.SerializeToString() for item in request.events]
 

@@ -132,10 +132,7 @@ def test_the_largest_request_is_stored_in_blocks_that_can_be_pushed(
     assert ids_of(stored(reader)) == [f"event-{number}" for number in range(10_000)]
 
 
-def test_the_level_of_the_server_and_quota_are_not_implemented_yet(agent: RunningAgent) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        agent.record(events("a"), ack_level=usage_pb2.ACK_LEVEL_SERVER)
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+def test_quota_is_not_implemented_yet(agent: RunningAgent) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         agent.stub.ReserveQuota(agent_pb2.ReserveQuotaRequest())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

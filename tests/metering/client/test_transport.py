@@ -1,12 +1,19 @@
 """Failures of the wire are sorted by what they ask for; the channel finds an agent that is back."""
 
+import os
+
 import grpc
 import pytest
 
 from metering.api.v1.agent_pb2 import RecordUsageRequest
 from metering.api.v1.usage_pb2 import UsageEvent
 from metering.client.delivery import FailureKind
-from metering.client.transport import GrpcTransport, TransportError, failure_kind
+from metering.client.transport import (
+    GrpcTransport,
+    TransportError,
+    client_metadata,
+    failure_kind,
+)
 from metering.testing import FakeAgent
 
 REQUEST = RecordUsageRequest(
@@ -44,6 +51,27 @@ def test_an_answer_names_the_rejected_events() -> None:
     assert (rejection.index, rejection.refusal.reason) == (1, "BAD")
     assert rejection.refusal.message == "no b"
     assert [event.event_id for event in agent.events] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "program", "name"),
+    [
+        ({}, "/srv/app/serve.py", "serve.py"),
+        ({"OTEL_SERVICE_NAME": "chat"}, "serve.py", "chat"),
+        ({"OTEL_SERVICE_NAME": "chat", "METER_SERVICE_NAME": "chat api/ü"}, "x", "chat-api--"),
+        ({"METER_SERVICE_NAME": "x" * 100}, "x", "x" * 64),
+        ({}, "", "python"),
+    ],
+)
+def test_the_agent_is_told_which_service_calls(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], program: str, name: str
+) -> None:
+    for variable in ("METER_SERVICE_NAME", "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("sys.argv", [program])
+    assert client_metadata() == (("x-meter-client", f"{name}/{os.getpid()}"),)
 
 
 def test_a_failed_request_tells_code_and_message() -> None:
