@@ -4,6 +4,11 @@ Every event has a position. The rows from `earliest_kept_seq` to `next_seq - 1` 
 a hole; those up to `applied_seq` are known to be applied because this agent got the ack of a call
 that carried them. What the server claims beyond that is never taken as proof: such rows are sent
 again under their own numbers, and the server's unique key makes that safe.
+
+Two numberings meet here. On disk an event keeps the number it was given for good; the position
+that the server sees is that number plus `seq_offset`. Numbering rows anew, as a restored server or
+a disk that went back asks for, changes the offset alone: no row is rewritten, however long the
+backlog. All functions take and give numbers on disk; what a server answers is in its positions.
 """
 
 from dataclasses import dataclass, replace
@@ -34,6 +39,10 @@ class Positions:
     """Highest position known to be applied, by an ack of a call that carried it."""
     safe_seq: int = 0
     """Rows at or below it, and applied, may be deleted."""
+    seq_offset: int = 0
+    """What is added to a number on disk to make the position that the server sees, >= 0."""
+    previous_disk_id: bytes = b""
+    """Disk id that this one took over from, because it was taken; empty where it is the first."""
 
     @property
     def buffered_count(self) -> int:
@@ -82,9 +91,11 @@ class PushSent:
     server_incarnation: str
     """Incarnation that it named."""
     first_seq: int
-    """Position of its first event."""
+    """Number of its first event."""
     last_seq: int
-    """Position of its last event."""
+    """Number of its last event; `first_seq - 1` where it carried none."""
+    seq_offset: int = 0
+    """Offset of the numbering that it was sent under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,55 +137,99 @@ def session_attempted(state: Positions, *, fresh_nonce: bytes) -> Positions:
     return replace(state, session_no=0, sync_no=state.sync_no + 1, nonce=fresh_nonce)
 
 
-def session_opened(state: Positions, answer: SessionAnswer) -> Positions:
-    """Returns the state after OpenSession was answered.
+def session_opened(
+    state: Positions, answer: SessionAnswer, *, attempt_nonce: bytes, fresh_disk_id: bytes
+) -> Positions:
+    """Returns the state after OpenSession was answered; `session_no` 0 asks for another session.
 
-    A new incarnation means that the server went back to a backup: every row kept is sent again.
-    A server position behind the agent's own means the same for what lies between. One ahead of it
-    is first of all a lost ack: the rows are sent again and marked by their own ack.
+    A new incarnation means that the server went back to a backup: every row kept is sent again. A
+    server position behind the agent's own means the same for what lies between. One ahead of it is
+    first of all a lost ack: the rows are sent again and marked by their own ack. Only one that no
+    row here ever had means that this disk went back, or that a copy of it shipped meanwhile: what
+    was not shipped is numbered anew from there, under another disk id.
+
+    Args:
+        state: Before the answer.
+        answer: In the server's positions.
+        attempt_nonce: Of the attempt that is answered; the answer to an older one is dropped.
+        fresh_disk_id: 16 random bytes, used where the disk needs another id.
     """
-    applied_seq = state.applied_seq
-    if state.server_incarnation not in ("", answer.server_incarnation):
-        applied_seq = state.earliest_kept_seq - 1
-    elif answer.applied_seq < applied_seq:
-        applied_seq = max(answer.applied_seq, state.earliest_kept_seq - 1)
-    return replace(
+    if not state.nonce or state.nonce != attempt_nonce:
+        return state
+    opened = replace(
         state,
         agent_id=answer.agent_id,
         session_no=answer.session_no,
         server_incarnation=answer.server_incarnation,
         nonce=b"",
-        applied_seq=applied_seq,
-        safe_seq=answer.safe_seq,
     )
+    if state.server_incarnation not in ("", answer.server_incarnation):
+        return _send_all_again(opened, answer=answer)
+    server_applied = answer.applied_seq - state.seq_offset
+    if server_applied >= state.next_seq:
+        seq_offset = answer.applied_seq - state.applied_seq
+        return replace(
+            _under_another_disk_id(opened, fresh_disk_id=fresh_disk_id), seq_offset=seq_offset
+        )
+    applied_seq = state.applied_seq
+    if server_applied < applied_seq:
+        applied_seq = max(server_applied, state.earliest_kept_seq - 1)
+    safe_seq = answer.safe_seq - state.seq_offset
+    return replace(opened, applied_seq=applied_seq, safe_seq=max(safe_seq, 0))
+
+
+def identity_taken(state: Positions, *, attempt_nonce: bytes, fresh_disk_id: bytes) -> Positions:
+    """Returns the state after the server refused an attempt because this disk id is used elsewhere.
+
+    The disk was rolled back or copied. What it holds is shipped under another disk id; nothing that
+    is buffered changes.
+
+    Args:
+        state: Before the refusal.
+        attempt_nonce: Of the attempt that was refused; the refusal of an older one is dropped.
+        fresh_disk_id: 16 random bytes.
+    """
+    if not state.nonce or state.nonce != attempt_nonce:
+        return state
+    return _under_another_disk_id(state, fresh_disk_id=fresh_disk_id)
 
 
 def push_answered(state: Positions, *, sent: PushSent, answer: PushAnswer) -> Positions:
     """Returns the state after a push was answered; `session_no` 0 asks for a new session.
 
-    An answer to a call of an older session or incarnation is dropped: nothing follows from it.
+    An answer to a call of an older session or incarnation is dropped: nothing follows from it. A
+    hole is never skipped: the next session tells both sides where they stand, and declares what is
+    no longer kept.
     """
     if (sent.session_no, sent.server_incarnation) != (state.session_no, state.server_incarnation):
         return state
-    if answer.outcome is PushOutcome.FENCED:
+    if answer.outcome is not PushOutcome.APPLIED:
         return replace(state, session_no=0)
     if answer.server_incarnation != state.server_incarnation:
         return replace(state, session_no=0)
-    if answer.outcome is PushOutcome.GAP:
-        return _after_gap(state, server_applied_seq=answer.applied_seq)
     applied_seq = state.applied_seq
     if sent.first_seq <= applied_seq + 1:
         applied_seq = max(applied_seq, sent.last_seq)
-    return replace(state, applied_seq=applied_seq, safe_seq=answer.safe_seq)
+    safe_seq = answer.safe_seq - state.seq_offset
+    return replace(state, applied_seq=applied_seq, safe_seq=max(safe_seq, 0))
 
 
-def _after_gap(state: Positions, *, server_applied_seq: int) -> Positions:
-    """Goes back to where the server stands; what is no longer kept needs a session to declare."""
+def _send_all_again(state: Positions, *, answer: SessionAnswer) -> Positions:
+    """Marks every row as unapplied and numbers them from after the restored server's position."""
     earliest = state.earliest_kept_seq
-    applied_seq = min(state.applied_seq, max(server_applied_seq, earliest - 1))
-    is_declaration_needed = server_applied_seq + 1 < earliest
+    seq_offset = answer.applied_seq + 1 - earliest
+    safe_seq = answer.safe_seq - seq_offset
+    return replace(
+        state, applied_seq=earliest - 1, seq_offset=seq_offset, safe_seq=max(safe_seq, 0)
+    )
+
+
+def _under_another_disk_id(state: Positions, *, fresh_disk_id: bytes) -> Positions:
     return replace(
         state,
-        applied_seq=applied_seq,
-        session_no=0 if is_declaration_needed else state.session_no,
+        disk_id=fresh_disk_id,
+        previous_disk_id=state.disk_id,
+        session_no=0,
+        sync_no=0,
+        nonce=b"",
     )

@@ -20,6 +20,18 @@ BUSY_TIMEOUT_SECONDS: Final = 5.0
 DISK_FULL_RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when the disk is full, seconds."""
 
+_STATE_COLUMNS: Final = (
+    "disk_id",
+    "previous_disk_id",
+    "agent_id",
+    "server_incarnation",
+    "sync_no",
+    "nonce",
+    "applied_seq",
+    "safe_seq",
+    "seq_offset",
+)
+
 
 def open_writer(path: Path) -> sqlite3.Connection:
     """Opens the one connection that writes, makes or migrates the schema, and syncs it.
@@ -88,40 +100,37 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def load_positions(connection: sqlite3.Connection) -> Positions:
     """Reads the agent's place in the stream; no session is open yet."""
-    disk_id, agent_id, incarnation, sync_no, nonce, applied_seq, safe_seq = connection.execute(
-        "SELECT disk_id, agent_id, server_incarnation, sync_no, nonce, applied_seq, safe_seq "
-        "FROM agent_state WHERE id = 1"
-    ).fetchone()
+    cursor = connection.execute(f"SELECT {', '.join(_STATE_COLUMNS)} FROM agent_state WHERE id = 1")
+    state = dict(zip(_STATE_COLUMNS, cursor.fetchone(), strict=True))
+    state["previous_disk_id"] = bytes.fromhex(state["previous_disk_id"])
+    applied_seq = state["applied_seq"]
     last = connection.execute(
         "SELECT first_seq + event_count FROM block ORDER BY first_seq DESC LIMIT 1"
     ).fetchone()
     first = connection.execute("SELECT first_seq FROM block ORDER BY first_seq LIMIT 1").fetchone()
     next_seq = max(applied_seq + 1, last[0] if last else 1)
     return Positions(
-        disk_id=disk_id,
-        agent_id=agent_id,
-        server_incarnation=incarnation,
-        sync_no=sync_no,
-        nonce=nonce,
+        **state,
         earliest_kept_seq=first[0] if first else next_seq,
         next_seq=next_seq,
-        applied_seq=applied_seq,
-        safe_seq=safe_seq,
     )
 
 
 def store_positions(connection: sqlite3.Connection, positions: Positions) -> None:
     """Writes what of the positions must survive a restart."""
     connection.execute(
-        "UPDATE agent_state SET agent_id = ?, server_incarnation = ?, sync_no = ?, nonce = ?, "
-        "applied_seq = ?, safe_seq = ? WHERE id = 1",
+        f"UPDATE agent_state SET {', '.join(f'{name} = ?' for name in _STATE_COLUMNS)} "
+        "WHERE id = 1",
         (
+            positions.disk_id,
+            positions.previous_disk_id.hex(),
             positions.agent_id,
             positions.server_incarnation,
             positions.sync_no,
             positions.nonce,
             positions.applied_seq,
             positions.safe_seq,
+            positions.seq_offset,
         ),
     )
 

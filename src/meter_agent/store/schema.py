@@ -87,6 +87,15 @@ def add_block_checksum(db: sqlite_utils.Database) -> None:
     _table(db, "block").add_column("events_crc32", int)
 
 
+@MIGRATIONS(name="0003_numbering")
+def add_numbering(db: sqlite_utils.Database) -> None:
+    """Lets rows be numbered anew without being rewritten, and remembers a disk id given up."""
+    state = _table(db, "agent_state")
+    state.add_column("seq_offset", int, not_null_default=0)
+    # In hexadecimal digits.
+    state.add_column("previous_disk_id", str, not_null_default="")
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
     """Brings the schema up to date; changes nothing where it is.
 

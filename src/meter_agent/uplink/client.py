@@ -44,6 +44,10 @@ class UplinkError(Exception):
         return self.message
 
 
+class IdentityTakenError(UplinkError):
+    """The server knows this disk id from elsewhere: the disk was rolled back or copied."""
+
+
 class IngestClient:
     """One channel to the server.
 
@@ -67,6 +71,7 @@ class IngestClient:
         """Opens a session.
 
         Raises:
+            IdentityTakenError: The disk needs another id.
             UplinkError: It failed.
         """
         try:
@@ -105,6 +110,8 @@ class IngestClient:
                 is_answered=True,
                 is_refused=True,
             )
+        if error.reason == "IDENTITY_TAKEN":
+            return IdentityTakenError(message=error.message, is_answered=True)
         code = rpc_error.code()
         if code is grpc.StatusCode.UNAVAILABLE:
             message = f"the server {self._target} cannot be reached ({error.message})"

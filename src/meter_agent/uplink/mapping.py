@@ -35,12 +35,13 @@ def session_request_to_proto(
         disk_id=positions.disk_id,
         nonce=positions.nonce,
         sync_no=positions.sync_no,
-        next_seq=positions.next_seq,
-        applied_seq=positions.applied_seq,
-        earliest_kept_seq=positions.earliest_kept_seq,
+        next_seq=positions.next_seq + positions.seq_offset,
+        applied_seq=positions.applied_seq + positions.seq_offset,
+        earliest_kept_seq=positions.earliest_kept_seq + positions.seq_offset,
         server_incarnation=positions.server_incarnation,
         agent_version=agent_version,
         oldest_unshipped_event_time=_optional_timestamp(oldest_event_time_us),
+        previous_disk_id=positions.previous_disk_id,
     )
 
 
@@ -56,16 +57,22 @@ def session_answer_from_proto(response: ingest_pb2.OpenSessionResponse) -> Sessi
 
 
 def push_request_to_proto(
-    sent: PushSent, *, page: Sequence[Block], oldest_event_time_us: int | None
+    sent: PushSent,
+    *,
+    positions: Positions,
+    page: Sequence[Block],
+    oldest_event_time_us: int | None,
 ) -> ingest_pb2.PushUsageRequest:
-    """Returns the request that pushes a page of blocks."""
+    """Returns the request that pushes a page of blocks, or none: a sign of life."""
     return ingest_pb2.PushUsageRequest(
         server_incarnation=sent.server_incarnation,
         session_no=sent.session_no,
-        first_seq=sent.first_seq,
+        first_seq=sent.first_seq + sent.seq_offset,
+        disk_id=positions.disk_id,
+        next_seq=positions.next_seq + positions.seq_offset,
         blocks=[
             ingest_pb2.UsageBlock(
-                first_seq=block.first_seq,
+                first_seq=block.first_seq + sent.seq_offset,
                 event_count=block.event_count,
                 receive_time=timestamp_from_us(block.receive_time_us),
                 events=block.events,

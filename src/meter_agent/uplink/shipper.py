@@ -13,9 +13,10 @@ from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
 from meter_agent.core.blocks import Block
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent
 from meter_agent.store.reader import OutboxReader
+from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
-from meter_agent.uplink.client import IngestClient, UplinkError
+from meter_agent.uplink.client import IdentityTakenError, IngestClient, UplinkError
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1.ingest_pb2 import PushUsageResponse
@@ -28,6 +29,9 @@ PUSH_BYTES_MAX: Final = 4 * 1024 * 1024
 """Bytes of the blocks of one push, also where the server would take more."""
 REFUSED_RETRY_SECONDS: Final = 30.0
 """After a refused token a person must act: tries are rare, and a changed token file wakes."""
+ALIVE_SECONDS: Final = 60.0
+"""An idle agent says so this often: the server may then close periods, and a server that went back
+to a backup is noticed."""
 LINGER_SECONDS: Final = 0.02
 """After a push that was not full, more may gather: a call a commit would be wasteful."""
 STOP_SECONDS: Final = 5.0
@@ -58,6 +62,8 @@ class UplinkSettings:
     """Waits between tries."""
     refused_retry_seconds: float = REFUSED_RETRY_SECONDS
     """Least wait after a refused token, seconds, > 0."""
+    alive_seconds: float = ALIVE_SECONDS
+    """How often an idle agent tells the server that nothing waits, seconds, > 0."""
 
 
 class Shipper:
@@ -151,16 +157,18 @@ class Shipper:
         positions = self._writer.state.positions
         if positions.session_no == 0:
             positions = self._open_session(client)
+            if positions.session_no == 0:
+                return  # Another disk id was taken: the next turn opens its session.
         self._work.clear()
         page = self._reader.page(
             first_seq=positions.applied_seq + 1,
             event_count_max=self._event_count_max,
             bytes_max=self._bytes_max,
         )
-        if not page:
-            self._work.wait()
-            return
-        self._push(client, positions, page)
+        if not page and not self._work.wait(self._alive_seconds()):
+            self._push(client, positions, [])
+        elif page:
+            self._push(client, positions, page)
 
     def _open_session(self, client: IngestClient) -> Positions:
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -168,15 +176,22 @@ class Shipper:
         attempt = self._writer.change(
             lambda state: core.session_attempted(state, fresh_nonce=nonce)
         )
-        response = client.open_session(
-            mapping.session_request_to_proto(
-                attempt,
-                agent_version=self._settings.agent_version,
-                oldest_event_time_us=self._oldest_event_time_us(attempt.applied_seq + 1),
+        request = mapping.session_request_to_proto(
+            attempt,
+            agent_version=self._settings.agent_version,
+            oldest_event_time_us=self._oldest_event_time_us(attempt.applied_seq + 1),
+        )
+        fresh_disk_id = secrets.token_bytes(DISK_ID_BYTES)
+        try:
+            response = client.open_session(request)
+        except IdentityTakenError as error:
+            return self._change_identity(attempt, fresh_disk_id=fresh_disk_id, error=error)
+        answer = mapping.session_answer_from_proto(response)
+        change = ObservedChange(
+            lambda state: core.session_opened(
+                state, answer, attempt_nonce=attempt.nonce, fresh_disk_id=fresh_disk_id
             )
         )
-        answer = mapping.session_answer_from_proto(response)
-        change = ObservedChange(lambda state: core.session_opened(state, answer))
         opened = self._writer.change(change)
         self.tally.session_opened(change)
         self._event_count_max = _bound(response.push_event_count_max, PUSH_EVENT_COUNT_MAX)
@@ -192,16 +207,29 @@ class Shipper:
         )
         return opened
 
+    def _change_identity(
+        self, attempt: Positions, *, fresh_disk_id: bytes, error: IdentityTakenError
+    ) -> Positions:
+        """Goes on under another disk id: this one was rolled back, or lives elsewhere as well."""
+        _LOG.warning("disk_id_taken", disk_id=attempt.disk_id.hex(), error=str(error))
+        return self._writer.change(
+            lambda state: core.identity_taken(
+                state, attempt_nonce=attempt.nonce, fresh_disk_id=fresh_disk_id
+            )
+        )
+
     def _push(self, client: IngestClient, positions: Positions, page: list[Block]) -> None:
         sent = PushSent(
             session_no=positions.session_no,
             server_incarnation=positions.server_incarnation,
-            first_seq=page[0].first_seq,
-            last_seq=page[-1].last_seq,
+            first_seq=positions.applied_seq + 1,
+            last_seq=page[-1].last_seq if page else positions.applied_seq,
+            seq_offset=positions.seq_offset,
         )
         response = client.push_usage(
             mapping.push_request_to_proto(
                 sent,
+                positions=positions,
                 page=page,
                 oldest_event_time_us=self._oldest_event_time_us(sent.last_seq + 1),
             )
@@ -219,7 +247,8 @@ class Shipper:
         self._health = UplinkHealth(is_reachable=True)
         if answer.outcome is PushOutcome.APPLIED:
             self._is_session_fruitful = True
-            self._rest_after_push(response, event_count=sent.last_seq - sent.first_seq + 1)
+            if page:
+                self._rest_after_push(response, event_count=sent.last_seq - sent.first_seq + 1)
             return
         _LOG.warning(
             "push_not_applied",
@@ -269,6 +298,10 @@ class Shipper:
     @property
     def _cap_seconds(self) -> float:
         return self._settings.backoff.cap_seconds
+
+    def _alive_seconds(self) -> float:
+        """Returns how long to be silent at most; spread, so that idle agents do not call as one."""
+        return self._settings.alive_seconds * secrets.SystemRandom().uniform(0.8, 1.2)
 
     def _oldest_event_time_us(self, first_seq: int) -> int | None:
         return self._reader.oldest_event_time_us(first_seq=first_seq)

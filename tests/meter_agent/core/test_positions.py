@@ -33,6 +33,12 @@ def answer(
     return PushAnswer(outcome, incarnation, applied_seq, safe_seq)
 
 
+def opened(state: Positions, answer: SessionAnswer) -> Positions:
+    """The state after the attempt that waits was answered."""
+    waiting = replace(state, nonce=state.nonce or b"n")
+    return core.session_opened(waiting, answer, attempt_nonce=waiting.nonce, fresh_disk_id=b"fresh")
+
+
 def session(applied_seq: int, *, incarnation: str = "i1", safe_seq: int = 9) -> SessionAnswer:
     return SessionAnswer("a", 4, incarnation, applied_seq, safe_seq)
 
@@ -48,14 +54,14 @@ def test_an_unanswered_session_attempt_is_repeated_under_its_own_number_and_nonc
     assert (first.sync_no, first.nonce, first.session_no) == (1, b"n1", 0)
     repeated = core.session_attempted(first, fresh_nonce=b"n2")
     assert (repeated.sync_no, repeated.nonce) == (1, b"n1")
-    opened = core.session_opened(repeated, session(0))
-    assert (opened.session_no, opened.nonce) == (4, b"")
-    following = core.session_attempted(opened, fresh_nonce=b"n3")
+    after = opened(repeated, session(0))
+    assert (after.session_no, after.nonce) == (4, b"")
+    following = core.session_attempted(after, fresh_nonce=b"n3")
     assert (following.sync_no, following.nonce, following.session_no) == (2, b"n3", 0)
 
 
 def test_a_server_position_ahead_is_a_lost_ack_and_nothing_is_marked() -> None:
-    assert core.session_opened(STATE, session(14)).applied_seq == 9
+    assert opened(STATE, session(14)).applied_seq == 9
 
 
 @pytest.mark.parametrize(
@@ -66,16 +72,61 @@ def test_a_server_position_ahead_is_a_lost_ack_and_nothing_is_marked() -> None:
 def test_a_server_position_behind_has_the_kept_rows_sent_again(
     server_applied_seq: int, applied_seq: int
 ) -> None:
-    assert core.session_opened(STATE, session(server_applied_seq)).applied_seq == applied_seq
+    assert opened(STATE, session(server_applied_seq)).applied_seq == applied_seq
 
 
-def test_a_new_incarnation_has_every_kept_row_sent_again_and_replaces_the_safe_position() -> None:
-    state = core.session_opened(STATE, session(9, incarnation="i2", safe_seq=1))
-    assert (state.applied_seq, state.safe_seq, state.server_incarnation) == (4, 1, "i2")
+def test_a_new_incarnation_has_every_kept_row_numbered_anew_and_sent_again() -> None:
+    state = opened(STATE, session(9, incarnation="i2", safe_seq=1))
+    assert (state.applied_seq, state.server_incarnation) == (4, "i2")
+    # Row 5 is the earliest kept: it follows the server's position 9 as position 10.
+    assert 5 + state.seq_offset == 10
+    # Position 1 is no row that is still kept: nothing is safe.
+    assert (state.safe_seq, state.deletable_seq) == (0, 0)
+
+
+def test_a_second_new_incarnation_goes_on_from_the_first_numbering() -> None:
+    once = opened(STATE, session(9, incarnation="i2"))
+    again = opened(once, session(12, incarnation="i3"))
+    assert (again.applied_seq, 5 + again.seq_offset) == (4, 13)
+
+
+def test_acks_after_a_new_numbering_are_understood_in_it() -> None:
+    state = replace(opened(STATE, session(9, incarnation="i2")), session_no=4)
+    sent = PushSent(4, "i2", first_seq=5, last_seq=9, seq_offset=5)
+    after = core.push_answered(
+        state, sent=sent, answer=answer(applied_seq=14, safe_seq=12, incarnation="i2")
+    )
+    assert (after.applied_seq, after.safe_seq) == (9, 7)  # Position 12 is row 7.
+
+
+def test_a_position_that_no_row_ever_had_means_another_disk_id_and_numbers_after_it() -> None:
+    state = opened(STATE, session(20))  # The next event here would have been 20.
+    assert (state.disk_id, state.previous_disk_id) == (b"fresh", STATE.disk_id)
+    assert (state.session_no, state.sync_no, state.nonce) == (0, 0, b"")
+    # Rows 10..19 wait as before; the first of them follows the server's position 20.
+    assert (state.applied_seq, state.buffered_count, 10 + state.seq_offset) == (9, 10, 21)
+
+
+def test_the_answer_to_an_older_attempt_is_dropped() -> None:
+    waiting = replace(STATE, session_no=0, nonce=b"new")
+    for state in (waiting, STATE):  # STATE waits for no answer at all.
+        assert (
+            core.session_opened(state, session(14), attempt_nonce=b"old", fresh_disk_id=b"f")
+            is state
+        )
+        assert core.identity_taken(state, attempt_nonce=b"old", fresh_disk_id=b"f") is state
+
+
+def test_a_taken_identity_is_given_up_and_nothing_that_waits_changes() -> None:
+    waiting = core.session_attempted(STATE, fresh_nonce=b"n")
+    after = core.identity_taken(waiting, attempt_nonce=b"n", fresh_disk_id=b"fresh")
+    assert after == replace(
+        STATE, disk_id=b"fresh", previous_disk_id=STATE.disk_id, session_no=0, sync_no=0
+    )
 
 
 def test_the_first_incarnation_that_is_heard_changes_nothing_else() -> None:
-    state = core.session_opened(core.appended(FRESH, event_count=2), session(0))
+    state = opened(core.appended(FRESH, event_count=2), session(0))
     assert (state.applied_seq, state.buffered_count) == (0, 2)
 
 
@@ -111,17 +162,9 @@ def test_an_ack_of_another_incarnation_marks_nothing_and_asks_for_a_session() ->
     assert after == replace(STATE, session_no=0)
 
 
-def test_a_gap_goes_back_to_where_the_server_stands() -> None:
+def test_a_hole_is_never_skipped_but_settled_by_a_session() -> None:
     gap = answer(PushOutcome.GAP, applied_seq=6)
-    after = core.push_answered(STATE, sent=SENT, answer=gap)
-    assert (after.applied_seq, after.session_no) == (6, 3)
-
-
-def test_a_gap_below_what_is_kept_asks_for_a_session_that_declares_it() -> None:
-    gap = answer(PushOutcome.GAP, applied_seq=2)
-    after = core.push_answered(STATE, sent=SENT, answer=gap)
-    # Rows 3 and 4 are gone: the next session names 5 as the earliest kept.
-    assert (after.applied_seq, after.session_no, after.earliest_kept_seq) == (4, 0, 5)
+    assert core.push_answered(STATE, sent=SENT, answer=gap) == replace(STATE, session_no=0)
 
 
 def test_only_rows_that_are_applied_and_safe_may_be_deleted() -> None:

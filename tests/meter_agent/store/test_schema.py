@@ -28,6 +28,8 @@ def test_all_tables_are_strict_and_the_state_has_one_row(tmp_path: Path) -> None
         "nonce": b"",
         "applied_seq": 0,
         "safe_seq": 0,
+        "seq_offset": 0,
+        "previous_disk_id": "",
     }
     connection.close()
 

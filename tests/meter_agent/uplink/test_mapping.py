@@ -53,13 +53,16 @@ def test_a_session_answer_is_taken_over() -> None:
 
 def test_a_push_carries_the_blocks_unparsed() -> None:
     request = mapping.push_request_to_proto(
-        PushSent(session_no=4, server_incarnation="i", first_seq=3, last_seq=4),
+        PushSent(session_no=4, server_incarnation="i", first_seq=3, last_seq=4, seq_offset=10),
+        positions=Positions(disk_id=b"d" * 16, next_seq=8, seq_offset=10),
         page=[Block(first_seq=3, event_count=2, receive_time_us=NOW_US, events=b"raw bytes")],
         oldest_event_time_us=NOW_US,
     )
-    assert (request.session_no, request.server_incarnation, request.first_seq) == (4, "i", 3)
+    assert (request.session_no, request.server_incarnation, request.first_seq) == (4, "i", 13)
+    assert (request.disk_id, request.next_seq) == (b"d" * 16, 18)
     [block] = request.blocks
-    assert (block.first_seq, block.event_count, block.events) == (3, 2, b"raw bytes")
+    # Row 3 of the disk is position 13 in the numbering that is in force.
+    assert (block.first_seq, block.event_count, block.events) == (13, 2, b"raw bytes")
     assert block.receive_time.ToDatetime(tzinfo=UTC) == NOW
     assert request.oldest_unshipped_event_time.ToDatetime(tzinfo=UTC) == NOW
 

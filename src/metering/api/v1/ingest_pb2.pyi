@@ -36,7 +36,7 @@ class CheckAgentResponse(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("disk_id", "nonce", "sync_no", "next_seq", "applied_seq", "earliest_kept_seq", "server_incarnation", "agent_version", "oldest_unshipped_event_time")
+    __slots__ = ("disk_id", "nonce", "sync_no", "next_seq", "applied_seq", "earliest_kept_seq", "server_incarnation", "agent_version", "oldest_unshipped_event_time", "previous_disk_id")
     DISK_ID_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SYNC_NO_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class OpenSessionRequest(_message.Message):
     SERVER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     OLDEST_UNSHIPPED_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_DISK_ID_FIELD_NUMBER: _ClassVar[int]
     disk_id: bytes
     nonce: bytes
     sync_no: int
@@ -55,7 +56,8 @@ class OpenSessionRequest(_message.Message):
     server_incarnation: str
     agent_version: str
     oldest_unshipped_event_time: _timestamp_pb2.Timestamp
-    def __init__(self, disk_id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., sync_no: _Optional[int] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., earliest_kept_seq: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., agent_version: _Optional[str] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    previous_disk_id: bytes
+    def __init__(self, disk_id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., sync_no: _Optional[int] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., earliest_kept_seq: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., agent_version: _Optional[str] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_disk_id: _Optional[bytes] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("agent_id", "session_no", "server_incarnation", "applied_seq", "safe_seq", "push_event_count_max", "push_bytes_max", "server_time")
@@ -96,18 +98,22 @@ class UsageEvents(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_usage_pb2.UsageEvent, _Mapping]]] = ...) -> None: ...
 
 class PushUsageRequest(_message.Message):
-    __slots__ = ("server_incarnation", "session_no", "first_seq", "blocks", "oldest_unshipped_event_time")
+    __slots__ = ("server_incarnation", "session_no", "first_seq", "blocks", "oldest_unshipped_event_time", "disk_id", "next_seq")
     SERVER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
     OLDEST_UNSHIPPED_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DISK_ID_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
     server_incarnation: str
     session_no: int
     first_seq: int
     blocks: _containers.RepeatedCompositeFieldContainer[UsageBlock]
     oldest_unshipped_event_time: _timestamp_pb2.Timestamp
-    def __init__(self, server_incarnation: _Optional[str] = ..., session_no: _Optional[int] = ..., first_seq: _Optional[int] = ..., blocks: _Optional[_Iterable[_Union[UsageBlock, _Mapping]]] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    disk_id: bytes
+    next_seq: int
+    def __init__(self, server_incarnation: _Optional[str] = ..., session_no: _Optional[int] = ..., first_seq: _Optional[int] = ..., blocks: _Optional[_Iterable[_Union[UsageBlock, _Mapping]]] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disk_id: _Optional[bytes] = ..., next_seq: _Optional[int] = ...) -> None: ...
 
 class PushUsageResponse(_message.Message):
     __slots__ = ("result", "applied_seq", "safe_seq", "server_incarnation", "counted", "duplicates", "conflicts", "quarantined", "retry_after")

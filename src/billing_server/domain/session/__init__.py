@@ -1,0 +1,1 @@
+"""Sessions of agents: who stands where, as pure decisions."""
