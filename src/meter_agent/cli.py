@@ -1,4 +1,4 @@
-"""The command line of the agent: serve, status, drain."""
+"""The command line of the agent: serve, status, drain; `cli_operation` adds doctor and tail."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from meter_agent.cli_operation import add_operation_commands
 from metering.errors import MeteringError, UnavailableError
 
 app = typer.Typer(
@@ -243,6 +244,9 @@ def _get_status(targets: tuple[str, ...]) -> Any:
 def _fail(error: MeteringError) -> NoReturn:
     print(f"meter-agent: {error.message} [{error.reason}]", file=sys.stderr)
     raise typer.Exit(1)
+
+
+add_operation_commands(app, fail=_fail)
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
