@@ -43,7 +43,12 @@ def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> s
         ("position", f"next {status.next_seq:,}, applied {status.applied_seq:,}"),
         ("server", _server(status)),
         ("disk", f"{_size(status.disk_used_bytes)} of {_size(status.disk_budget_bytes)}"),
+        ("thresholds", _thresholds(status)),
+        ("kept since", _instant(status, "oldest_kept_time") or "-"),
+        ("slowest commit", f"{status.slowest_commit_seconds * 1000:,.1f} ms"),
         ("since start", f"{status.accepted_count:,} accepted, {status.rejected_count:,} rejected"),
+        ("at the server", _at_the_server(status)),
+        ("conservation", _conservation(status)),
     )
     warnings = tuple(("warning", text) for text in status.warnings)
     return "\n".join(f"{name:<14} {value}" for name, value in rows + warnings)
@@ -59,6 +64,30 @@ def why_not_drained(status: GetAgentStatusResponse, *, timeout_seconds: float) -
     if status.last_error:
         return head + status.last_error
     return head + "the server is still taking them; wait longer with --timeout"
+
+
+def _thresholds(status: GetAgentStatusResponse) -> str:
+    return f"warns from {_size(status.disk_warn_bytes)}, refuses from " + _size(
+        status.disk_refuse_bytes
+    )
+
+
+def _at_the_server(status: GetAgentStatusResponse) -> str:
+    return (
+        f"{status.counted_count:,} counted, {status.duplicate_count:,} duplicates, "
+        f"{status.conflict_count:,} conflicts, {status.quarantined_count:,} quarantined"
+    )
+
+
+def _conservation(status: GetAgentStatusResponse) -> str:
+    told = (
+        f"OFF BY {status.imbalance_count:,} EVENTS, see the log"
+        if status.imbalance_count
+        else "every event is accounted for"
+    )
+    if status.declared_lost_count:
+        told += f"; {status.declared_lost_count:,} declared lost"
+    return told
 
 
 def _server(status: GetAgentStatusResponse) -> str:

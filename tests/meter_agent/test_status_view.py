@@ -23,6 +23,14 @@ STATUS = GetAgentStatusResponse(
     disk_budget_bytes=1 << 30,
     accepted_count=20_000,
     rejected_count=3,
+    disk_warn_bytes=700 << 20,
+    disk_refuse_bytes=950 << 20,
+    oldest_kept_time=timestamp_from_us(NOW_US),
+    counted_count=7_600,
+    duplicate_count=40,
+    conflict_count=5,
+    quarantined_count=10,
+    slowest_commit_seconds=0.0125,
 )
 
 
@@ -44,9 +52,20 @@ def test_a_person_gets_a_table() -> None:
     assert rows["server"] == "billing:4280, reachable"
     assert rows["disk"] == "500 B of 1.0 GiB"
     assert rows["since start"] == "20,000 accepted, 3 rejected"
+    assert rows["thresholds"] == "warns from 700.0 MiB, refuses from 950.0 MiB"
+    assert rows["kept since"] == "2026-03-10T12:00:00Z"
+    assert rows["slowest commit"] == "12.5 ms"
+    assert rows["at the server"] == "7,600 counted, 40 duplicates, 5 conflicts, 10 quarantined"
+    assert rows["conservation"] == "every event is accounted for"
     fresh = status_view.to_text(GetAgentStatusResponse(), now=NOW)
     assert "(no session yet)" in fresh
     assert "none, buffering only" in fresh
+
+
+def test_a_broken_line_and_a_loss_cannot_be_overlooked() -> None:
+    status = GetAgentStatusResponse(imbalance_count=1_200, declared_lost_count=6)
+    text = status_view.to_text(status, now=NOW)
+    assert "conservation   OFF BY 1,200 EVENTS, see the log; 6 declared lost" in text
 
 
 def test_a_drain_that_did_not_end_says_why() -> None:

@@ -42,6 +42,8 @@ class MetricsInput:
     """The place in the stream."""
     accepted_count: int
     """Events made durable since the process started."""
+    damaged_count: int
+    """Events that waited and were lost to damage of the disk since then."""
     kept_bytes: int
     """Bytes of events on disk."""
     budget: DiskBudget
@@ -265,6 +267,11 @@ def _conservation(found: MetricsInput) -> Iterator[Metric]:
     )
     yield _counter(
         "events_declared_lost", "Events lost to the server for good.", ledger.declared_lost
+    )
+    yield _gauge(
+        "events_damaged",
+        "Events that waited and were lost to damage of the disk.",
+        found.damaged_count,
     )
     yield _counter(
         "events_taken_back",

@@ -116,6 +116,7 @@ class Observer(MetricsSource):
             is_ready=int(not why_not_ready(self.health_input())),
             positions=parts.writer.state.positions,
             accepted_count=border.accepted_count,
+            damaged_count=border.damaged_count,
             kept_bytes=parts.writer.state.kept_bytes,
             budget=self._budget,
             sample=self.sampler.sample,

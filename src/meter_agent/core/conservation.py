@@ -3,7 +3,7 @@
 Judged since the process started, at acked borders:
 
     carried over + accepted + taken back
-        = counted + duplicates + conflicts + quarantined + declared lost + buffered
+        = counted + duplicates + conflicts + quarantined + declared lost + damaged + buffered
 
 `accepted` is counted where events become durable, `buffered` follows from the positions, and the
 rest is what the server said: three sources that know nothing of each other. What the agent refuses
@@ -78,7 +78,7 @@ def moved(ledger: Ledger, *, before: Positions, after: Positions, declared_lost:
     )
 
 
-def imbalance(ledger: Ledger, *, accepted: int, buffered: int) -> int:
+def imbalance(ledger: Ledger, *, accepted: int, buffered: int, damaged: int = 0) -> int:
     """Returns by how many events the line is off; 0 where it holds.
 
     Above 0: events are gone. Below 0: more came out than went in.
@@ -87,7 +87,9 @@ def imbalance(ledger: Ledger, *, accepted: int, buffered: int) -> int:
         ledger: At an acked border.
         accepted: Events that became durable since the process started, >= 0.
         buffered: Events that wait for the server, >= 0.
+        damaged: Events that waited and were lost to damage of the disk, net of what a repair made
+            wait again.
     """
     put_in = ledger.carried_over + accepted + ledger.taken_back
     arrived = ledger.counted + ledger.duplicates + ledger.conflicts + ledger.quarantined
-    return put_in - arrived - ledger.declared_lost - buffered
+    return put_in - arrived - ledger.declared_lost - damaged - buffered

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -81,8 +81,9 @@ def check_address(server: str) -> list[Finding]:
                 f"(`getent hosts {address.host}`)",
             )
         ]
+    host, port = str(found[0][4][0]), address.port
     try:
-        with socket.create_connection(found[0][4][:2], timeout=CALL_SECONDS):
+        with socket.create_connection((host, port), timeout=CALL_SECONDS):
             return [ok("server", f"{server} is listening")]
     except OSError as refused:
         return [
@@ -99,7 +100,7 @@ def check_address(server: str) -> list[Finding]:
 
 def check_service(channel: grpc.Channel, *, server: str) -> ServerAnswer:
     """Asks who answers there."""
-    stub = health_pb2_grpc.HealthStub(channel)
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     request = health_pb2.HealthCheckRequest(service=INGEST_SERVICE)
     try:
         answer = stub.Check(request, timeout=CALL_SECONDS)

@@ -54,6 +54,9 @@ class Border:
     """Events made durable since the process started, >= 0."""
     positions: Positions
     """The agent's place in the stream."""
+    damaged_count: int = 0
+    """Events that waited and were lost to damage of the disk since the process started; below 0
+    where a repair made more wait than did before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Writer:
         self._is_stopping = False
         self._accepted_count = 0
         self._border = Border(0, outbox.state.positions)
+        self._damaged_count = 0
         self._last_error: MeteringError | None = None
         self.commit_times: Final = CommitTimes()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -293,8 +297,10 @@ class Writer:
     def _repair(self, cause: str) -> bool:
         """Puts a new database in the place of a damaged one; returns whether that went well."""
         self._is_repair_asked = False
+        waiting_count = self.state.positions.buffered_count
         if self._repairer is None or not self._repairer.repair(self._outbox, cause=cause):
             return False
+        self._damaged_count += waiting_count - self.state.positions.buffered_count
         # Who waits for the server cannot know whether its events were among those lost.
         self._durable_total = self.applied.total + self.state.positions.buffered_count
         self.applied.fail(
@@ -337,7 +343,7 @@ class Writer:
         self._accepted_count += event_count
         self._note_totals(appends, event_count=event_count)
         accepted_count = self._accepted_count + self._outbox.surfaced_count
-        self._border = Border(accepted_count, self._outbox.state.positions)
+        self._border = Border(accepted_count, self._outbox.state.positions, self._damaged_count)
         self._last_error = None
         self.commit_times.observe(seconds)
         if seconds >= SLOW_SECONDS:

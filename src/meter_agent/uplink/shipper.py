@@ -267,12 +267,8 @@ class Shipper:
         elif answer.outcome is PushOutcome.FENCED:
             self.tally.fenced()
         else:
-            border = self._writer.border
-            self.tally.pushed(
-                mapping.push_counts_from_proto(response),
-                accepted=border.accepted_count,
-                positions=border.positions,
-            )
+            counts = mapping.push_counts_from_proto(response)
+            self.tally.pushed(counts, border=self._writer.border)
 
     def _refuse_endless_turns(self) -> None:
         """Lets the first refusal through at once and makes the next ones wait.

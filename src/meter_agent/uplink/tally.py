@@ -11,6 +11,7 @@ from meter_agent.core import conservation
 from meter_agent.core.conservation import Ledger, PushCounts
 from meter_agent.core.positions import Positions
 from meter_agent.core.rate import RateWindow
+from meter_agent.store.writer import Border
 from metering.clock import Clock
 
 _LOG = structlog.get_logger("meter_agent.uplink")
@@ -166,7 +167,8 @@ class UplinkTally:
         self.answered()
         figures = replace(self._figures, gap_count=self._figures.gap_count + 1)
         if change.before is not None and change.after is not None:
-            lost = max(0, change.after.earliest_kept_seq - 1 - server_applied_seq)
+            known_seq = server_applied_seq - change.after.seq_offset
+            lost = max(0, change.after.earliest_kept_seq - 1 - known_seq)
             ledger = conservation.moved(
                 figures.ledger, before=change.before, after=change.after, declared_lost=lost
             )
@@ -179,25 +181,29 @@ class UplinkTally:
         self.answered()
         self._figures = replace(self._figures, fenced_count=self._figures.fenced_count + 1)
 
-    def pushed(self, counts: PushCounts, *, accepted: int, positions: Positions) -> None:
+    def pushed(self, counts: PushCounts, *, border: Border) -> None:
         """Notes an applied push and judges the conservation line at this acked border.
 
         Args:
             counts: As the server answered.
-            accepted: Events made durable since the process started, >= 0.
-            positions: Of the same moment as `accepted`, after the push.
+            border: Of one commit, the one that took the push or a later one.
         """
         self.answered()
         total = counts.counted + counts.duplicates + counts.conflicts + counts.quarantined
         self._rate.add(total, now_seconds=self._clock.monotonic())
         before = self._figures
         ledger = conservation.pushed(before.ledger, counts)
-        off = conservation.imbalance(ledger, accepted=accepted, buffered=positions.buffered_count)
+        off = conservation.imbalance(
+            ledger,
+            accepted=border.accepted_count,
+            buffered=border.positions.buffered_count,
+            damaged=border.damaged_count,
+        )
         self._figures = replace(
             before, ledger=ledger, push_count=before.push_count + 1, imbalance=off
         )
         if off != before.imbalance:
-            _note_imbalance(self._figures, accepted=accepted, buffered=positions.buffered_count)
+            _note_imbalance(self._figures, border=border)
 
 
 def _note_loss(event_count: int) -> None:
@@ -205,7 +211,7 @@ def _note_loss(event_count: int) -> None:
         _LOG.error("loss_declared", event_count=event_count)
 
 
-def _note_imbalance(figures: UplinkFigures, *, accepted: int, buffered: int) -> None:
+def _note_imbalance(figures: UplinkFigures, *, border: Border) -> None:
     """Says every term of the line, once for each change of what it is off by."""
     if figures.imbalance == 0:
         _LOG.info("conservation_restored")
@@ -215,12 +221,13 @@ def _note_imbalance(figures: UplinkFigures, *, accepted: int, buffered: int) -> 
         "conservation_broken",
         imbalance=figures.imbalance,
         carried_over=ledger.carried_over,
-        accepted=accepted,
+        accepted=border.accepted_count,
         taken_back=ledger.taken_back,
         counted=ledger.counted,
         duplicates=ledger.duplicates,
         conflicts=ledger.conflicts,
         quarantined=ledger.quarantined,
         declared_lost=ledger.declared_lost,
-        buffered=buffered,
+        damaged=border.damaged_count,
+        buffered=border.positions.buffered_count,
     )

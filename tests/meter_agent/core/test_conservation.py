@@ -50,6 +50,12 @@ def test_a_declared_loss_stands_on_the_line() -> None:
     assert imbalance(lost, accepted=0, buffered=0) == 0  # 50 + 5 = 50 + 5.
 
 
+def test_what_a_damaged_disk_lost_stands_on_the_line() -> None:
+    ledger = pushed(Ledger(carried_over=40), counts(30))
+    # 40 in = 30 counted + 4 lost to damage + 6 buffered.
+    assert imbalance(ledger, accepted=0, buffered=6, damaged=4) == 0
+
+
 def test_positions_that_fall_without_an_ack_are_an_imbalance() -> None:
     # Ten waiting events vanish: nothing was acked, and nothing was declared.
     before, after = STATE, replace(STATE, applied_seq=70)

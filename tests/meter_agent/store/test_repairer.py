@@ -97,6 +97,8 @@ def test_damage_that_is_met_while_reading_is_repaired_and_recording_goes_on(
     assert buffer.writer.applied.total == 0
     [report] = damage_reports(buffer.path)
     assert (report.salvaged_event_count, report.lost_event_count) == (2, 1)
+    # The conservation line holds: 4 accepted = 1 damaged + 3 waiting.
+    assert (buffer.writer.border.accepted_count, buffer.writer.border.damaged_count) == (4, 1)
     buffer.stop()
 
 

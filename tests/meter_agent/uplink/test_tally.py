@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from meter_agent.core.conservation import PushCounts
 from meter_agent.core.positions import Positions
+from meter_agent.store.writer import Border
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from metering.clock import ManualClock
 from tests.meter_agent.support import NOW
@@ -97,8 +98,7 @@ def test_a_push_whose_answer_names_every_event_keeps_the_line(tally: UplinkTally
     with capture_logs() as logs:
         tally.pushed(
             PushCounts(3, 1, 1, 1),
-            accepted=5,
-            positions=replace(STATE, next_seq=16, applied_seq=10),
+            border=Border(5, replace(STATE, next_seq=16, applied_seq=10)),
         )
     # 6 carried over + 5 accepted = 6 acked + 5 buffered.
     assert (tally.figures.imbalance, tally.figures.push_count, logs) == (0, 1, [])
@@ -106,14 +106,14 @@ def test_a_push_whose_answer_names_every_event_keeps_the_line(tally: UplinkTally
 
 
 def test_a_broken_line_alarms_once_with_every_term(tally: UplinkTally) -> None:
-    after = replace(STATE, applied_seq=10)
+    after = Border(0, replace(STATE, applied_seq=10))
     with capture_logs() as logs:
-        tally.pushed(PushCounts(5, 0, 0, 0), accepted=0, positions=after)
-        tally.pushed(PushCounts(0, 0, 0, 0), accepted=0, positions=after)
+        tally.pushed(PushCounts(5, 0, 0, 0), border=after)
+        tally.pushed(PushCounts(0, 0, 0, 0), border=after)
     assert tally.figures.imbalance == 1  # 6 carried over, 5 named, none buffered.
     assert [log["event"] for log in logs] == ["conservation_broken"]
     assert logs[0]["log_level"] == "error"
     assert (logs[0]["carried_over"], logs[0]["counted"], logs[0]["buffered"]) == (6, 5, 0)
     with capture_logs() as logs:
-        tally.pushed(PushCounts(1, 0, 0, 0), accepted=0, positions=after)
+        tally.pushed(PushCounts(1, 0, 0, 0), border=after)
     assert [log["event"] for log in logs] == ["conservation_restored"]
