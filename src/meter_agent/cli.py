@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from meter_agent.cli_operation import add_operation_commands
+from meter_agent.cli_rescue import add_rescue_commands
 from metering.errors import MeteringError, UnavailableError
 
 app = typer.Typer(
@@ -247,6 +248,7 @@ def _fail(error: MeteringError) -> NoReturn:
 
 
 add_operation_commands(app, fail=_fail)
+add_rescue_commands(app, fail=_fail)
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - as typer calls it

@@ -5,7 +5,7 @@ Used by the writer's thread alone; readers go through `store.reader`.
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -120,6 +120,29 @@ class Outbox:
         connection.execute("COMMIT")
         self._log_bytes += end_bytes - state.end_bytes + _COMMIT_OVERHEAD_BYTES
         self._state = after
+
+    def append_all(self, appends: Iterable[Append]) -> None:
+        """Makes events durable in one commit, however many: the database spills them to the log.
+
+        Raises:
+            sqlite3.Error: Nothing became durable; see `recover`.
+        """
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        next_seq, end_bytes = self._state.positions.next_seq, self._state.end_bytes
+        try:
+            for append in appends:
+                [row] = rows_from_appends([append], next_seq=next_seq, end_bytes=end_bytes)
+                connection.execute(_INSERT_ROW, (*row, zlib.crc32(row[5])))
+                next_seq += append.event_count
+                end_bytes = row[4]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._log_bytes = CHECKPOINT_BYTES
+        self._state = self._load_state()
 
     def checkpoint(self) -> None:
         """Moves the log into the database, as far as readers let it."""

@@ -39,8 +39,14 @@ class BlockSalvage:
         # Looks harder at each page, so that a damaged one is told instead of read wrongly.
         self._connection.execute("PRAGMA cell_size_check = ON")
         self._failure_count = 0
+        self._bad_count = 0
         self.end_seq = 0
         """Highest position of the blocks met so far, good ones or not."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something could not be read so far."""
+        return self._failure_count > 0 or self._bad_count > 0
 
     def close(self) -> None:
         """Closes the connection."""
@@ -83,6 +89,7 @@ class BlockSalvage:
         for row in self._range(0, KEY_MAX):
             self._note_end(row)
             if not _is_good(row, last_seq=last_seq):
+                self._bad_count += 1
                 continue
             last_seq = row["first_seq"] + row["event_count"] - 1
             if last_seq >= first_seq:
