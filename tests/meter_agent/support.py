@@ -19,6 +19,7 @@ from meter_agent.store.writer import Writer
 from metering.api.v1 import agent_pb2, agent_pb2_grpc
 from metering.api.v1.ingest_pb2 import UsageEvents
 from metering.api.v1.usage_pb2 import UsageEvent
+from metering.clock import Clock
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 NOW_US = 1_773_144_000_000_000
@@ -116,6 +117,8 @@ class RunningAgent:
         disk_budget_bytes: int = 1 << 30,
         retry_seconds_max: float = 0.5,
         admin_listen: str = "",
+        ballast_bytes: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self.address = f"unix:{directory / 'agent.sock'}"
         self.agent = Agent(
@@ -128,7 +131,9 @@ class RunningAgent:
                 disk_budget_bytes=disk_budget_bytes,
                 retry_seconds_max=retry_seconds_max,
                 admin_listen=admin_listen,
-            )
+                ballast_bytes=ballast_bytes,
+            ),
+            clock=clock,
         )
 
     def __enter__(self) -> Self:
@@ -143,9 +148,12 @@ class RunningAgent:
         self.channel.close()
         self.agent.stop()
 
-    def record(self, items: list[UsageEvent], **fields: int) -> agent_pb2.RecordUsageResponse:
+    def record(
+        self, items: list[UsageEvent], *, client: str = "", **fields: int
+    ) -> agent_pb2.RecordUsageResponse:
         request = agent_pb2.RecordUsageRequest(events=items, **fields)
-        return self.stub.RecordUsage(request, timeout=WAIT_SECONDS)
+        metadata = (("x-meter-client", client),) if client else ()
+        return self.stub.RecordUsage(request, timeout=WAIT_SECONDS, metadata=metadata)
 
     def record_bytes(self, raw: bytes) -> agent_pb2.RecordUsageResponse:
         call = self.channel.unary_unary("/metering.api.v1.AgentService/RecordUsage")

@@ -11,7 +11,7 @@ import pytest
 from metering.api.v1.usage_pb2 import UsageEvent
 from metering.rpc import error_from_rpc
 from tests.meter_agent.fake_server import TOKEN, FakeServer
-from tests.meter_agent.support import RunningAgent, event
+from tests.meter_agent.support import RunningAgent, event, wait_until
 
 DISK_BYTES = 16 << 20
 
@@ -82,6 +82,47 @@ def test_after_a_full_disk_all_that_was_answered_ok_is_shipped(small_disk: Path)
         assert server.books.losses == []
         # The space of what was shipped is used again.
         assert agent.record(batch(1_000)).accepted_count == 400
+
+
+def names(agent: RunningAgent) -> list[str]:
+    return [text.partition(":")[0] for text in agent.status().warnings]
+
+
+def test_a_disk_filled_by_the_agent_itself_is_emptied_by_shipping_without_a_restart(
+    small_disk: Path,
+) -> None:
+    ballast = small_disk / "data" / "agent.ballast"
+    with (
+        FakeServer() as server,
+        RunningAgent(
+            small_disk, server=server.address, token=TOKEN, ballast_bytes=6 << 20
+        ) as agent,
+    ):
+        assert ballast.stat().st_size == 6 << 20
+        server.stop()
+        count, refusal = fill(agent)
+        assert error_from_rpc(refusal).reason == "DISK_FULL"
+        # The room of the ballast is there now, and new events do not take it.
+        assert not ballast.exists()
+        assert names(agent) == ["DISK_FULL"]
+        with pytest.raises(grpc.RpcError):
+            agent.record(batch(500))
+        assert os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize > 4 << 20
+        # Nothing else is freed: the acks alone must make the room.
+        server.start()
+        assert server.wait_for_event_count(count * 400)
+        agent.wait_until_drained()
+        wait_until(ballast.exists)
+        assert names(agent) == []
+        assert agent.record(batch(1_000)).accepted_count == 400
+        assert server.wait_for_event_count((count + 1) * 400)
+        assert server.books.losses == []
+
+
+def test_where_there_is_no_room_for_the_ballast_the_status_says_so(small_disk: Path) -> None:
+    with RunningAgent(small_disk, ballast_bytes=12 << 20) as agent:
+        assert names(agent) == ["BALLAST_MISSING"]
+        assert agent.record(batch(1)).accepted_count == 400
 
 
 def test_an_agent_restarts_on_a_full_disk_with_what_it_held(small_disk: Path) -> None:

@@ -15,7 +15,7 @@ from metering.errors import MeteringError, QuotaExceededError
 BUFFER_FULL_RETRY_SECONDS: Final = 5.0
 TEND_SECONDS: Final = 2.0
 """How often it is looked whether the ballast can be made again."""
-LOG_ROOM_BYTES: Final = 8 * 1024 * 1024
+LOG_ROOM_BYTES: Final = 5 * 1024 * 1024
 """Free bytes that the log needs while rows go into free pages of the database."""
 
 _LOG = structlog.get_logger("meter_agent.store")

@@ -26,7 +26,9 @@ TRIM_BYTES_MAX: Final = 8 * 1024 * 1024
 SHRINK_KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
 """Bytes of rows up to which a file is rewritten to shrink it."""
 SHRINK_FREE_BYTES_MIN: Final = 16 * 1024 * 1024
-"""Bytes that this must give back."""
+"""Bytes that this must give back, as long as the disk has room."""
+SHRINK_FREE_BYTES_SHORT: Final = 1024 * 1024
+"""Bytes that this must give back where room is missing."""
 
 _INSERT_ROW: Final = (
     "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
@@ -168,14 +170,17 @@ class Outbox:
             return 0
         return int(pages) * database.PAGE_BYTES
 
-    def give_space_back(self) -> None:
+    def give_space_back(self, *, free_bytes_min: int = SHRINK_FREE_BYTES_MIN) -> None:
         """Shrinks a file that is nearly empty, so that others can use the disk again.
 
         It costs what is kept, so that it is done only where this is little.
+
+        Args:
+            free_bytes_min: Bytes that it must give back.
         """
         if self._state.kept_bytes > SHRINK_KEPT_BYTES_MAX or self._is_reopen_needed:
             return
-        if self.free_in_file() < SHRINK_FREE_BYTES_MIN:
+        if self.free_in_file() < free_bytes_min:
             return
         try:
             self._connection.execute("PRAGMA temp_store = MEMORY").fetchall()

@@ -19,7 +19,12 @@ from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
-from meter_agent.store.outbox import Outbox, OutboxState
+from meter_agent.store.outbox import (
+    SHRINK_FREE_BYTES_MIN,
+    SHRINK_FREE_BYTES_SHORT,
+    Outbox,
+    OutboxState,
+)
 from meter_agent.store.repairer import Repairer
 from metering.errors import InvariantError, MeteringError, UnavailableError
 
@@ -365,5 +370,8 @@ class Writer:
             self._commit([])
         else:
             self._outbox.checkpoint_and_cut()
-            self._outbox.give_space_back()
+            is_short = self.admission.is_work_due
+            self._outbox.give_space_back(
+                free_bytes_min=SHRINK_FREE_BYTES_SHORT if is_short else SHRINK_FREE_BYTES_MIN
+            )
         self.admission.tend()

@@ -12,6 +12,7 @@ from meter_agent.store import outbox as module
 from meter_agent.store.database import open_reader, open_writer
 from meter_agent.store.group import Append, Ticket
 from meter_agent.store.outbox import Outbox
+from tests.meter_agent.support import Store, event
 
 
 @pytest.fixture
@@ -173,3 +174,28 @@ def test_a_reader_delays_a_checkpoint_without_harm(path: Path, outbox: Outbox) -
     reader.close()
     outbox.checkpoint()
     assert not outbox.is_checkpoint_due
+
+
+def test_a_file_that_is_nearly_empty_gives_its_space_back_and_one_that_is_not_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path) as store:
+        items = [event(f"event-{n}", dimensions={"k": "x" * 200}) for n in range(1_000)]
+        for _ in range(10):
+            store.record(items)
+        store.writer.change(lambda state: replace(state, applied_seq=9_000, safe_seq=9_000))
+    full_bytes = store.path.stat().st_size
+    outbox = Outbox(store.path, connection=open_writer(store.path))
+    free = outbox.free_in_file()
+    assert free > full_bytes // 2
+    outbox.give_space_back(free_bytes_min=free + 1)
+    outbox.checkpoint_and_cut()
+    assert store.path.stat().st_size == full_bytes
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SHRINK_KEPT_BYTES_MAX", 1)
+        outbox.give_space_back(free_bytes_min=free)
+    assert store.path.stat().st_size == full_bytes
+    outbox.give_space_back(free_bytes_min=free)
+    assert store.path.stat().st_size < full_bytes // 4
+    assert outbox.state.positions.buffered_count == 1_000
+    outbox.close()
