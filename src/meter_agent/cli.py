@@ -38,6 +38,16 @@ DataDirOption = Annotated[
         "~/.local/state/meter-agent]"
     ),
 ]
+DiskBudgetOption = Annotated[
+    int | None, typer.Option(help="Bytes that buffered events may take.  [default: 1 GiB]")
+]
+BallastOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Bytes of a file that is given up when the disk is full, so that what was shipped "
+        "can still be deleted; 0: none.  [default: 16 MiB]"
+    ),
+]
 InstanceOption = Annotated[
     str | None, typer.Option(help="Name of this agent where several run on a host.")
 ]
@@ -77,16 +87,8 @@ def serve(
     ] = None,
     config: ConfigOption = None,
     instance: InstanceOption = None,
-    disk_budget_bytes: Annotated[
-        int | None, typer.Option(help="Bytes that buffered events may take.  [default: 1 GiB]")
-    ] = None,
-    ballast_bytes: Annotated[
-        int | None,
-        typer.Option(
-            help="Bytes of a file that is given up when the disk is full, so that what was "
-            "shipped can still be deleted; 0: none.  [default: 16 MiB]"
-        ),
-    ] = None,
+    disk_budget_bytes: DiskBudgetOption = None,
+    ballast_bytes: BallastOption = None,
     socket_group: Annotated[
         str | None, typer.Option(help="Group that may use the sockets.")
     ] = None,
