@@ -22,7 +22,7 @@ agents_app = typer.Typer(
     cls=ReportingGroup, no_args_is_help=True, help="List agents.", rich_markup_mode=None
 )
 agent_app = typer.Typer(
-    cls=ReportingGroup, no_args_is_help=True, help="Enroll an agent.", rich_markup_mode=None
+    cls=ReportingGroup, no_args_is_help=True, help="Tokens of agents.", rich_markup_mode=None
 )
 LIMIT_DEFAULT = 50
 TOKEN_FILE_MODE = 0o600
@@ -67,7 +67,7 @@ def list_command(
 
 @agent_app.callback()
 def agent_group() -> None:
-    """Enroll an agent."""
+    """Tokens of agents: enroll, rotate, revoke."""
 
 
 @agent_app.command("enroll")
@@ -99,6 +99,58 @@ def enroll_command(
         print(f"agent {name} enrolled; its token is in {token_file}")
     else:
         print(enrolled["token"])
+
+
+@agent_app.command("rotate")
+def rotate_command(
+    name: Annotated[str, typer.Argument(help="Name of the agent, as enrolled.")],
+    *,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Write the token to this new file, mode 0600, instead of printing it."),
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give an agent another token. The old one is refused at once; nothing is lost meanwhile.
+
+    Example: billing-server agent rotate gpu-host-1 --token-file token.new
+    """
+    if token_file is not None:
+        _refuse_existing(token_file)
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    rotated = client.post(path_of("agents", name, "rotate"), body={})
+    if token_file is not None:
+        _write_token(token_file, token=rotated.pop("token"))
+    if as_json:
+        print_json(rotated)
+    elif token_file is not None:
+        print(f"agent {name} has another token, in {token_file}; the old one is refused")
+    else:
+        print(rotated["token"])
+
+
+@agent_app.command("revoke")
+def revoke_command(
+    name: Annotated[str, typer.Argument(help="Name of the agent, as enrolled.")],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Refuse an agent's token from now on, until it is rotated. What it shipped stays counted.
+
+    Example: billing-server agent revoke gpu-host-1
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    revoked = client.post(path_of("agents", name, "revoke"), body={})
+    if as_json:
+        print_json(revoked)
+        return
+    print(f"agent {name} is revoked since {revoked['revoke_time']}")
 
 
 def _refuse_existing(path: Path) -> None:

@@ -47,7 +47,8 @@ def enroll_agent(context: ServiceContext, *, name: str) -> EnrolledAgent:
             raise AlreadyExistsError(
                 reason="AGENT_NAME_TAKEN",
                 message=f"an agent named {name!r} is enrolled already and its token is not kept: "
-                "use the token file that was written then, or enroll under another name",
+                "use the token file that was written then, make another token with "
+                f"`billing-server agent rotate {name}`, or enroll under another name",
                 metadata={"name": name},
             )
         agent = unit.agents.enroll(

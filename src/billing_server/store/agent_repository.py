@@ -51,6 +51,12 @@ class SqlAgentRepository:
             .values(token_sha256=token_sha256, revoke_time=None)
         )
 
+    def revoke(self, agent_id: str, *, at: datetime) -> None:
+        """Refuses an agent's token from then on, until it is given another one."""
+        self._connection.execute(
+            agent.update().where(agent.c.agent_id == agent_id).values(revoke_time=at)
+        )
+
     def by_token_sha256(self, token_sha256: str) -> Agent | None:
         """Returns the agent with this token; None where it is unknown or revoked."""
         return self._first(

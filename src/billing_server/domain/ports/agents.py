@@ -93,6 +93,9 @@ class AgentRepository(Protocol):
     def replace_token(self, agent_id: str, *, token_sha256: str) -> None:
         """Give an agent another token; the old one is refused from then on."""
 
+    def revoke(self, agent_id: str, *, at: datetime) -> None:
+        """Refuse an agent's token from then on, until it is given another one."""
+
     def by_token_sha256(self, token_sha256: str) -> Agent | None:
         """Return the agent with this token; None where it is unknown or revoked."""
 

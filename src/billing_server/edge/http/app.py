@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from billing_server.edge.http import (
+    agent_token_routes,
     catalog_routes,
     customer_routes,
     invoice_routes,
@@ -50,7 +51,13 @@ def create_app(
         dependencies=[Depends(HTTPBearer(auto_error=False, description="The API key."))],
         responses={"default": _problem_response()},
     )
-    for routes in (catalog_routes, customer_routes, invoice_routes, operation_routes):
+    for routes in (
+        catalog_routes,
+        customer_routes,
+        invoice_routes,
+        operation_routes,
+        agent_token_routes,
+    ):
         api.include_router(routes.router)
     app.include_router(api)
     _add_health(app, context=context, is_ready=is_ready)

@@ -168,6 +168,12 @@ class EnrolledAgentAnswer(AgentAnswer):
     token: str = Field(description="Shown once; only its hash is kept.")
 
 
+class RevokedAgentAnswer(AgentAnswer):
+    """An agent whose token is refused."""
+
+    revoke_time: str = Field(description="Since when, UTC.")
+
+
 class CatalogChangeAnswer(BaseModel):
     """One change that applying a catalog makes."""
 
