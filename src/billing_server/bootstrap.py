@@ -28,6 +28,7 @@ from billing_server.services.context import BillingSettings, ServiceContext
 from billing_server.services.play_scenario import play_scenario
 from billing_server.services.scenario import Scenario, parse_scenario
 from billing_server.services.scenario_report import scenario_report
+from billing_server.store.origin import check_origin
 from billing_server.store.unit_of_work import MEMORY_URL, open_store
 from metering.clock import Clock, ManualClock, SystemClock, format_instant
 from metering.errors import InvalidStateError, UnavailableError, ValidationError
@@ -66,6 +67,7 @@ def opened_server(settings: ServerSettings) -> Iterator[ServiceContext]:
         stack.enter_context(locked(settings))
         store = open_store(settings.resolved_database_url())
         stack.callback(store.close)
+        check_origin(store, mark_path=settings.incarnation_path)
         clock = settle_clock(store, test_clock=settings.test_clock)
         context = build_context(store, clock=clock, settings=settings)
         ensure_admin_key(context, path=settings.admin_key_path)

@@ -130,6 +130,14 @@ class ServerSettings(BaseSettings):
         database = self.resolved_database_url().removeprefix(SQLITE_FILE_PREFIX)
         return Path(f"{database}.lock")
 
+    @property
+    def incarnation_path(self) -> Path | None:
+        """Return the file by which a restored SQLite database is noticed; None on PostgreSQL."""
+        url = self.resolved_database_url()
+        if not url.startswith(SQLITE_FILE_PREFIX):
+            return None
+        return Path(f"{url.removeprefix(SQLITE_FILE_PREFIX)}.incarnation")
+
 
 def load_settings(
     *, config: Path | None = None, overrides: Mapping[str, object] | None = None

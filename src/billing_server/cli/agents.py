@@ -13,6 +13,7 @@ from billing_server.cli.client import (
     JsonOption,
     UrlOption,
     open_client,
+    path_of,
 )
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.output import print_json, print_table
@@ -26,6 +27,10 @@ agent_app = typer.Typer(
 )
 LIMIT_DEFAULT = 50
 TOKEN_FILE_MODE = 0o600
+CAUSES = {
+    "declared": "no longer kept by the agent when the server asked",
+    "disk_lost": "unshipped by its last report when it came back without its buffer",
+}
 
 
 @agents_app.command("list")
@@ -48,8 +53,18 @@ def list_command(
         return
     print_table(
         "agents",
-        columns=("name", "id", "version", "session", "applied", "last seen", "oldest unshipped"),
-        right=("session", "applied"),
+        columns=(
+            "name",
+            "id",
+            "version",
+            "session",
+            "applied",
+            "unshipped",
+            "lost",
+            "last seen",
+            "oldest unshipped",
+        ),
+        right=("session", "applied", "unshipped", "lost"),
         rows=(
             (
                 each["name"],
@@ -57,12 +72,43 @@ def list_command(
                 each["version"],
                 each["session_no"],
                 each["applied_seq"],
+                each["reported_unshipped_count"],
+                each["lost_count"],
                 each["last_seen"],
                 each["oldest_unshipped_event_time"],
             )
             for each in found
         ),
     )
+
+
+@agents_app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="Name or id.")],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Show an agent with what was lost on its way.
+
+    Example: billing-server agents show gpu-host-1
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = client.get(path_of("agents", name))
+    if as_json:
+        print_json(found)
+        return
+    losses = found.pop("losses")
+    for key, value in found.items():
+        print(f"{key.replace('_', ' '):<28} {'-' if value in (None, '') else value}")
+    for loss in losses:
+        print(
+            f"{'lost':<28} {loss['event_count']:,} events, positions {loss['from_seq']} to "
+            f"{loss['to_seq']}, {CAUSES.get(loss['cause'], loss['cause'])}; "
+            f"found {loss['declare_time']}"
+        )
 
 
 @agent_app.callback()

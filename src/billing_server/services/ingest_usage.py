@@ -20,10 +20,13 @@ import structlog
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import EventRow
+from billing_server.domain.session.pushing import PushState, decide_push
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.carried_customers import CarriedCustomers
 from billing_server.services.ingest_carefully import count_carefully
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import unknown_customer, waiting_row
+from billing_server.services.pushing_disk import advance_disk, lock_pushing_disk, part_of_push
 from billing_server.services.rating_terms import TermsCache
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
@@ -33,18 +36,9 @@ from metering.errors import ConflictError, UnavailableError
 PART_EVENTS_MAX: Final = 500
 """Events of one transaction: it holds its locks for less than 50 ms."""
 
+__all__ = ["PART_EVENTS_MAX", "PushOutcome", "PushState", "UsageIngester"]
+
 log = structlog.get_logger(__name__)
-
-
-class PushState(Enum):
-    """What became of a push."""
-
-    APPLIED = "applied"
-    """Every event of the call is applied."""
-    FENCED = "fenced"
-    """The session or incarnation is not the current one."""
-    GAP = "gap"
-    """The first position leaves a hole after the applied one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,7 @@ class UsageIngester:
         self._store = store
         self._clock = clock
         self._terms = terms or TermsCache()
+        self._carried = CarriedCustomers()
 
     def push(self, agent: Agent, *, push: UsagePush) -> PushOutcome:
         """Applies a push of an agent, or says why it cannot.
@@ -89,8 +84,12 @@ class UsageIngester:
         first = 0
         while True:
             part = events[first : first + PART_EVENTS_MAX]
+            rest = events[first + len(part) :]
             outcome = self._apply_part(
-                agent, push=push, events=part, first_seq=push.first_seq + first
+                agent,
+                push=part_of_push(push, rest=rest),
+                events=part,
+                first_seq=push.first_seq + first,
             )
             total = total + outcome.tally
             first += len(part)
@@ -136,31 +135,33 @@ class UsageIngester:
     ) -> PushOutcome:
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
-            current = unit.agents.lock(agent.agent_id)
-            if (
-                current is None
-                or push.server_incarnation != incarnation
-                or push.session_no != current.session_no
-                or current.session_no == 0
-            ):
-                applied_seq = 0 if current is None else current.applied_seq
-                return PushOutcome(PushState.FENCED, applied_seq, incarnation, Tally())
-            if first_seq > current.applied_seq + 1:
-                return PushOutcome(PushState.GAP, current.applied_seq, incarnation, Tally())
+            current = lock_pushing_disk(unit, agent=agent, push=push)
+            decision = decide_push(
+                server=(incarnation, 0 if current is None else current.session_no),
+                named=(push.server_incarnation, push.session_no),
+                applied_seq=0 if current is None else current.applied_seq,
+                first_seq=first_seq,
+                event_count=len(events),
+            )
+            if current is None or decision.state is not PushState.APPLIED:
+                return PushOutcome(decision.state, decision.applied_seq, incarnation, Tally())
             now = self._clock.now()
             if path is _Path.CAREFUL or first_seq <= current.applied_seq:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(unit, events=events, terms=self._terms, now=now)
             else:
                 tally = self._count_new(unit, events)
-            applied_seq = max(current.applied_seq, first_seq + len(events) - 1)
-            unit.agents.advance(
-                agent.agent_id,
-                applied_seq=applied_seq,
-                oldest_unshipped_event_time=push.oldest_unshipped_event_time,
-                last_seen=now,
+            advance_disk(
+                unit,
+                disk=current,
+                push=push,
+                applied_seq=decision.applied_seq,
+                event_count=len(events),
+                now=now,
             )
-        return PushOutcome(PushState.APPLIED, applied_seq, incarnation, tally)
+            carried = self._carried.note(unit, agent_ref=current.ref, events=events, now=now)
+        self._carried.keep(carried)
+        return PushOutcome(PushState.APPLIED, decision.applied_seq, incarnation, tally)
 
     def _count_new(self, unit: UnitOfWork, events: Sequence[DecodedEvent]) -> Tally:
         """Counts events that are expected to be new.

@@ -1,17 +1,32 @@
-"""Opening a session: both sides tell where they stand, and older sessions are fenced off."""
+"""Opening a session: both sides tell where they stand, and older sessions are fenced off.
 
+What to do is decided by `domain.session`; here it is read, written and logged, in one transaction.
+"""
+
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss
+from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss, LossCause
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
+from billing_server.domain.session.opening import (
+    Opening,
+    OpeningAction,
+    OpeningDecision,
+    Stream,
+    decide_opening,
+)
+from billing_server.services.enroll_agent import AGENT_ID_PREFIX
 from metering.clock import Clock
 from metering.errors import AuthenticationError, InvalidStateError, ValidationError
+from metering.ids import prefixed_id
 
 NONCE_BYTES = 16
 """Length of a disk id and of a nonce: 128 random bits."""
+DISK_NAME_DIGITS = 12
+"""Digits of a disk id that tell an agent's disks apart in lists."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +47,14 @@ class SessionRequest:
     """Version of its program."""
     oldest_unshipped_event_time: datetime | None = None
     """Of the events that are not yet applied; None where there is none."""
+    applied_seq: int = 0
+    """Highest position that it knows to be applied, by its own acks. >= 0."""
+    next_seq: int = 0
+    """Position of its next event; 0 from agents that do not tell."""
+    server_incarnation: str = ""
+    """The server's, as it last heard it; empty before its first session."""
+    previous_disk_id: bytes = b""
+    """Disk id that it gave up because it was taken; empty where there was none."""
 
     def __post_init__(self) -> None:
         for name, value in (("disk_id", self.disk_id), ("nonce", self.nonce)):
@@ -40,10 +63,17 @@ class SessionRequest:
                     reason="SESSION_REQUEST_MALFORMED",
                     message=f"{name} has {len(value)} bytes; it has {NONCE_BYTES} random ones",
                 )
-        if self.sync_no < 0 or self.earliest_kept_seq < 1:
+        if len(self.previous_disk_id) not in (0, NONCE_BYTES):
             raise ValidationError(
                 reason="SESSION_REQUEST_MALFORMED",
-                message="sync_no is 0 or more and earliest_kept_seq is 1 or more",
+                message=f"previous_disk_id has {len(self.previous_disk_id)} bytes; it has "
+                f"{NONCE_BYTES}, or none",
+            )
+        if min(self.sync_no, self.applied_seq, self.next_seq) < 0 or self.earliest_kept_seq < 1:
+            raise ValidationError(
+                reason="SESSION_REQUEST_MALFORMED",
+                message="sync_no, applied_seq and next_seq are 0 or more, and earliest_kept_seq is "
+                "1 or more",
             )
 
 
@@ -66,58 +96,154 @@ class OpenedSession:
 def open_session(
     store: Store, *, clock: Clock, agent: Agent, request: SessionRequest
 ) -> OpenedSession:
-    """Opens a session of an agent, or repeats the answer of the attempt with the same nonce.
+    """Opens a session of an agent's disk, or repeats the answer to the same attempt.
 
     Raises:
-        InvalidStateError: IDENTITY_TAKEN where the agent's own count does not go on from what this
-            server has heard: a late double, a disk that went back, or a clone. Nothing changes.
+        AuthenticationError: TOKEN_UNKNOWN, the agent was removed or revoked meanwhile.
+        InvalidStateError: IDENTITY_TAKEN where the disk's own count does not go on from what this
+            server has heard: a late double, a disk that went back, or a copy. Nothing changes.
     """
     now = clock.now()
     with store.write() as unit:
-        current = unit.agents.lock(agent.agent_id)
-        if current is None or current.revoke_time is not None:
+        enrolled = unit.agents.lock(agent.agent_id)
+        if enrolled is None or enrolled.revoke_time is not None:
             raise AuthenticationError(
                 reason="TOKEN_UNKNOWN", message="the agent was removed: enroll it again"
             )
         incarnation = unit.agents.incarnation()
-        is_same_disk = current.disk_id == request.disk_id
-        if is_same_disk and current.session_nonce == request.nonce:
-            return OpenedSession(
-                agent.agent_id, current.session_no, incarnation, current.applied_seq, now
-            )
-        if is_same_disk and request.sync_no <= current.sync_no:
-            raise InvalidStateError(
-                reason="IDENTITY_TAKEN",
-                message=f"sync_no {request.sync_no} was used before, the last one was "
-                f"{current.sync_no}: this disk was rolled back or copied; open a session under a "
-                "new disk_id",
-                metadata={"sync_no": str(current.sync_no)},
-            )
-        applied_seq = _declare_loss(unit, agent=current, request=request, now=now)
-        session_no = current.session_no + 1
-        unit.agents.open_session(
-            agent.agent_id,
-            session=AgentSession(
-                disk_id=request.disk_id,
-                session_no=session_no,
-                session_nonce=request.nonce,
-                sync_no=request.sync_no,
-                applied_seq=applied_seq,
-                oldest_unshipped_event_time=request.oldest_unshipped_event_time,
-                last_seen=now,
-                agent_version=request.agent_version,
-            ),
+        known = unit.agents.disk(enrolled, disk_id=request.disk_id)
+        previous = unit.agents.disk(enrolled, disk_id=request.previous_disk_id)
+        decision = decide_opening(
+            _opening(request),
+            incarnation=incarnation,
+            stream=_stream(known),
+            previous=_stream(previous),
         )
-    log.info("session_opened", agent_id=agent.agent_id, session_no=session_no)
-    return OpenedSession(agent.agent_id, session_no, incarnation, applied_seq, now)
+        if decision.action is OpeningAction.TAKEN:
+            raise _identity_taken(request, known=known)
+        if decision.is_server_behind:
+            incarnation = _renew_incarnation(unit, agent=enrolled, now=now)
+        disk = known or _place_for_disk(
+            unit, enrolled=enrolled, action=decision.action, request=request, now=now
+        )
+        _note_loss(unit, agent=disk, decision=decision, now=now)
+        session_no = disk.session_no
+        is_repeat = decision.action is OpeningAction.REPEAT
+        if not is_repeat:
+            session_no = max(enrolled.session_no, disk.session_no) + 1
+        if not is_repeat or decision.lost is not None:
+            _write_session(
+                unit, disk=disk, decision=decision, request=request, no=session_no, now=now
+            )
+    log.info(
+        "session_opened",
+        agent_id=disk.agent_id,
+        session_no=session_no,
+        how=decision.action.value,
+    )
+    return OpenedSession(disk.agent_id, session_no, incarnation, decision.applied_seq, now)
 
 
-def _declare_loss(unit: UnitOfWork, *, agent: Agent, request: SessionRequest, now: datetime) -> int:
-    """Writes down the positions that the agent no longer has; returns what counts as applied."""
-    last_lost = request.earliest_kept_seq - 1
-    if last_lost <= agent.applied_seq:
-        return agent.applied_seq
-    loss = DeclaredLoss(agent.agent_id, agent.applied_seq + 1, last_lost, now)
+def _opening(request: SessionRequest) -> Opening:
+    return Opening(
+        disk_id=request.disk_id,
+        nonce=request.nonce,
+        sync_no=request.sync_no,
+        applied_seq=request.applied_seq,
+        earliest_kept_seq=request.earliest_kept_seq,
+        incarnation=request.server_incarnation,
+        previous_disk_id=request.previous_disk_id,
+    )
+
+
+def _stream(disk: Agent | None) -> Stream | None:
+    if disk is None or disk.disk_id is None:
+        return None
+    return Stream(
+        disk_id=disk.disk_id,
+        session_no=disk.session_no,
+        session_nonce=disk.session_nonce or b"",
+        sync_no=disk.sync_no,
+        applied_seq=disk.applied_seq,
+    )
+
+
+def _identity_taken(request: SessionRequest, *, known: Agent | None) -> InvalidStateError:
+    heard = 0 if known is None else known.sync_no
+    return InvalidStateError(
+        reason="IDENTITY_TAKEN",
+        message=f"sync_no {request.sync_no} was used before, the last one was {heard}: this disk "
+        "was rolled back or copied; open a session under a new disk_id",
+        metadata={"sync_no": str(heard)},
+    )
+
+
+def _renew_incarnation(unit: UnitOfWork, *, agent: Agent, now: datetime) -> str:
+    """Gives the data a new identity: this agent remembers more than they hold."""
+    incarnation = secrets.token_hex(NONCE_BYTES)
+    unit.agents.renew_incarnation(incarnation, at=now)
+    log.error(
+        "server_went_back",
+        agent_id=agent.agent_id,
+        remedy="the database is older than what agents were answered, as after a restore: every "
+        "agent now sends again all that it keeps, and nothing is counted twice",
+    )
+    return incarnation
+
+
+def _place_for_disk(
+    unit: UnitOfWork,
+    *,
+    enrolled: Agent,
+    action: OpeningAction,
+    request: SessionRequest,
+    now: datetime,
+) -> Agent:
+    """Returns the row of a disk that was not known."""
+    agent_id = prefixed_id(AGENT_ID_PREFIX, secrets.token_bytes)
+    if action is OpeningAction.ADD_STREAM:
+        name = _disk_name(enrolled, disk_id=request.disk_id)
+        log.warning("agent_copied_or_rolled_back", agent_id=enrolled.agent_id, name=name)
+        return unit.agents.add_disk(enrolled, agent_id=agent_id, name=name, create_time=now)
+    if enrolled.disk_id is not None:
+        name = _disk_name(enrolled, disk_id=enrolled.disk_id)
+        unit.agents.retire_disk(enrolled, agent_id=agent_id, name=name)
+        _note_lost_buffer(unit, agent=enrolled, now=now)
+    return enrolled
+
+
+def _disk_name(enrolled: Agent, *, disk_id: bytes) -> str:
+    return f"{enrolled.name}~{disk_id.hex()[:DISK_NAME_DIGITS]}"
+
+
+def _note_lost_buffer(unit: UnitOfWork, *, agent: Agent, now: datetime) -> None:
+    lost = agent.reported_unshipped_count
+    if not lost:
+        log.warning("agent_came_back_on_another_disk", agent_id=agent.agent_id, name=agent.name)
+        return
+    unit.agents.declare_loss(
+        DeclaredLoss(
+            agent.agent_id,
+            agent.applied_seq + 1,
+            agent.reported_next_seq - 1,
+            now,
+            LossCause.DISK_LOST,
+        )
+    )
+    log.error(
+        "agent_came_back_without_its_buffer",
+        agent_id=agent.agent_id,
+        name=agent.name,
+        unshipped=lost,
+        last_report=agent.last_seen,
+    )
+
+
+def _note_loss(unit: UnitOfWork, *, agent: Agent, decision: OpeningDecision, now: datetime) -> None:
+    """Writes down the positions that nobody can send any more."""
+    if decision.lost is None:
+        return
+    loss = DeclaredLoss(agent.agent_id, *decision.lost, now)
     unit.agents.declare_loss(loss)
     log.error(
         "usage_lost_at_agent",
@@ -125,4 +251,28 @@ def _declare_loss(unit: UnitOfWork, *, agent: Agent, request: SessionRequest, no
         from_seq=loss.from_seq,
         to_seq=loss.to_seq,
     )
-    return last_lost
+
+
+def _write_session(
+    unit: UnitOfWork,
+    *,
+    disk: Agent,
+    decision: OpeningDecision,
+    request: SessionRequest,
+    no: int,
+    now: datetime,
+) -> None:
+    unit.agents.open_session(
+        disk.agent_id,
+        session=AgentSession(
+            disk_id=request.disk_id,
+            session_no=no,
+            session_nonce=request.nonce,
+            sync_no=request.sync_no,
+            applied_seq=decision.applied_seq,
+            oldest_unshipped_event_time=request.oldest_unshipped_event_time,
+            last_seen=now,
+            agent_version=request.agent_version,
+            reported_next_seq=request.next_seq,
+        ),
+    )

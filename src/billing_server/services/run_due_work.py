@@ -12,6 +12,7 @@ from billing_server.domain.subscription.model import Subscription
 from billing_server.services.close_period import close_period
 from billing_server.services.context import ServiceContext
 from billing_server.services.start_invoice import issue_start_invoice
+from billing_server.services.wait_for_agents import closable_periods, latest_close_time
 
 BATCH = 100
 """Entries read at a time: memory is bounded however much is due."""
@@ -64,7 +65,9 @@ def next_due_time(context: ServiceContext, *, after: datetime) -> datetime | Non
     with context.store.read() as unit:
         start = unit.subscriptions.next_start_due(after=after)
         end = unit.billing_periods.next_end(after=after - grace)
-    found = [instant for instant in (start, end + grace if end else None) if instant is not None]
+        latest = latest_close_time(unit, after=after)
+    instants = (start, end + grace if end else None, latest)
+    found = [instant for instant in instants if instant is not None]
     return min(found, default=None)
 
 
@@ -85,9 +88,8 @@ def _run_starts(context: ServiceContext, *, should_stop: Callable[[], bool]) -> 
 
 def _run_periods(context: ServiceContext, *, should_stop: Callable[[], bool]) -> DueWorkDone:
     def read(after: DueKey | None) -> Sequence[SubscriptionPeriod]:
-        ended_until = context.clock.now() - context.settings.grace
         with context.store.read() as unit:
-            return unit.billing_periods.due(ended_until=ended_until, after=after, limit=BATCH)
+            return closable_periods(unit, context=context, after=after, limit=BATCH)
 
     return _run_each(
         read,

@@ -54,6 +54,10 @@ class UsagePush:
     """With positions that follow each other."""
     oldest_unshipped_event_time: datetime | None = None
     """Of what the agent still holds once this call is applied; None where it holds nothing."""
+    disk_id: bytes = b""
+    """Identity of the agent's disk; empty from agents that do not tell."""
+    next_seq: int = 0
+    """Position of the agent's next event; 0 from agents that do not tell."""
 
 
 class DecodedEvent(NamedTuple):

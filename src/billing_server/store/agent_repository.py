@@ -1,13 +1,15 @@
 """Agents in the database."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss
-from billing_server.store.tables import agent, declared_loss, server_state
+from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss, LossCause
+from billing_server.store.tables import agent, agent_customer, declared_loss, server_state
+from billing_server.store.upsert import conflict_insert
 from metering.errors import AlreadyExistsError
 
 
@@ -20,6 +22,19 @@ class SqlAgentRepository:
     def incarnation(self) -> str:
         """Returns the identity of this database's data."""
         return str(self._connection.execute(select(server_state.c.incarnation)).scalar_one())
+
+    def incarnation_time(self) -> datetime | None:
+        """Returns when the identity was renewed; None: never."""
+        found: datetime | None = self._connection.execute(
+            select(server_state.c.incarnation_time)
+        ).scalar_one()
+        return found
+
+    def renew_incarnation(self, incarnation: str, *, at: datetime) -> None:
+        """Gives the data a new identity, because they went back to a backup."""
+        self._connection.execute(
+            server_state.update().values(incarnation=incarnation, incarnation_time=at)
+        )
 
     def enroll(
         self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
@@ -82,6 +97,45 @@ class SqlAgentRepository:
         """Returns an agent and holds it until the end of the unit of work."""
         return self._first(select(agent).where(agent.c.agent_id == agent_id).with_for_update())
 
+    def disk(self, enrolled: Agent, *, disk_id: bytes) -> Agent | None:
+        """Returns what is known of a disk of an enrolled agent."""
+        is_of_agent = or_(agent.c.ref == enrolled.ref, agent.c.parent_ref == enrolled.ref)
+        return self._first(select(agent).where(is_of_agent, agent.c.disk_id == disk_id))
+
+    def add_disk(
+        self, enrolled: Agent, *, agent_id: str, name: str, create_time: datetime
+    ) -> Agent:
+        """Writes a further disk of an enrolled agent, without a session."""
+        self._connection.execute(
+            agent.insert().values(
+                agent_id=agent_id,
+                name=name,
+                # No token has this hash: the disk is named by the enrolled agent's token.
+                token_sha256=f"none {agent_id}",
+                create_time=create_time,
+                parent_ref=enrolled.ref,
+            )
+        )
+        return self._one(select(agent).where(agent.c.agent_id == agent_id))
+
+    def retire_disk(self, enrolled: Agent, *, agent_id: str, name: str) -> None:
+        """Keeps what is known of an enrolled agent's disk beside it; another takes its place."""
+        self.add_disk(enrolled, agent_id=agent_id, name=name, create_time=enrolled.create_time)
+        self.open_session(
+            agent_id,
+            session=AgentSession(
+                disk_id=enrolled.disk_id or b"",
+                session_no=enrolled.session_no,
+                session_nonce=enrolled.session_nonce or b"",
+                sync_no=enrolled.sync_no,
+                applied_seq=enrolled.applied_seq,
+                oldest_unshipped_event_time=enrolled.oldest_unshipped_event_time,
+                last_seen=enrolled.last_seen or enrolled.create_time,
+                agent_version=enrolled.agent_version or "",
+                reported_next_seq=enrolled.reported_next_seq,
+            ),
+        )
+
     def open_session(self, agent_id: str, *, session: AgentSession) -> None:
         """Writes a new session over the old one."""
         self._connection.execute(
@@ -96,6 +150,7 @@ class SqlAgentRepository:
                 oldest_unshipped_event_time=session.oldest_unshipped_event_time,
                 last_seen=session.last_seen,
                 agent_version=session.agent_version,
+                reported_next_seq=session.reported_next_seq,
             )
         )
 
@@ -106,6 +161,7 @@ class SqlAgentRepository:
         applied_seq: int,
         oldest_unshipped_event_time: datetime | None,
         last_seen: datetime,
+        reported_next_seq: int = 0,
     ) -> None:
         """Writes how far an agent has come."""
         self._connection.execute(
@@ -115,6 +171,7 @@ class SqlAgentRepository:
                 applied_seq=applied_seq,
                 oldest_unshipped_event_time=oldest_unshipped_event_time,
                 last_seen=last_seen,
+                reported_next_seq=reported_next_seq,
             )
         )
 
@@ -127,23 +184,85 @@ class SqlAgentRepository:
                 from_seq=loss.from_seq,
                 to_seq=loss.to_seq,
                 declare_time=loss.declare_time,
+                cause=loss.cause.value,
             )
         )
 
-    def losses(self, *, limit: int) -> tuple[DeclaredLoss, ...]:
-        """Returns the newest declared losses, newest first."""
+    def losses(self, *, limit: int, agent_id: str | None = None) -> tuple[DeclaredLoss, ...]:
+        """Returns the newest losses, of one agent or all, newest first."""
         statement = (
             select(
                 agent.c.agent_id,
                 declared_loss.c.from_seq,
                 declared_loss.c.to_seq,
                 declared_loss.c.declare_time,
+                declared_loss.c.cause,
             )
             .join(agent, agent.c.ref == declared_loss.c.agent_ref)
             .order_by(declared_loss.c.id.desc())
             .limit(limit)
         )
-        return tuple(DeclaredLoss(*row) for row in self._connection.execute(statement))
+        if agent_id is not None:
+            statement = statement.where(agent.c.agent_id == agent_id)
+        return tuple(
+            DeclaredLoss(*row[:4], cause=LossCause(row[4]))
+            for row in self._connection.execute(statement)
+        )
+
+    def lost_counts(self, agent_ids: Collection[str]) -> dict[str, int]:
+        """Returns events lost in all, by agent; agents without a loss are left out."""
+        lost = func.sum(declared_loss.c.to_seq - declared_loss.c.from_seq + 1)
+        statement = (
+            select(agent.c.agent_id, lost)
+            .join(agent, agent.c.ref == declared_loss.c.agent_ref)
+            .where(agent.c.agent_id.in_(agent_ids))
+            .group_by(agent.c.agent_id)
+        )
+        return {row[0]: int(row[1]) for row in self._connection.execute(statement)}
+
+    def note_carried(
+        self, agent_ref: int, *, customer_ids: Collection[str], carry_time: datetime
+    ) -> None:
+        """Writes down that an agent has carried usage of customers."""
+        statement = conflict_insert(self._connection, agent_customer)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["customer_id", "agent_ref"],
+                set_={"carry_time": statement.excluded.carry_time},
+            ),
+            [
+                {"customer_id": each, "agent_ref": agent_ref, "carry_time": carry_time}
+                for each in sorted(customer_ids)
+            ],
+        )
+
+    def lagging(
+        self,
+        customer_id: str,
+        *,
+        event_time_before: datetime,
+        seen_since: datetime,
+        reported_since: datetime | None,
+    ) -> tuple[str, ...]:
+        """Returns the names of agents that may still hold usage of a customer."""
+        is_behind = agent.c.oldest_unshipped_event_time < event_time_before
+        if reported_since is not None:
+            is_behind = or_(is_behind, agent.c.last_seen < reported_since)
+        parent = agent.alias()
+        statement = (
+            select(agent.c.name)
+            .join(agent_customer, agent_customer.c.agent_ref == agent.c.ref)
+            .outerjoin(parent, parent.c.ref == agent.c.parent_ref)
+            .where(
+                agent_customer.c.customer_id == customer_id,
+                agent.c.last_seen >= seen_since,
+                agent.c.revoke_time.is_(None),
+                parent.c.revoke_time.is_(None),
+                is_behind,
+            )
+            .order_by(agent.c.name)
+        )
+        return tuple(self._connection.execute(statement).scalars())
 
     def _first(self, statement: Select[Any]) -> Agent | None:
         row = self._connection.execute(statement).first()

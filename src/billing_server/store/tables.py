@@ -21,6 +21,7 @@ from billing_server.store.tables_server import (
 )
 from billing_server.store.tables_usage import (
     agent,
+    agent_customer,
     declared_loss,
     usage_bucket,
     usage_conflict,
@@ -30,6 +31,7 @@ from billing_server.store.tables_usage import (
 
 __all__ = [
     "agent",
+    "agent_customer",
     "api_key",
     "billing_period",
     "catalog_state",

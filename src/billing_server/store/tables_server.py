@@ -15,6 +15,10 @@ server_state = row_table(
     # Where the test clock stands; NULL on the real clock.
     Column("test_clock", Instant),
     Column("create_time", Instant, nullable=False),
+    # What a restored database shows by: the mark of the file beside it, or PostgreSQL's timeline.
+    Column("origin_mark", Text),
+    # When the incarnation was renewed; NULL: never.
+    Column("incarnation_time", Instant),
     CheckConstraint("id = 1", name="single"),
     CheckConstraint("clock_kind IN ('real', 'test')", name="clock_kind"),
 )

@@ -31,6 +31,10 @@ agent = row_table(
     Column("agent_version", Text),
     Column("create_time", Instant, nullable=False),
     Column("revoke_time", Instant),
+    # The enrolled agent whose token it uses; NULL: it is that one. Another disk of it otherwise.
+    Column("parent_ref", Int64),
+    # Position of the agent's next event, as it last said; 0: it never did.
+    Column("reported_next_seq", Int64, nullable=False, server_default=text("0")),
 )
 """Agents by name and token, and how far each has shipped."""
 
@@ -41,8 +45,19 @@ declared_loss = row_table(
     Column("from_seq", Int64, nullable=False),
     Column("to_seq", Int64, nullable=False),
     Column("declare_time", Instant, nullable=False),
+    Column("cause", Text, nullable=False, server_default=text("'declared'")),
 )
-"""Positions that an agent declared as lost: [from_seq, to_seq], both inclusive."""
+"""Positions that are lost: [from_seq, to_seq], both inclusive."""
+
+agent_customer = key_ordered_table(
+    "agent_customer",
+    Column("customer_id", Key, nullable=False),
+    Column("agent_ref", Int64, nullable=False),
+    # Written at most once an hour: closing a period only asks whether there was any.
+    Column("carry_time", Instant, nullable=False),
+    PrimaryKeyConstraint("customer_id", "agent_ref", name="pk_agent_customer"),
+)
+"""Which agents have carried a customer's usage: a period waits for them before it is closed."""
 
 usage_event = key_ordered_table(
     "usage_event",

@@ -1,8 +1,10 @@
 """Opening sessions: absolute state both ways, fencing, declared losses. On both databases."""
 
+from dataclasses import replace
+
 import pytest
 
-from billing_server.domain.ports.agents import Agent
+from billing_server.domain.ports.agents import Agent, LossCause
 from billing_server.services.open_session import OpenedSession, SessionRequest, open_session
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock
@@ -88,6 +90,87 @@ def test_positions_that_the_agent_no_longer_keeps_are_a_declared_loss(
         assert len(unit.agents.losses(limit=10)) == 1
 
 
+def push_report(store: SqlStore, *, applied_seq: int, next_seq: int) -> None:
+    with store.write() as unit:
+        unit.agents.advance(
+            "agt_1",
+            applied_seq=applied_seq,
+            oldest_unshipped_event_time=None,
+            last_seen=NOON,
+            reported_next_seq=next_seq,
+        )
+
+
+def test_an_agent_that_comes_back_without_its_buffer_is_reported(
+    store: SqlStore, agent: Agent
+) -> None:
+    opened(store, agent, request())
+    push_report(store, applied_seq=20, next_seq=26)
+    answer = opened(store, agent, request(disk=b"e", nonce=b"2"))
+    assert (answer.agent_id, answer.applied_seq) == ("agt_1", 0)
+    with store.read() as unit:
+        (loss,) = unit.agents.losses(limit=10)
+        retired = unit.agents.disk(agent, disk_id=b"d" * 16)
+    # Positions 21 to 25 were unshipped by its last report.
+    assert (loss.from_seq, loss.to_seq, loss.cause) == (21, 25, LossCause.DISK_LOST)
+    assert retired is not None
+    assert (retired.name, retired.applied_seq) == ("host-1~646464646464", 20)
+
+
+def test_a_lost_disk_with_nothing_unshipped_is_no_loss(store: SqlStore, agent: Agent) -> None:
+    opened(store, agent, request())
+    push_report(store, applied_seq=20, next_seq=21)
+    opened(store, agent, request(disk=b"e", nonce=b"2"))
+    with store.read() as unit:
+        assert unit.agents.losses(limit=10) == ()
+
+
+def test_a_disk_that_was_thought_lost_goes_on_beside_the_new_one(
+    store: SqlStore, agent: Agent
+) -> None:
+    opened(store, agent, request())
+    opened(store, agent, request(disk=b"e", nonce=b"2"))
+    again = opened(store, agent, request(nonce=b"3", sync_no=2))
+    assert again.agent_id != "agt_1"
+    assert opened(store, agent, request(disk=b"e", nonce=b"4", sync_no=2)).agent_id == "agt_1"
+
+
+def test_a_disk_that_gave_up_its_id_gets_an_agent_of_its_own(store: SqlStore, agent: Agent) -> None:
+    opened(store, agent, request())
+    push_report(store, applied_seq=20, next_seq=21)
+    incarnation = opened(store, agent, request()).server_incarnation
+    copy = replace(
+        request(disk=b"e", nonce=b"2"),
+        previous_disk_id=b"d" * 16,
+        applied_seq=18,
+        server_incarnation=incarnation,
+    )
+    answer = opened(store, agent, copy)
+    assert answer.agent_id != "agt_1"
+    assert (answer.applied_seq, answer.server_incarnation) == (18, incarnation)
+    assert opened(store, agent, copy) == answer
+
+
+def test_an_agent_ahead_of_the_server_gives_the_data_a_new_incarnation(
+    store: SqlStore, agent: Agent
+) -> None:
+    before = opened(store, agent, request()).server_incarnation
+    ahead = replace(
+        request(nonce=b"2", sync_no=2, earliest_kept_seq=8),
+        applied_seq=9,
+        server_incarnation=before,
+    )
+    answer = opened(store, agent, ahead)
+    assert answer.server_incarnation != before
+    # Positions 1 to 7 were applied before the data went back, and nobody keeps them.
+    assert answer.applied_seq == 7
+    with store.read() as unit:
+        assert unit.agents.incarnation() == answer.server_incarnation
+        assert unit.agents.incarnation_time() == NOON
+        (loss,) = unit.agents.losses(limit=10)
+    assert (loss.from_seq, loss.to_seq, loss.cause) == (1, 7, LossCause.DECLARED)
+
+
 def test_an_agent_that_was_removed_meanwhile_is_told_so(store: SqlStore, agent: Agent) -> None:
     with store.write() as unit:
         unit.connection.exec_driver_sql("DELETE FROM agent")
@@ -102,6 +185,9 @@ def test_an_agent_that_was_removed_meanwhile_is_told_so(store: SqlStore, agent: 
         {"nonce": b""},
         {"sync_no": -1},
         {"earliest_kept_seq": 0},
+        {"applied_seq": -1},
+        {"next_seq": -1},
+        {"previous_disk_id": b"short"},
     ],
 )
 def test_a_malformed_request_names_the_field(fields: dict[str, object]) -> None:

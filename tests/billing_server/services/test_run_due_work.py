@@ -56,7 +56,9 @@ def test_the_next_due_time_is_the_earliest_start_or_end_of_grace(store: SqlStore
     at = parse_instant
     assert next_due_time(context, after=context.clock.now()) == at("2026-02-02T10:00:00Z")
     assert next_due_time(context, after=at("2026-02-02T10:00:00Z")) == at("2026-03-02T11:00:00Z")
-    assert next_due_time(context, after=at("2026-03-02T11:00:00Z")) is None
+    # A period that waits for its agents is looked at again 72 hours after its end (R75).
+    assert next_due_time(context, after=at("2026-03-02T11:00:00Z")) == at("2026-03-05T10:00:00Z")
+    assert next_due_time(context, after=at("2026-03-05T10:00:00Z")) is None
 
 
 def test_a_stop_leaves_the_rest_for_later(store: SqlStore) -> None:

@@ -1,7 +1,9 @@
 """The port of agents: who may ship usage, and how far each has come."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -37,6 +39,15 @@ class Agent:
     """When it was enrolled."""
     revoke_time: datetime | None = None
     """When its token was revoked; None: it is valid."""
+    parent_ref: int | None = None
+    """The enrolled agent of whose disks this is another one; None: it is the enrolled one."""
+    reported_next_seq: int = 0
+    """Position of its next event, as it last said; 0: it never did."""
+
+    @property
+    def reported_unshipped_count(self) -> int:
+        """Events that it held and had not shipped by its last report."""
+        return max(0, self.reported_next_seq - 1 - self.applied_seq)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +70,22 @@ class AgentSession:
     """Now."""
     agent_version: str
     """As the agent said."""
+    reported_next_seq: int = 0
+    """As the agent said."""
+
+
+class LossCause(StrEnum):
+    """Why positions are lost."""
+
+    DECLARED = "declared"
+    """The agent was asked for them and no longer had them."""
+    DISK_LOST = "disk_lost"
+    """It came back without its disk; its last report had them unshipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredLoss:
-    """Positions that an agent no longer had when it was asked for them."""
+    """Positions that nobody can send any more."""
 
     agent_id: str
     """Whose."""
@@ -73,6 +95,13 @@ class DeclaredLoss:
     """Last position lost, inclusive."""
     declare_time: datetime
     """When the agent said so."""
+    cause: LossCause = LossCause.DECLARED
+    """Why."""
+
+    @property
+    def event_count(self) -> int:
+        """Events lost."""
+        return self.to_seq - self.from_seq + 1
 
 
 class AgentRepository(Protocol):
@@ -80,6 +109,12 @@ class AgentRepository(Protocol):
 
     def incarnation(self) -> str:
         """Return the identity of this database's data."""
+
+    def incarnation_time(self) -> datetime | None:
+        """Return when the identity was renewed; None: never."""
+
+    def renew_incarnation(self, incarnation: str, *, at: datetime) -> None:
+        """Give the data a new identity, because they went back to a backup."""
 
     def enroll(
         self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
@@ -111,6 +146,17 @@ class AgentRepository(Protocol):
     def lock(self, agent_id: str) -> Agent | None:
         """Return an agent and hold it until the end of the unit of work."""
 
+    def disk(self, enrolled: Agent, *, disk_id: bytes) -> Agent | None:
+        """Return what is known of a disk of an enrolled agent."""
+
+    def add_disk(
+        self, enrolled: Agent, *, agent_id: str, name: str, create_time: datetime
+    ) -> Agent:
+        """Write a further disk of an enrolled agent, without a session."""
+
+    def retire_disk(self, enrolled: Agent, *, agent_id: str, name: str) -> None:
+        """Keep what is known of an enrolled agent's disk beside it: another one takes its place."""
+
     def open_session(self, agent_id: str, *, session: AgentSession) -> None:
         """Write a new session over the old one."""
 
@@ -121,11 +167,38 @@ class AgentRepository(Protocol):
         applied_seq: int,
         oldest_unshipped_event_time: datetime | None,
         last_seen: datetime,
+        reported_next_seq: int = 0,
     ) -> None:
         """Write how far an agent has come."""
 
     def declare_loss(self, loss: DeclaredLoss) -> None:
         """Write down positions that are lost."""
 
-    def losses(self, *, limit: int) -> tuple[DeclaredLoss, ...]:
-        """Return the newest declared losses, newest first."""
+    def losses(self, *, limit: int, agent_id: str | None = None) -> tuple[DeclaredLoss, ...]:
+        """Return the newest losses, of one agent or all, newest first."""
+
+    def lost_counts(self, agent_ids: Collection[str]) -> dict[str, int]:
+        """Return events lost in all, by agent; agents without a loss are left out."""
+
+    def note_carried(
+        self, agent_ref: int, *, customer_ids: Collection[str], carry_time: datetime
+    ) -> None:
+        """Write down that an agent has carried usage of customers."""
+
+    def lagging(
+        self,
+        customer_id: str,
+        *,
+        event_time_before: datetime,
+        seen_since: datetime,
+        reported_since: datetime | None,
+    ) -> tuple[str, ...]:
+        """Return the names of agents that may still hold usage of a customer.
+
+        Args:
+            customer_id: Whose usage they have carried.
+            event_time_before: They say that they hold events older than this.
+            seen_since: Agents that were not heard since are left out.
+            reported_since: Agents whose last report is older count as lagging too; None: they do
+                not.
+        """

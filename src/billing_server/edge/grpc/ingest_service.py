@@ -1,12 +1,15 @@
 """IngestService at the edge: protobuf messages to and from the use cases."""
 
+import threading
 from datetime import datetime
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.unit_of_work import Store
+from billing_server.domain.session.pushing import retry_after_ms
 from billing_server.domain.usage.instants import (
     instant_from_microseconds,
     microseconds_from_instant,
@@ -36,6 +39,23 @@ _RESULTS = {
 }
 
 
+class _CallsInHand:
+    """Counts the calls that are worked on; entering yields how many there are with this one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __enter__(self) -> int:
+        with self._lock:
+            self._count += 1
+            return self._count
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+
+
 class IngestService(ingest_pb2_grpc.IngestServiceServicer):
     """Takes usage from agents. Every call is idempotent; errors are mapped by the interceptor."""
 
@@ -43,6 +63,7 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
         self._store = store
         self._clock = clock
         self._ingester = ingester
+        self._in_hand = _CallsInHand()
 
     def OpenSession(
         self, request: ingest_pb2.OpenSessionRequest, context: Any
@@ -61,8 +82,9 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.PushUsageResponse:
         """Applies usage."""
         agent = self._agent(context)
-        outcome = self._ingester.push(agent, push=usage_push_from_proto(request))
-        return push_outcome_to_proto(outcome)
+        with self._in_hand as count:
+            outcome = self._ingester.push(agent, push=usage_push_from_proto(request))
+        return push_outcome_to_proto(outcome, retry_after_ms=retry_after_ms(count))
 
     def CheckAgent(
         self, request: ingest_pb2.CheckAgentRequest, context: Any
@@ -90,6 +112,10 @@ def session_request_from_proto(request: ingest_pb2.OpenSessionRequest) -> Sessio
         earliest_kept_seq=request.earliest_kept_seq,
         agent_version=request.agent_version,
         oldest_unshipped_event_time=_oldest_unshipped(request),
+        applied_seq=request.applied_seq,
+        next_seq=request.next_seq,
+        server_incarnation=request.server_incarnation,
+        previous_disk_id=request.previous_disk_id,
     )
 
 
@@ -141,12 +167,19 @@ def usage_push_from_proto(request: ingest_pb2.PushUsageRequest) -> UsagePush:
         first_seq=request.first_seq,
         blocks=tuple(blocks),
         oldest_unshipped_event_time=_oldest_unshipped(request),
+        disk_id=request.disk_id,
+        next_seq=max(request.next_seq, 0),
     )
 
 
-def push_outcome_to_proto(outcome: PushOutcome) -> ingest_pb2.PushUsageResponse:
-    """Returns the answer to an agent."""
+def push_outcome_to_proto(
+    outcome: PushOutcome, *, retry_after_ms: int = 0
+) -> ingest_pb2.PushUsageResponse:
+    """Returns the answer to an agent, asking it to wait where `retry_after_ms` is above 0."""
+    retry_after = Duration()
+    retry_after.FromMilliseconds(retry_after_ms)
     return ingest_pb2.PushUsageResponse(
+        retry_after=retry_after if retry_after_ms else None,
         result=_RESULTS[outcome.state],
         applied_seq=outcome.applied_seq,
         safe_seq=outcome.applied_seq,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.subscription.model import Subscription
+from billing_server.services.agent_reports import AgentDetails, AgentReport
 from billing_server.services.list_quarantine import ConflictingEvent, WaitingEvent
 from billing_server.services.pages import Page
 from metering.clock import format_instant
@@ -59,6 +60,35 @@ def agent_to_json(agent: Agent) -> dict[str, Any]:
         "oldest_unshipped_event_time": instant_to_json(agent.oldest_unshipped_event_time),
         "version": agent.agent_version,
         "create_time": format_instant(agent.create_time),
+    }
+
+
+def agent_report_to_json(report: AgentReport) -> dict[str, Any]:
+    """Return an agent with what it lost."""
+    return {
+        **agent_to_json(report.agent),
+        "disk_id": (report.agent.disk_id or b"").hex(),
+        "reported_unshipped_count": report.agent.reported_unshipped_count,
+        "lost_count": report.lost_count,
+    }
+
+
+def agent_details_to_json(details: AgentDetails) -> dict[str, Any]:
+    """Return an agent with its newest losses."""
+    return {
+        **agent_report_to_json(details.report),
+        "losses": [
+            {
+                "from_seq": loss.from_seq,
+                "to_seq": loss.to_seq,
+                "event_count": loss.event_count,
+                "declare_time": format_instant(loss.declare_time),
+                "cause": loss.cause.value,
+            }
+            for loss in details.losses
+        ],
+        "server_incarnation": details.incarnation,
+        "server_incarnation_time": instant_to_json(details.incarnation_time),
     }
 
 

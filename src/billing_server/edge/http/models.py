@@ -162,6 +162,39 @@ class AgentAnswer(BaseModel):
     create_time: str = Field(description="When it was enrolled, UTC.")
 
 
+class AgentReportAnswer(AgentAnswer):
+    """An agent, or another disk of one, with what was lost on its way."""
+
+    disk_id: str = Field(description="Identity of its disk; empty before the first session.")
+    reported_unshipped_count: int = Field(
+        description="Events that it held and had not shipped by its last report."
+    )
+    lost_count: int = Field(description="Events lost in all, as far as is known.")
+
+
+class AgentLossAnswer(BaseModel):
+    """Positions of an agent that nobody can send any more."""
+
+    from_seq: int = Field(description="First position lost.")
+    to_seq: int = Field(description="Last position lost, inclusive.")
+    event_count: int = Field(description="Events lost.")
+    declare_time: str = Field(description="When it was found, UTC.")
+    cause: str = Field(
+        description="`declared`: the agent no longer had them; `disk_lost`: it came back without "
+        "its disk, and its last report had them unshipped."
+    )
+
+
+class AgentDetailsAnswer(AgentReportAnswer):
+    """An agent with its newest losses."""
+
+    losses: list[AgentLossAnswer] = Field(description="The newest first.")
+    server_incarnation: str = Field(description="Identity of the server's data.")
+    server_incarnation_time: str | None = Field(
+        description="When the data went back to a backup and got this identity; null: never."
+    )
+
+
 class EnrolledAgentAnswer(AgentAnswer):
     """A new agent with its token."""
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from billing_server.edge.http.convert import (
+    agent_details_to_json,
+    agent_report_to_json,
     agent_to_json,
     all_to_json,
     conflict_to_json,
@@ -12,7 +14,8 @@ from billing_server.edge.http.convert import (
     waiting_to_json,
 )
 from billing_server.edge.http.models import (
-    AgentAnswer,
+    AgentDetailsAnswer,
+    AgentReportAnswer,
     ClockAnswer,
     ConflictAnswer,
     EnrolledAgentAnswer,
@@ -22,7 +25,8 @@ from billing_server.edge.http.models import (
 from billing_server.edge.http.models_requests import AdvanceClockRequest, EnrollAgentRequest
 from billing_server.edge.http.parameters import WantedPage
 from billing_server.edge.http.route import ApiRoute, Context
-from billing_server.services.enroll_agent import enroll_agent, list_agents
+from billing_server.services.agent_reports import list_agent_reports, show_agent
+from billing_server.services.enroll_agent import enroll_agent
 from billing_server.services.list_quarantine import list_conflicts, list_quarantine
 from billing_server.services.move_clock import ClockReading, advance_clock, read_clock
 from billing_server.services.pages import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
@@ -42,10 +46,16 @@ def post_agent(request: EnrollAgentRequest, context: Context) -> Any:
     return {**agent_to_json(enrolled.agent), "token": enrolled.token}
 
 
-@router.get("/agents", response_model=ListAnswer[AgentAnswer], tags=["agents"])
+@router.get("/agents/{name}", response_model=AgentDetailsAnswer, tags=["agents"])
+def get_agent(name: str, context: Context) -> Any:
+    """Show an agent by name or id, with its newest losses."""
+    return agent_details_to_json(show_agent(context, name=name))
+
+
+@router.get("/agents", response_model=ListAnswer[AgentReportAnswer], tags=["agents"])
 def get_agents(context: Context, page: WantedPage) -> Any:
     """List agents by name, and how far each has shipped."""
-    return page_to_json(list_agents(context, page=page), show=agent_to_json)
+    return page_to_json(list_agent_reports(context, page=page), show=agent_report_to_json)
 
 
 @router.get("/quarantine", response_model=ListAnswer[QuarantinedEventAnswer], tags=["usage"])

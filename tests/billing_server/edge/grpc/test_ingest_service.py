@@ -109,3 +109,29 @@ def test_an_outcome_is_told_with_its_numbers(state: PushState, result: int) -> N
     assert (answer.applied_seq, answer.safe_seq, answer.server_incarnation) == (7, 7, "inc")
     assert (answer.counted, answer.duplicates) == (1, 2)
     assert (answer.conflicts, answer.quarantined) == (3, 4)
+
+
+def test_a_busy_server_asks_to_wait() -> None:
+    outcome = PushOutcome(PushState.APPLIED, 7, "inc", Tally())
+    assert not push_outcome_to_proto(outcome).HasField("retry_after")
+    assert push_outcome_to_proto(outcome, retry_after_ms=1250).retry_after.ToMilliseconds() == 1250
+
+
+def test_what_an_agent_says_of_its_disk_is_read() -> None:
+    opening = session_request_from_proto(
+        ingest_pb2.OpenSessionRequest(
+            disk_id=b"e" * 16,
+            nonce=b"n" * 16,
+            earliest_kept_seq=2,
+            applied_seq=5,
+            next_seq=9,
+            server_incarnation="inc",
+            previous_disk_id=b"d" * 16,
+        )
+    )
+    assert (opening.applied_seq, opening.next_seq) == (5, 9)
+    assert (opening.server_incarnation, opening.previous_disk_id) == ("inc", b"d" * 16)
+    push = usage_push_from_proto(
+        ingest_pb2.PushUsageRequest(first_seq=1, disk_id=b"e" * 16, next_seq=9)
+    )
+    assert (push.disk_id, push.next_seq, push.blocks) == (b"e" * 16, 9, ())

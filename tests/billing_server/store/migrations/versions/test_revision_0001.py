@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from billing_server.store import migrations
-from billing_server.store.ddl import DialectName, create_statements
 from billing_server.store.migrations.versions import revision_0001
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
@@ -14,7 +13,8 @@ def test_it_is_the_first() -> None:
 
 
 @pytest.mark.parametrize("dialect_name", ["sqlite", "postgresql"])
-def test_its_statements_make_the_tables_of_this_program(dialect_name: DialectName) -> None:
-    # Once a second revision exists, this compares with the schema that 0001 left.
+def test_its_statements_are_those_that_were_released(dialect_name: str) -> None:
+    # What followed is compared as a whole: migrations and tables make the same schema.
     kept = (VERSIONS / f"revision_0001_{dialect_name}.sql").read_text()
-    assert kept == ";\n".join(create_statements(dialect_name)) + ";\n"
+    assert kept.count("CREATE TABLE ") == 20
+    assert "agent_customer" not in kept

@@ -1,0 +1,73 @@
+"""Holding a period back until the agents that carried its usage have caught up (R75)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from billing_server.domain.ports.customers import DueKey, SubscriptionPeriod
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.services.context import ServiceContext
+from metering.clock import format_instant
+
+HEARD_WITHIN: Final = timedelta(hours=24)
+"""An agent that was silent for longer is not waited for."""
+GRACE_MAX: Final = timedelta(hours=72)
+"""Longest time after a period's end that its invoice waits for agents."""
+LISTED_MAX: Final = 20
+"""Agents that a notice names."""
+
+log = structlog.get_logger(__name__)
+
+
+def closable_periods(
+    unit: UnitOfWork, *, context: ServiceContext, after: DueKey | None, limit: int
+) -> Sequence[SubscriptionPeriod]:
+    """Return due periods for which no agent may still hold usage, or that have waited long enough.
+
+    Args:
+        unit: reads.
+        context: the world.
+        after: periods up to this key are passed over.
+        limit: entries read at a time, >= 1.
+
+    Returns:
+        Up to `limit` periods in the order in which they fell due; none where no more is due.
+    """
+    ended_until = context.clock.now() - context.settings.grace
+    while found := unit.billing_periods.due(ended_until=ended_until, after=after, limit=limit):
+        if ready := [each for each in found if _is_complete(unit, period=each, context=context)]:
+            return ready
+        after = DueKey(found[-1].period.end, found[-1].subscription_id)
+    return ()
+
+
+def latest_close_time(unit: UnitOfWork, *, after: datetime) -> datetime | None:
+    """Return the earliest instant after `after` at which a period stops waiting for agents."""
+    end = unit.billing_periods.next_end(after=after - GRACE_MAX)
+    return None if end is None else end + GRACE_MAX
+
+
+def _is_complete(unit: UnitOfWork, *, period: SubscriptionPeriod, context: ServiceContext) -> bool:
+    now, end = context.clock.now(), period.period.end
+    lagging = unit.agents.lagging(
+        period.customer_id,
+        event_time_before=end,
+        seen_since=now - HEARD_WITHIN,
+        # A test clock jumps over the end: nobody can be heard after it before it has closed.
+        reported_since=end if context.test_clock is None else None,
+    )
+    if not lagging:
+        return True
+    is_over = now >= end + max(GRACE_MAX, context.settings.grace)
+    if is_over:
+        log.warning(
+            "period_closed_without_agents",
+            subscription_id=period.subscription_id,
+            period_end=format_instant(end),
+            agents=lagging[:LISTED_MAX],
+            agent_count=len(lagging),
+            remedy="usage that these agents still hold is billed as late usage once it arrives",
+        )
+    return is_over

@@ -1,0 +1,17 @@
+"""Disks of an agent, lost buffers, who carried whose usage, and the mark of the data's origin."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Runs the statements kept beside this file."""
+    dialect_name = op.get_bind().dialect.name
+    statements = Path(__file__).with_name(f"revision_0002_{dialect_name}.sql").read_text()
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            op.get_bind().exec_driver_sql(statement)
