@@ -1,7 +1,7 @@
 """Counting events that waited, once their customer or meter is there (R20)."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,46 +72,45 @@ def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -
     customers = terms.customers(unit, catalog=catalog, revisions=revisions)
     # Read again under the lock: another server may have counted some of them meanwhile.
     current = unit.usage.stored_events([(row.event_id, row.customer_id) for row in rows])
-    by_customer: dict[str, list[EventRow]] = {}
-    for row in current.values():
-        if row.quarantine_reason is not None:
-            by_customer.setdefault(row.customer_id, []).append(row)
-    total = Redriven()
-    for customer_id, members in sorted(by_customer.items()):
-        total += _redrive_customer(
-            unit, rows=members, customer=customers.get(customer_id), catalog=catalog
-        )
-    return total
+    waiting = [row for row in current.values() if row.quarantine_reason is not None]
+    return _redrive_rows(unit, rows=waiting, customers=customers, catalog=catalog)
 
 
-def _redrive_customer(
+def _redrive_rows(
     unit: UnitOfWork,
     *,
     rows: Sequence[EventRow],
-    customer: CompiledCustomer | None,
+    customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
 ) -> Redriven:
-    """Counts events of one customer together, or one by one where that fails."""
+    """Counts events together; where that fails, each half by itself, down to one event."""
+    if not rows:
+        return Redriven()
     try:
-        return _redrive_group(unit, rows=rows, customer=customer, catalog=catalog)
+        return _redrive_group(unit, rows=rows, customers=customers, catalog=catalog)
     except (ConflictError, UnavailableError):
         raise
     except Exception:
-        if len(rows) > 1:
-            total = Redriven()
-            for row in rows:
-                total += _redrive_customer(unit, rows=[row], customer=customer, catalog=catalog)
-            return total
-        log.exception("redrive_failed", customer_id=rows[0].customer_id)
-        _keep_waiting(unit, row=rows[0], why=Quarantine(INTERNAL_ERROR, traceback.format_exc()))
-        return Redriven(waiting=1)
+        if len(rows) == 1:
+            log.exception("redrive_failed", customer_id=rows[0].customer_id)
+            why = Quarantine(INTERNAL_ERROR, traceback.format_exc())
+            _keep_waiting(unit, row=rows[0], why=why)
+            return Redriven(waiting=1)
+    middle = len(rows) // 2
+    return sum(
+        (
+            _redrive_rows(unit, rows=half, customers=customers, catalog=catalog)
+            for half in (rows[:middle], rows[middle:])
+        ),
+        Redriven(),
+    )
 
 
 def _redrive_group(
     unit: UnitOfWork,
     *,
     rows: Sequence[EventRow],
-    customer: CompiledCustomer | None,
+    customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
 ) -> Redriven:
     batch = UsageBatch()
@@ -120,6 +119,7 @@ def _redrive_group(
         with unit.usage.savepoint():
             for row in rows:
                 event = decode_row(row)
+                customer = customers.get(row.customer_id)
                 if customer is None:
                     _keep_waiting(unit, row=row, why=unknown_customer(event))
                     continue

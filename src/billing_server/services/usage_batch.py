@@ -50,7 +50,7 @@ class UsageBatch:
         """Tells whether a bucket would pass 64 bits; asked on the careful path only."""
         self._resolve_series(unit)
         additive = {
-            (minute, route.customer.customer_id, route.series_id or 0): group[0]
+            (minute, route.customer.customer_id, _number_of(route)): group[0]
             for (route, minute), group in self._groups.items()
             if not route.is_maximum
         }
@@ -86,7 +86,7 @@ class UsageBatch:
         for (route, minute), (value, count) in self._groups.items():
             changes = largest if route.is_maximum else additive
             changes.append(
-                BucketChange(minute, route.customer.customer_id, route.series_id or 0, value, count)
+                BucketChange(minute, route.customer.customer_id, _number_of(route), value, count)
             )
         if additive:
             unit.usage.add_to_buckets(additive)
@@ -127,6 +127,12 @@ class UsageBatch:
                     unit.usage.set_rating_failed(subscription_id, reason=reason)
                 # Other servers and the next batch compile the customer anew.
                 unit.customers.advance_revision(customer.customer_id)
+
+
+def _number_of(route: SeriesRoute) -> int:
+    if route.series_id is None:
+        raise InvariantError(reason="SERIES_UNRESOLVED", message="a series has no number yet")
+    return route.series_id
 
 
 def charge_row_of(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select, tuple_, type_coerce
+from sqlalchemy import Connection, bindparam, func, literal_column, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import (
     BucketChange,
@@ -228,12 +228,17 @@ class SqlUsageRepository:
         self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
     ) -> None:
         """Gives stored events another reason to wait, or None: they are counted."""
-        for event_id, customer_id in keys:
-            self._connection.execute(
-                usage_event.update()
-                .where(usage_event.c.event_id == event_id, usage_event.c.customer_id == customer_id)
-                .values(quarantine_reason=reason, quarantine_detail=detail)
+        if not keys:
+            return
+        self._connection.execute(
+            usage_event.update()
+            .where(
+                usage_event.c.event_id == bindparam("of_event"),
+                usage_event.c.customer_id == bindparam("of_customer"),
             )
+            .values(quarantine_reason=reason, quarantine_detail=detail),
+            [{"of_event": event_id, "of_customer": customer_id} for event_id, customer_id in keys],
+        )
 
     def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
         """Returns the newest conflicts, newest first."""
