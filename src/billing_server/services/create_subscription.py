@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing_server.domain.catalog.model import BillTiming, Plan, SubscriptionEntry
 from billing_server.domain.ports.customers import (
@@ -18,7 +18,16 @@ from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.services.run_due_work import run_due_work
 from metering.clock import floor_to_minute, format_instant
-from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+from metering.errors import (
+    AlreadyExistsError,
+    InvalidStateError,
+    NotFoundError,
+    ValidationError,
+)
+
+DISTANCE_MAX = timedelta(days=3653)
+"""How far a start or anchor may lie from now: ten years. Beyond it stands a mistyped year, which
+would be followed by an invoice for each period since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ def put_subscription(
         raise customer_not_found(entry.customer_id)
     unit.customers.lock([customer.id])
     now = context.clock.now()
+    _check_distance(entry, now=now)
     start = floor_to_minute(entry.start or now)
     plan = plan_on_offer(unit.catalog.plan_versions(entry.plan_key), at=start)
     if plan is None:
@@ -75,6 +85,17 @@ def put_subscription(
     _write(unit, subscription=subscription, plan=plan, customer=customer, now=now)
     rebuild_running_charges(unit, customer_id=customer.id)
     return Subscribed(subscription, is_new=True)
+
+
+def _check_distance(entry: SubscriptionEntry, *, now: datetime) -> None:
+    for field, instant in (("start", entry.start), ("anchor", entry.anchor)):
+        if instant is not None and abs(instant - now) > DISTANCE_MAX:
+            raise ValidationError(
+                reason="INSTANT_OUT_OF_RANGE",
+                message=f"subscription {entry.id!r}: {field} {format_instant(instant)} is more "
+                "than ten years from now: correct the year",
+                metadata={"subscription": entry.id, "field": field},
+            )
 
 
 def _write(

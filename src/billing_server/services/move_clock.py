@@ -1,12 +1,15 @@
 """The clock: telling the time, and moving that of a test database (R12)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing_server.services.context import ServiceContext
 from billing_server.services.run_due_work import next_due_time, run_due_work
 from metering.clock import ManualClock, format_instant
 from metering.errors import InvalidStateError, ValidationError
+
+STEP_MAX = timedelta(days=3653)
+"""How far the clock goes at once: ten years. A mistyped year would issue invoices for ages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def advance_clock(context: ServiceContext, *, to: datetime) -> ClockReading:
 
     Raises:
         InvalidStateError: CLOCK_IS_REAL.
-        ValidationError: CLOCK_BACKWARDS.
+        ValidationError: CLOCK_BACKWARDS or CLOCK_STEP_TOO_LONG.
     """
     clock = context.test_clock
     if clock is None:
@@ -47,6 +50,12 @@ def advance_clock(context: ServiceContext, *, to: datetime) -> ClockReading:
                 reason="CLOCK_BACKWARDS",
                 message=f"to: the clock stands at {format_instant(clock.now())} and never goes "
                 "back",
+            )
+        if to - clock.now() > STEP_MAX:
+            raise ValidationError(
+                reason="CLOCK_STEP_TOO_LONG",
+                message=f"to: the clock stands at {format_instant(clock.now())} and goes at most "
+                "ten years at once: correct the year, or go in steps",
             )
         run_due_work(context)
         while (due := next_due_time(context, after=clock.now())) is not None and due <= to:

@@ -15,7 +15,7 @@ from billing_server.services.pages import PageRequest
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
-from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError, ValidationError
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
 ENTRY = SubscriptionEntry(
@@ -114,3 +114,16 @@ def test_the_version_on_offer_is_the_newest_in_force_at_the_start() -> None:
     # Before any version was in force, the first one is what was subscribed to.
     assert on_offer("2025-01-01T00:00:00Z") == 1
     assert plan_on_offer([], at=january) is None
+
+
+@pytest.mark.parametrize("field", ["start", "anchor"])
+@pytest.mark.parametrize("text", ["0206-01-31T00:00:00Z", "9999-12-31T23:59:00Z"])
+def test_a_mistyped_year_is_refused(memory_store: SqlStore, field: str, text: str) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    with pytest.raises(ValidationError) as refused:
+        create_subscription(context, entry=replace(ENTRY, **{field: parse_instant(text)}))
+    assert (refused.value.reason, refused.value.metadata["field"]) == (
+        "INSTANT_OUT_OF_RANGE",
+        field,
+    )

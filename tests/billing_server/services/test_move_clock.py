@@ -53,3 +53,10 @@ def test_real_time_cannot_be_moved(memory_store: SqlStore) -> None:
         advance_clock(context, to=parse_instant("2126-01-01T00:00:00Z"))
     assert refused.value.reason == "CLOCK_IS_REAL"
     assert not read_clock(context).is_test_clock
+
+
+def test_a_mistyped_year_is_refused(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    with pytest.raises(ValidationError) as refused:
+        advance_clock(context, to=parse_instant("2206-02-01T00:00:00Z"))
+    assert refused.value.reason == "CLOCK_STEP_TOO_LONG"

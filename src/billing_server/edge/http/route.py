@@ -39,6 +39,7 @@ class ApiRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             context = service_context(request)
+            _refuse_nul(request)
             await run_in_threadpool(authenticate_api_key, context, key=_bearer_key(request))
             if request.method != "POST":
                 return await handler(request)
@@ -49,6 +50,14 @@ class ApiRoute(APIRoute):
             return await _once(request, handler=handler, key=key, body=body)
 
         return handle
+
+
+def _refuse_nul(request: Request) -> None:
+    # No text of ours holds it, and PostgreSQL cannot store it.
+    if "\0" in request.url.path or "%00" in str(request.url):
+        raise ValidationError(
+            reason="REQUEST_INVALID", message="the address holds a NUL character: remove it"
+        )
 
 
 def _bearer_key(request: Request) -> str | None:

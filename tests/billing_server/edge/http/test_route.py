@@ -57,3 +57,9 @@ def test_a_body_beyond_the_bound_is_refused(api: Api, monkeypatch: pytest.Monkey
 def test_the_key_is_checked_before_a_body_is_read(api: Api) -> None:
     response = api.call("POST", "/v1/customers", content=b"x", headers={"Authorization": ""})
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/customers/a%00b", "/v1/invoices?customer=%00"])
+def test_a_nul_character_is_refused_before_the_database_sees_it(api: Api, path: str) -> None:
+    response = api.call("GET", path)
+    assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_INVALID")
