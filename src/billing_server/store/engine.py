@@ -101,6 +101,12 @@ def error_from_database(error: Exception) -> ConflictError | UnavailableError | 
             message="the database's disk is full: free space on it, then try again",
             retry_after_seconds=5,
         )
+    if "file is not a database" in text or "disk image is malformed" in text:
+        return UnavailableError(
+            reason="DATABASE_DAMAGED",
+            message="the database file is damaged or is no SQLite database: restore a backup, or "
+            "name another file",
+        )
     if _is_connection_error(original, state=state):
         return UnavailableError(
             reason="DATABASE_UNREACHABLE",
