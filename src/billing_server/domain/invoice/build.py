@@ -49,8 +49,8 @@ class NothingInvoiced:
     """None shown."""
     amount_minor: int = 0
     """None charged."""
-    line_count: int = 0
-    """No line."""
+    late_sequence: int = 0
+    """No late line."""
 
 
 @dataclass(frozen=True, slots=True)
