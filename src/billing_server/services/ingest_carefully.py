@@ -132,28 +132,24 @@ def _count_group(
         OverflowError: a bucket would pass 64 bits and there are several events to blame.
     """
     batch = UsageBatch()
-    try:
-        with unit.usage.savepoint():
-            rows = [
-                _judged(
-                    event,
-                    customer=customers.get(event.row.customer_id),
-                    catalog=catalog,
-                    batch=batch,
-                )
-                for event in events
-            ]
-            is_too_large = batch.would_overflow(unit)
-            if is_too_large and len(events) > 1:
-                raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
-            if is_too_large:
-                rows = [waiting_row(event, TOO_LARGE) for event in events]
-            _insert_all(unit, rows)
-            if not is_too_large:
-                batch.write(unit)
-    except BaseException:
-        batch.undo()
-        raise
+    with unit.usage.savepoint():
+        rows = [
+            _judged(
+                event,
+                customer=customers.get(event.row.customer_id),
+                catalog=catalog,
+                batch=batch,
+            )
+            for event in events
+        ]
+        is_too_large = batch.would_overflow(unit)
+        if is_too_large and len(events) > 1:
+            raise OverflowError("a bucket would pass 64 bits")
+        if is_too_large:
+            rows = [waiting_row(event, TOO_LARGE) for event in events]
+        _insert_all(unit, rows)
+        if not is_too_large:
+            batch.write(unit)
     counted = sum(row.quarantine_reason is None for row in rows)
     return Tally(counted=counted, quarantined=len(rows) - counted)
 

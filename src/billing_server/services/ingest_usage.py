@@ -119,10 +119,6 @@ class UsageIngester:
                         first_seq=first_seq,
                         exc_info=signal.__cause__,
                     )
-            except BaseException:
-                # The commit may have failed: numbers of series that it made are not there.
-                self._terms.forget({event.row.customer_id for event in events})
-                raise
         raise InvariantError(reason="INGEST_UNDECIDED", message="the careful path gave no answer")
 
     def _transact(
@@ -134,6 +130,7 @@ class UsageIngester:
         first_seq: int,
         path: _Path,
     ) -> PushOutcome:
+        batch = UsageBatch()
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
             current = unit.agents.lock(agent.agent_id)
@@ -152,7 +149,7 @@ class UsageIngester:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(unit, events=events, terms=self._terms, now=now)
             else:
-                tally = self._count_new(unit, events)
+                tally = self._count_new(unit, events=events, batch=batch)
             applied_seq = max(current.applied_seq, first_seq + len(events) - 1)
             unit.agents.advance(
                 agent.agent_id,
@@ -160,23 +157,23 @@ class UsageIngester:
                 oldest_unshipped_event_time=push.oldest_unshipped_event_time,
                 last_seen=now,
             )
+        batch.publish()
         return PushOutcome(PushState.APPLIED, applied_seq, incarnation, tally)
 
-    def _count_new(self, unit: UnitOfWork, events: Sequence[DecodedEvent]) -> Tally:
+    def _count_new(
+        self, unit: UnitOfWork, *, events: Sequence[DecodedEvent], batch: UsageBatch
+    ) -> Tally:
         """Counts events that are expected to be new.
 
         Raises:
             _NotFast: one was there already, or anything else was not as expected; the transaction
                 has to be undone.
         """
-        batch = UsageBatch()
         try:
             return self._count_together(unit, events=events, batch=batch)
         except (ConflictError, UnavailableError, _NotFast):
             raise
         except Exception as error:
-            # While the customers are still locked.
-            batch.undo()
             raise _NotFast from error
 
     def _count_together(

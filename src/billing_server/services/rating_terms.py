@@ -6,7 +6,7 @@ customer is valid for one revision of the catalog and one revision of the custom
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -218,11 +218,6 @@ class TermsCache:
         if len(cached) > self._customers_max:
             self._evict()
         return found
-
-    def forget(self, customer_ids: Iterable[str]) -> None:
-        """Throws compiled customers away, such as those of a transaction that was undone."""
-        for customer_id in customer_ids:
-            self._customers.pop(customer_id, None)
 
     def _evict(self) -> None:
         """Throws away the older half."""

@@ -115,30 +115,26 @@ def _redrive_group(
 ) -> Redriven:
     batch = UsageBatch()
     counted: list[EventKey] = []
-    try:
-        with unit.usage.savepoint():
-            for row in rows:
-                event = decode_row(row)
-                customer = customers.get(row.customer_id)
-                if customer is None:
-                    _keep_waiting(unit, row=row, why=unknown_customer(event))
-                    continue
-                effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
-                if isinstance(effects, Quarantine):
-                    _keep_waiting(unit, row=row, why=effects)
-                    continue
-                batch.add(event, customer=customer, effects=effects)
-                counted.append((row.event_id, row.customer_id))
-            if batch.would_overflow(unit):
-                if len(rows) > 1:
-                    raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
-                _keep_waiting(unit, row=rows[0], why=TOO_LARGE)
-                return Redriven(waiting=1)
-            unit.usage.set_quarantine(counted, reason=None, detail=None)
-            batch.write(unit)
-    except BaseException:
-        batch.undo()
-        raise
+    with unit.usage.savepoint():
+        for row in rows:
+            event = decode_row(row)
+            customer = customers.get(row.customer_id)
+            if customer is None:
+                _keep_waiting(unit, row=row, why=unknown_customer(event))
+                continue
+            effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
+            if isinstance(effects, Quarantine):
+                _keep_waiting(unit, row=row, why=effects)
+                continue
+            batch.add(event, customer=customer, effects=effects)
+            counted.append((row.event_id, row.customer_id))
+        if batch.would_overflow(unit):
+            if len(rows) > 1:
+                raise OverflowError("a bucket would pass 64 bits")
+            _keep_waiting(unit, row=rows[0], why=TOO_LARGE)
+            return Redriven(waiting=1)
+        unit.usage.set_quarantine(counted, reason=None, detail=None)
+        batch.write(unit)
     return Redriven(counted=len(counted), waiting=len(rows) - len(counted))
 
 

@@ -26,7 +26,7 @@ class UsageBatch:
     def __init__(self) -> None:
         self._groups: dict[tuple[SeriesRoute, int], list[int]] = {}
         self._customers: dict[str, CompiledCustomer] = {}
-        self._resolved: list[SeriesRoute] = []
+        self._numbers: dict[SeriesRoute, int] = {}
 
     def add(
         self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
@@ -50,17 +50,20 @@ class UsageBatch:
         """Tells whether a bucket would pass 64 bits; asked on the careful path only."""
         self._resolve_series(unit)
         additive = {
-            (minute, route.customer.customer_id, _number_of(route)): group[0]
+            (minute, route.customer.customer_id, self._number_of(route)): group[0]
             for (route, minute), group in self._groups.items()
             if not route.is_maximum
         }
         values = unit.usage.bucket_values(list(additive))
         return any(values.get(key, 0) + value > INT64_MAX for key, value in additive.items())
 
-    def undo(self) -> None:
-        """Forgets the numbers of series, where the transaction or savepoint is undone."""
-        for route in self._resolved:
-            route.series_id = None
+    def publish(self) -> None:
+        """Shares the numbers of series with later batches. Only after the commit.
+
+        Before it a number may still be undone, and whoever counted under it would count for nobody.
+        """
+        for route, number in self._numbers.items():
+            route.series_id = number
 
     def write(self, unit: UnitOfWork) -> None:
         """Writes buckets and running charges, and marks what cannot be rated."""
@@ -73,12 +76,17 @@ class UsageBatch:
         missing: dict[SeriesKey, SeriesRoute] = {
             (route.customer.customer_id, route.meter.key, route.dimensions_json): route
             for route, _minute in self._groups
-            if route.series_id is None
+            if route.series_id is None and route not in self._numbers
         }
         if missing:
-            for key, series_id in unit.usage.series_ids(list(missing)).items():
-                missing[key].series_id = series_id
-            self._resolved += missing.values()
+            for key, number in unit.usage.series_ids(list(missing)).items():
+                self._numbers[missing[key]] = number
+
+    def _number_of(self, route: SeriesRoute) -> int:
+        number = self._numbers.get(route, route.series_id)
+        if number is None:
+            raise InvariantError(reason="SERIES_UNRESOLVED", message="a series has no number yet")
+        return number
 
     def _write_buckets(self, unit: UnitOfWork) -> None:
         additive: list[BucketChange] = []
@@ -86,7 +94,9 @@ class UsageBatch:
         for (route, minute), (value, count) in self._groups.items():
             changes = largest if route.is_maximum else additive
             changes.append(
-                BucketChange(minute, route.customer.customer_id, _number_of(route), value, count)
+                BucketChange(
+                    minute, route.customer.customer_id, self._number_of(route), value, count
+                )
             )
         if additive:
             unit.usage.add_to_buckets(additive)
@@ -127,12 +137,6 @@ class UsageBatch:
                     unit.usage.set_rating_failed(subscription_id, reason=reason)
                 # Other servers and the next batch compile the customer anew.
                 unit.customers.advance_revision(customer.customer_id)
-
-
-def _number_of(route: SeriesRoute) -> int:
-    if route.series_id is None:
-        raise InvariantError(reason="SERIES_UNRESOLVED", message="a series has no number yet")
-    return route.series_id
 
 
 def charge_row_of(
