@@ -25,7 +25,7 @@ from billing_server.edge.http.server import HttpServer
 from billing_server.jobs.scheduler import Scheduler
 from billing_server.services.api_keys import API_KEY_PREFIX, register_api_key, sha256_of_secret
 from billing_server.services.context import BillingSettings, ServiceContext
-from billing_server.services.play_scenario import play_scenario
+from billing_server.services.play_scenario import play_scenario, raise_due_failure
 from billing_server.services.scenario import Scenario, parse_scenario
 from billing_server.services.scenario_report import scenario_report
 from billing_server.store.unit_of_work import MEMORY_URL, open_store
@@ -273,6 +273,7 @@ def simulate(
             clock=ManualClock(scenario.start),
             random_bytes=counted_bytes(),
             settings=BillingSettings(grace=scenario.grace, payment_terms=scenario.payment_terms),
+            on_due_failure=raise_due_failure,
         )
         events = play_scenario(
             context,

@@ -5,6 +5,7 @@ import threading
 import structlog
 
 from billing_server.services.context import ServiceContext
+from billing_server.services.due_retries import DueRetries
 from billing_server.services.redrive_quarantine import redrive_quarantine
 from billing_server.services.run_due_work import run_due_work
 
@@ -17,13 +18,18 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """Runs due work in the background. Safe on every replica: the work is claimed by row locks."""
+    """Runs due work in the background. Safe on every replica: the work is claimed by row locks.
+
+    What fails is logged with its subscription and tried again after 1, 2, 4 … 300 seconds, so that
+    it does not fold its usage anew every second.
+    """
 
     def __init__(self, context: ServiceContext, *, tick_seconds: float = TICK_SECONDS) -> None:
         self._context = context
         self._tick_seconds = tick_seconds
         self._wake = threading.Event()
         self._is_stopping = threading.Event()
+        self._retries = DueRetries(context.wall_clock.monotonic)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -45,7 +51,9 @@ class Scheduler:
         self._count_what_waited()
         while not self._is_stopping.is_set():
             try:
-                run_due_work(self._context, should_stop=self._is_stopping.is_set)
+                run_due_work(
+                    self._context, should_stop=self._is_stopping.is_set, retries=self._retries
+                )
             except Exception:
                 # A database that is away for a moment must not end the thread for good.
                 log.exception("scheduler_run_failed")

@@ -6,6 +6,7 @@ import pytest
 
 from billing_server.jobs import scheduler as module
 from billing_server.jobs.scheduler import Scheduler
+from billing_server.services.due_retries import DueRetries
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.world import make_context
 
@@ -63,3 +64,23 @@ def test_what_waits_is_tried_again_at_the_start_and_a_failure_is_no_obstacle(
     assert is_over.wait(SECONDS_MAX)
     scheduler.stop()
     assert order[:2] == ["redrive", "due"]
+
+
+def test_it_remembers_failures_over_its_runs(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memories: list[object] = []
+    is_over = threading.Event()
+
+    def note(*_: object, retries: object, **__: object) -> None:
+        memories.append(retries)
+        if len(memories) > 1:
+            is_over.set()
+
+    monkeypatch.setattr(module, "run_due_work", note)
+    scheduler = Scheduler(make_context(memory_store), tick_seconds=0.001)
+    scheduler.start()
+    assert is_over.wait(SECONDS_MAX)
+    scheduler.stop()
+    assert isinstance(memories[0], DueRetries)
+    assert memories[0] is memories[1]
