@@ -27,6 +27,8 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
     with context.store.write() as unit:
         unit.catalog.lock()
         known = unit.customers.get(customer.id)
+        if known is not None:
+            customer = settled_customer(known, wanted=customer)
         if known is not None and known != customer:
             raise AlreadyExistsError(
                 reason="CUSTOMER_EXISTS",
