@@ -21,7 +21,6 @@ from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import (
     INTERNAL_ERROR,
-    TOO_LARGE,
     unknown_customer,
     waiting_row,
 )
@@ -129,7 +128,7 @@ def _count_group(
     """Counts events behind one savepoint.
 
     Raises:
-        OverflowError: a bucket would pass 64 bits and there are several events to blame.
+        OverflowError: a bucket or a charge would pass its bound, with several events to blame.
     """
     batch = UsageBatch()
     with unit.usage.savepoint():
@@ -142,13 +141,13 @@ def _count_group(
             )
             for event in events
         ]
-        is_too_large = batch.would_overflow(unit)
-        if is_too_large and len(events) > 1:
-            raise OverflowError("a bucket would pass 64 bits")
-        if is_too_large:
-            rows = [waiting_row(event, TOO_LARGE) for event in events]
+        too_large = batch.too_large(unit)
+        if too_large is not None and len(events) > 1:
+            raise OverflowError(too_large.reason)
+        if too_large is not None:
+            rows = [waiting_row(event, too_large) for event in events]
         _insert_all(unit, rows)
-        if not is_too_large:
+        if too_large is None:
             batch.write(unit)
     counted = sum(row.quarantine_reason is None for row in rows)
     return Tally(counted=counted, quarantined=len(rows) - counted)

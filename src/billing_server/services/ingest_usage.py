@@ -25,7 +25,7 @@ from billing_server.services.ingest_carefully import count_carefully
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import unknown_customer, waiting_row
 from billing_server.services.rating_terms import TermsCache
-from billing_server.services.usage_batch import UsageBatch
+from billing_server.services.usage_batch import AmountTooLargeError, UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
 from metering.clock import Clock
 from metering.errors import ConflictError, InvariantError, UnavailableError
@@ -173,6 +173,9 @@ class UsageIngester:
             return self._count_together(unit, events=events, batch=batch)
         except (ConflictError, UnavailableError, _NotFast):
             raise
+        except AmountTooLargeError:
+            # No surprise worth a trace: the careful path says which event it was.
+            raise _NotFast from None
         except Exception as error:
             raise _NotFast from error
 

@@ -13,7 +13,6 @@ from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.judge_event import (
     DETAIL_LENGTH_MAX,
     INTERNAL_ERROR,
-    TOO_LARGE,
     unknown_customer,
 )
 from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
@@ -128,10 +127,11 @@ def _redrive_group(
                 continue
             batch.add(event, customer=customer, effects=effects)
             counted.append((row.event_id, row.customer_id))
-        if batch.would_overflow(unit):
+        too_large = batch.too_large(unit)
+        if too_large is not None:
             if len(rows) > 1:
-                raise OverflowError("a bucket would pass 64 bits")
-            _keep_waiting(unit, row=rows[0], why=TOO_LARGE)
+                raise OverflowError(too_large.reason)
+            _keep_waiting(unit, row=rows[0], why=too_large)
             return Redriven(waiting=1)
         unit.usage.set_quarantine(counted, reason=None, detail=None)
         batch.write(unit)

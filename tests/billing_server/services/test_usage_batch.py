@@ -77,8 +77,11 @@ def test_an_amount_that_is_not_finite_is_shown_to_18_places_and_rounded_exactly(
 
 def test_an_amount_that_no_invoice_holds_is_refused() -> None:
     with pytest.raises(InvariantError) as raised:
-        charge_row_of(KEY, terms=terms("1"), quantity=10**18, decimals=0, currency="USD")
+        charge_row_of(KEY, terms=terms("1"), quantity=10**13 + 1, decimals=0, currency="USD")
     assert raised.value.reason == "AMOUNT_TOO_LARGE"
+    # 10^13 × 1.00 are 10^15 cents, which is the bound.
+    row = charge_row_of(KEY, terms=terms("1"), quantity=10**13, decimals=0, currency="USD")
+    assert row.amount_minor == 10**15
 
 
 class StoreWithWitness:
