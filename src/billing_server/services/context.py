@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import RLock
+from threading import Event, RLock
 
 from billing_server.domain.ports.unit_of_work import Store
 from metering.clock import Clock, ManualClock, SystemClock
@@ -55,6 +55,8 @@ class ServiceContext:
     """Told of due work that failed, after it was logged; may raise where no one reads a log."""
     work_gate: RLock = field(default_factory=RLock)
     """Held while due work runs: the clock does not move under it."""
+    work_added: Event = field(default_factory=Event)
+    """Set where work was left to the scheduler, which then does not wait for its next look."""
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as `inv_…`."""

@@ -10,7 +10,7 @@ from billing_server.services.context import DueFailure, ServiceContext
 from billing_server.services.create_customer import create_customer
 from billing_server.services.create_subscription import create_subscription
 from billing_server.services.move_clock import advance_clock
-from billing_server.services.run_due_work import next_due_time
+from billing_server.services.run_due_work import next_due_time, run_due_work
 from billing_server.services.scenario import (
     Action,
     ApplyStep,
@@ -156,6 +156,7 @@ class _Player:
         advance_clock(self._context, to=at)
 
     def _look_ahead(self) -> None:
+        run_due_work(self._context)  # As the scheduler would that a change wakes.
         self._next_due = next_due_time(self._context, after=self._context.clock.now())
 
     def _note(self, kind: str, **details: str) -> None:

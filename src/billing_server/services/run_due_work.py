@@ -18,6 +18,8 @@ from metering.clock import format_instant
 
 BATCH = 100
 """Entries read at a time: memory is bounded however much is due."""
+STARTS_AT_ONCE_MAX = 100
+"""Start invoices that one call makes itself: a fraction of a second."""
 
 log = structlog.get_logger(__name__)
 Due = TypeVar("Due")
@@ -67,6 +69,24 @@ def run_due_work(
             total = total.plus(done)
             if done.done_count == 0:
                 return total
+
+
+def invoice_starts(context: ServiceContext, *, subscription_ids: Sequence[str]) -> None:
+    """Invoice the starts of subscriptions that were just made, and leave the rest to the scheduler.
+
+    So a caller sees their first invoices at once, and never waits for periods that ended long ago.
+    What fails stays due and is logged where it is tried again.
+
+    Args:
+        context: the world; none of its units may be open.
+        subscription_ids: the first `STARTS_AT_ONCE_MAX` of them are invoiced here.
+    """
+    for subscription_id in subscription_ids[:STARTS_AT_ONCE_MAX]:
+        try:
+            issue_start_invoice(context, subscription_id=subscription_id)
+        except Exception:
+            log.exception("start_invoice_put_off", subscription_id=subscription_id)
+    context.work_added.set()
 
 
 def next_due_time(context: ServiceContext, *, after: datetime) -> datetime | None:
