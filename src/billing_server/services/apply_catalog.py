@@ -13,8 +13,8 @@ from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
-from billing_server.services.redrive_quarantine import redrive_quarantine
-from billing_server.services.run_due_work import run_due_work
+from billing_server.services.run_due_work import invoice_starts
+from billing_server.services.watch_quarantine import redrive_promptly
 from metering.clock import floor_to_minute
 
 REDRIVE_CUSTOMERS_MAX = 20
@@ -194,12 +194,13 @@ def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     resources = {change.resource for change in changes}
     customer_ids = [change.key for change in changes if change.resource == "customer"]
     if "meter" in resources or len(customer_ids) > REDRIVE_CUSTOMERS_MAX:
-        redrive_quarantine(context.store)
+        redrive_promptly(context.store)
     else:
         for customer_id in customer_ids:
-            redrive_quarantine(context.store, customer_id=customer_id)
-    if "subscription" in resources:
-        run_due_work(context)
+            redrive_promptly(context.store, customer_id=customer_id)
+    started = [change.key for change in changes if change.resource == "subscription"]
+    if started:
+        invoice_starts(context, subscription_ids=started)
 
 
 def _shown(changes: Sequence[Change]) -> tuple[AppliedChange, ...]:

@@ -24,6 +24,7 @@ from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
 from billing_server.store.engine import translated
 from billing_server.store.tables import (
+    customer,
     running_charge,
     subscription,
     usage_bucket,
@@ -218,6 +219,23 @@ class SqlUsageRepository:
                 tuple_(columns.customer_id, columns.event_id) > tuple_(after_customer, event_id)
             )
         return tuple(EventRow(*row) for row in self._connection.execute(statement))
+
+    def waiting_customers(self, *, after: str, limit: int) -> dict[str, bool]:
+        """Returns customer ids that waiting events carry, in order, and whether each exists.
+
+        It goes from id to id through the index of waiting events, however many each one has.
+        """
+        found, waits = usage_event.c.customer_id, usage_event.c.quarantine_reason.is_not(None)
+        first = select(func.min(found).label("id")).where(waits, found > after)
+        walk = first.cte("walk", recursive=True)
+        following = select(func.min(found)).where(waits, found > walk.c.id).scalar_subquery()
+        walk = walk.union_all(select(following).where(walk.c.id.is_not(None)))
+        ids = select(walk.c.id).where(walk.c.id.is_not(None)).limit(limit).subquery()
+        statement = select(ids.c.id, customer.c.id).select_from(
+            ids.outerjoin(customer, customer.c.id == ids.c.id)
+        )
+        rows = self._connection.execute(statement.order_by(ids.c.id))
+        return {waiting_id: known_id is not None for waiting_id, known_id in rows}
 
     def quarantined_count(self) -> int:
         """Returns how many events wait."""

@@ -204,6 +204,13 @@ class QuarantinedEventAnswer(BaseModel):
     dimensions: dict[str, str] = Field(description="As the event carries them.")
 
 
+class RedriveAnswer(BaseModel):
+    """What trying waiting usage again came to."""
+
+    counted: int = Field(description="Events that waited and are counted now.", ge=0)
+    waiting: int = Field(description="Events that were tried and go on waiting.", ge=0)
+
+
 class ConflictAnswer(BaseModel):
     """An event that came under a used id with other content; the first one stands."""
 

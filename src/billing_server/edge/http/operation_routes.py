@@ -18,14 +18,20 @@ from billing_server.edge.http.models import (
     EnrolledAgentAnswer,
     ListAnswer,
     QuarantinedEventAnswer,
+    RedriveAnswer,
 )
-from billing_server.edge.http.models_requests import AdvanceClockRequest, EnrollAgentRequest
+from billing_server.edge.http.models_requests import (
+    AdvanceClockRequest,
+    EnrollAgentRequest,
+    RedriveRequest,
+)
 from billing_server.edge.http.parameters import WantedPage, instant_of
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.enroll_agent import enroll_agent, list_agents
 from billing_server.services.list_quarantine import list_conflicts, list_quarantine
 from billing_server.services.move_clock import ClockReading, advance_clock, read_clock
 from billing_server.services.pages import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
+from billing_server.services.redrive_quarantine import redrive_quarantine
 from metering.clock import format_instant
 
 router = APIRouter(route_class=ApiRoute)
@@ -58,6 +64,16 @@ def get_quarantine(
     return page_to_json(
         list_quarantine(context, page=page, customer_id=customer), show=waiting_to_json
     )
+
+
+@router.post("/quarantine/redrive", response_model=RedriveAnswer, tags=["usage"])
+def post_redrive(request: RedriveRequest, context: Context) -> Any:
+    """Count the waiting events whose reason has gone, each exactly once.
+
+    The server does so by itself when a customer or meter comes.
+    """
+    redriven = redrive_quarantine(context.store, customer_id=request.customer)
+    return {"counted": redriven.counted, "waiting": redriven.waiting}
 
 
 @router.get("/conflicts", response_model=ListAnswer[ConflictAnswer], tags=["usage"])
