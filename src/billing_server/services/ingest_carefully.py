@@ -171,6 +171,8 @@ def _judged(
     batch: UsageBatch,
 ) -> EventRow:
     """Adds an event to the batch, or returns the row in which it waits."""
+    if event.row.quarantine_reason is not None:
+        return event.row
     if customer is None:
         return waiting_row(event, unknown_customer(event))
     effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)

@@ -190,6 +190,9 @@ class UsageIngester:
         rows: list[EventRow] = []
         counted = 0
         for event in events:
+            if event.row.quarantine_reason is not None:
+                rows.append(event.row)
+                continue
             customer = customers.get(event.row.customer_id)
             if customer is None:
                 rows.append(waiting_row(event, unknown_customer(event)))

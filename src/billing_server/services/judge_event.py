@@ -37,5 +37,10 @@ def waiting_row(event: DecodedEvent, quarantine: Quarantine) -> EventRow:
     """Returns the row of an event that waits."""
     return event.row._replace(
         quarantine_reason=quarantine.reason,
-        quarantine_detail=quarantine.message[-DETAIL_LENGTH_MAX:],
+        quarantine_detail=detail_of(quarantine),
     )
+
+
+def detail_of(quarantine: Quarantine) -> str:
+    """Returns the explanation as it is stored: an event's names may hold what no database keeps."""
+    return quarantine.message[-DETAIL_LENGTH_MAX:].replace("\0", "\N{REPLACEMENT CHARACTER}")

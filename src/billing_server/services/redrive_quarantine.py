@@ -11,10 +11,11 @@ from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import EventKey, EventRow
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.judge_event import (
-    DETAIL_LENGTH_MAX,
     INTERNAL_ERROR,
+    detail_of,
     unknown_customer,
 )
+from billing_server.services.malformed_event import MALFORMED_REASONS
 from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import decode_row
@@ -72,7 +73,9 @@ def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -
     # Read again under the lock: another server may have counted some of them meanwhile.
     current = unit.usage.stored_events([(row.event_id, row.customer_id) for row in rows])
     waiting = [row for row in current.values() if row.quarantine_reason is not None]
-    return _redrive_rows(unit, rows=waiting, customers=customers, catalog=catalog)
+    tried = [row for row in waiting if row.quarantine_reason not in MALFORMED_REASONS]
+    redriven = _redrive_rows(unit, rows=tried, customers=customers, catalog=catalog)
+    return redriven + Redriven(waiting=len(waiting) - len(tried))
 
 
 def _redrive_rows(
@@ -144,5 +147,5 @@ def _keep_waiting(unit: UnitOfWork, *, row: EventRow, why: Quarantine) -> None:
         unit.usage.set_quarantine(
             [(row.event_id, row.customer_id)],
             reason=why.reason,
-            detail=why.message[-DETAIL_LENGTH_MAX:],
+            detail=detail_of(why),
         )
