@@ -162,13 +162,18 @@ def _decode_block(
 ) -> list[DecodedEvent]:
     try:
         messages = ingest_pb2.UsageEvents.FromString(block.events).events
-        payloads = split_events(block.events)
-    except (DecodeError, ValueError, IndexError) as error:
+    except DecodeError as error:
         raise _block_error(
             number,
             reason="BLOCK_MALFORMED",
             message=f"events is no serialized UsageEvents message: {error}",
         ) from error
+    try:
+        payloads = split_events(block.events)
+    except (ValueError, IndexError):
+        # A field that only newer agents know, or another spelling of a tag, is no fault of the
+        # events beside it: to refuse it would hold up all that its agent has to ship.
+        payloads = [message.SerializeToString() for message in messages]
     if len(payloads) != block.event_count:
         raise _block_error(
             number,

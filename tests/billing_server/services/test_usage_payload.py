@@ -1,5 +1,7 @@
 """Events are read from the bytes in which they were shipped, and kept in the same bytes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,29 @@ def test_a_push_is_read_in_the_order_of_its_positions() -> None:
     assert decoded[1].dimensions_json == '{"a":"1","model":"large"}'
     assert decoded[0].quantities == {"input_tokens": "100"}
     assert usage_pb2.UsageEvent.FromString(decoded[2].row.payload) == event("e3")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\x10\x00",  # ack_level, set to its default.
+        b"\x18\x01",  # A field of a newer contract.
+        b"\x8a\x00",  # The tag of field 1 in two bytes.
+        b"\x1b\x1c",  # A group.
+    ],
+)
+def test_bytes_beside_the_events_of_a_block_spoil_no_event(odd: bytes) -> None:
+    events = [event("e1"), event("e2")]
+    plain = block(events, first_seq=1)
+    if odd.startswith(b"\x8a"):
+        part = events[1].SerializeToString()
+        start = ingest_pb2.UsageEvents(events=events[:1]).SerializeToString()
+        odd_events = start + b"\x8a\x00" + bytes([len(part)]) + part
+    else:
+        odd_events = plain.events + odd
+    decoded = decode_push(push(replace(plain, events=odd_events)), agent_ref=1)
+    assert [each.row.event_id for each in decoded] == ["e1", "e2"]
+    assert [usage_pb2.UsageEvent.FromString(each.row.payload) for each in decoded] == events
 
 
 def test_a_stored_event_is_read_again_from_its_bytes() -> None:
