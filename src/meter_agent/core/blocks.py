@@ -11,6 +11,9 @@ from typing import Final
 from metering.api.v1.ingest_pb2 import UsageEvents
 
 _EVENTS_FIELD: Final = 1
+_EVENTS_TAG: Final = 0x0A  # Field 1, with a length.
+_ACK_LEVEL_FIELD: Final = 2
+_VARINT_MORE: Final = 0x80
 _VARINT_BITS_MAX: Final = 63
 
 
@@ -62,6 +65,48 @@ def take(block: Block, *, event_count_max: int, bytes_max: int) -> Block:
     return replace(block, event_count=len(parts), events=b"".join(parts))
 
 
+def is_plain_run(raw: bytes) -> bool:
+    """Tells whether the bytes are events and nothing else, each shorter than 16 KiB.
+
+    Only then are they a block as they stand. A field of a newer contract, a default that was
+    written out or an unusual spelling is no fault of the caller, but must not lie on the disk: what
+    lies there is shipped as it is.
+
+    Args:
+        raw: A serialized request that was parsed without an error.
+    """
+    position, end = 0, len(raw)
+    try:
+        while position < end:
+            if raw[position] != _EVENTS_TAG:
+                return False
+            size = raw[position + 1]
+            position += 2
+            if size >= _VARINT_MORE:
+                high = raw[position]
+                if high >= _VARINT_MORE:
+                    return False
+                size += (high << 7) - _VARINT_MORE
+                position += 1
+            position += size
+    except IndexError:
+        return False
+    return position == end
+
+
+def ack_level_of(raw: bytes) -> int:
+    """Returns the level of a serialized request that cannot be parsed as a whole; 0: unset.
+
+    Raises:
+        ValueError: The bytes are not a protobuf message at all.
+    """
+    level = 0
+    for field, value in _fields(raw):
+        if field == _ACK_LEVEL_FIELD and isinstance(value, int):
+            level = value
+    return level
+
+
 def split_events(raw: bytes) -> list[bytes]:
     """Returns each event of a serialized request by itself, without parsing the events.
 
@@ -71,19 +116,23 @@ def split_events(raw: bytes) -> list[bytes]:
     Raises:
         ValueError: The bytes are not a protobuf message at all.
     """
-    return [value for field, value in _fields(raw) if field == _EVENTS_FIELD and value is not None]
+    return [
+        value
+        for field, value in _fields(raw)
+        if field == _EVENTS_FIELD and isinstance(value, bytes)
+    ]
 
 
-def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Yields the number of each top-level field, with its bytes where it has a length."""
+def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | None]]:
+    """Yields the number of each top-level field, with its bytes or its varint where it has any."""
     position = 0
     while position < len(raw):
         tag, position = _read_varint(raw, position)
-        value: bytes | None = None
+        value: bytes | int | None = None
         start = position
         match tag & 7:
             case 0:
-                _, position = _read_varint(raw, position)
+                value, position = _read_varint(raw, position)
             case 1:
                 position += 8
             case 2:

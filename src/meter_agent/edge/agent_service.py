@@ -10,8 +10,15 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from meter_agent.core.blocks import split_events
-from meter_agent.core.validation import BatchVerdict, EventProblem, Rejection, judge_batch
+from meter_agent.core.blocks import ack_level_of, is_plain_run, split_events
+from meter_agent.core.validation import (
+    EVENT_BYTES_MAX,
+    BatchVerdict,
+    EventProblem,
+    Rejection,
+    judge_batch,
+    judge_each,
+)
 from meter_agent.store.group import Ticket
 from meter_agent.store.writer import COMMIT_EVENT_COUNT_MAX
 from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
@@ -113,25 +120,31 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         events: Sequence[usage_pb2.UsageEvent] = request.events
         _check_event_count(len(events))
         receive_time_us = self._now_us()
-        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        if is_plain_run(raw):
+            verdict = judge_batch(events, receive_time_us=receive_time_us)
+        else:
+            # The level and what else stands beside the events are no part of the block.
+            raw = b""
+            verdict = _judge_with_size(events, receive_time_us=receive_time_us)
         if verdict.rejections:
             refused = {rejection.index for rejection in verdict.rejections}
             events = [event for index, event in enumerate(events) if index not in refused]
             raw = b""
-        elif request.ack_level != usage_pb2.ACK_LEVEL_UNSPECIFIED:
-            raw = b""  # The level is a field of the request, not of the block.
         return self._record(events, raw, verdict, receive_time_us, context)
 
     def _record_event_by_event(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Records a request that cannot be parsed as a whole: one broken event spoils no other."""
         try:
             parts = split_events(raw)
+            level = ack_level_of(raw)
         except ValueError as error:
             raise ValidationError(
                 reason="REQUEST_MALFORMED",
                 message=f"the request is no RecordUsageRequest ({error}); encode it with the "
                 "contract's own messages (proto/metering/api/v1/agent.proto)",
             ) from None
+        if level not in _LEVELS_DURABLE:
+            return _refuse_level(level, context)
         _check_event_count(len(parts))
         receive_time_us = self._now_us()
         rejections: list[Rejection] = []
@@ -143,7 +156,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 places.append(index)
             except DecodeError:
                 rejections.append(Rejection(index, "", _MALFORMED_EVENT))
-        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        verdict = _judge_with_size(events, receive_time_us=receive_time_us)
         refused = {rejection.index for rejection in verdict.rejections}
         rejections += [
             Rejection(places[item.index], item.event_id, item.problem)
@@ -196,6 +209,15 @@ _MALFORMED_EVENT: Final = EventProblem(
     message="the event is no UsageEvent (a text that is not UTF-8, or a broken encoding); encode "
     "it with the contract's own messages (proto/metering/api/v1/usage.proto)",
 )
+
+
+def _judge_with_size(
+    events: Sequence[usage_pb2.UsageEvent], *, receive_time_us: int
+) -> BatchVerdict:
+    """Judges events whose sizes are not known from their bytes."""
+    if all(event.ByteSize() <= EVENT_BYTES_MAX for event in events):
+        return judge_batch(events, receive_time_us=receive_time_us)
+    return judge_each(events, receive_time_us=receive_time_us)
 
 
 def _wait_seconds(context: grpc.ServicerContext) -> float:
