@@ -123,10 +123,18 @@ class UnpricedAnswer(BaseModel):
     unit: str = Field(description="The meter's unit.")
 
 
-class UpcomingInvoiceAnswer(InvoiceAnswer):
-    """What a customer would be invoiced for the running periods, as of now."""
+class DraftInvoiceAnswer(InvoiceAnswer):
+    """An invoice that is not issued yet, as of now."""
 
     unpriced: list[UnpricedAnswer] = Field(description="Usage that no price charges.")
+
+
+class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
+    """What a customer would be invoiced for the present periods, as of now."""
+
+    closing: list[DraftInvoiceAnswer] = Field(
+        description="Drafts of periods that have ended and are not invoiced yet, oldest first."
+    )
 
 
 class UsageGroupAnswer(BaseModel):
