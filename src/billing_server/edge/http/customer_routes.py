@@ -34,6 +34,7 @@ from billing_server.services.list_customers import list_customers, show_customer
 from billing_server.services.list_subscriptions import (
     current_period,
     list_subscriptions,
+    rating_failed_reason,
     show_subscription,
 )
 from billing_server.services.query_usage import UsageQuery, query_usage
@@ -157,7 +158,9 @@ def get_usage(
 
 def _shown(context: ServiceContext, subscription: Subscription) -> dict[str, Any]:
     return subscription_to_json(
-        subscription, current=current_period(context, subscription=subscription)
+        subscription,
+        current=current_period(context, subscription=subscription),
+        rating_failed_reason=rating_failed_reason(context, subscription=subscription),
     )
 
 

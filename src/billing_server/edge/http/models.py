@@ -72,6 +72,9 @@ class SubscriptionAnswer(BaseModel):
     current_period: PeriodAnswer | None = Field(
         description="The period that holds the present instant; null: not started, or ended."
     )
+    rating_failed_reason: str | None = Field(
+        description="Why its usage is counted and not rated; null: it is rated."
+    )
 
 
 class InvoiceLineAnswer(BaseModel):
