@@ -85,6 +85,7 @@ class _AgentStatus:
             disk_budget_bytes=identity.budget_bytes,
             session_no=positions.session_no,
             safe_seq=positions.safe_seq,
+            refused_event_count=self._reader.refused_count(),
         )
 
 

@@ -43,7 +43,14 @@ def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> s
         ("disk", f"{_size(status.disk_used_bytes)} of {_size(status.disk_budget_bytes)}"),
         ("since start", f"{status.accepted_count:,} accepted, {status.rejected_count:,} rejected"),
     )
-    return "\n".join(f"{name:<14} {value}" for name, value in rows)
+    refused = (
+        (
+            "set aside",
+            f"{status.refused_event_count:,} events that the server refuses, see the log",
+        ),
+    )
+    shown = rows + refused if status.refused_event_count else rows
+    return "\n".join(f"{name:<14} {value}" for name, value in shown)
 
 
 def why_not_drained(status: GetAgentStatusResponse, *, timeout_seconds: float) -> str:

@@ -44,6 +44,10 @@ def test_a_person_gets_a_table() -> None:
     assert rows["server"] == "billing:4280, reachable"
     assert rows["disk"] == "500 B of 1.0 GiB"
     assert rows["since start"] == "20,000 accepted, 3 rejected"
+    assert "set aside" not in rows
+    assert "\nset aside      2 events" in status_view.to_text(
+        GetAgentStatusResponse(refused_event_count=2), now=NOW
+    )
     fresh = status_view.to_text(GetAgentStatusResponse(), now=NOW)
     assert "(no session yet)" in fresh
     assert "none, buffering only" in fresh

@@ -15,6 +15,7 @@ from meter_agent.core import positions as core
 from meter_agent.core.positions import Positions
 from meter_agent.store import database
 from meter_agent.store.group import Append, rows_from_appends
+from meter_agent.store.refused import RefusedEvent, insert_refused
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """Size of the log at which the writer checkpoints."""
@@ -86,6 +87,7 @@ class Outbox:
         appends: Sequence[Append],
         *,
         changes: Sequence[Callable[[Positions], Positions]] = (),
+        refused: Sequence[RefusedEvent] = (),
     ) -> None:
         """Makes events and changes of the positions durable together; deletes what may go.
 
@@ -103,6 +105,8 @@ class Outbox:
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
+        for event in refused:
+            insert_refused(connection, event)
         for change in changes:
             positions = change(positions)
         if changes:

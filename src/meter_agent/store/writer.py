@@ -17,6 +17,7 @@ from meter_agent.core.positions import Positions
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
 from meter_agent.store.outbox import Outbox, OutboxState
+from meter_agent.store.refused import RefusedEvent
 from metering.errors import InvariantError, MeteringError, QuotaExceededError, UnavailableError
 
 COMMIT_EVENT_COUNT_MAX: Final = 5_000
@@ -41,6 +42,8 @@ class Transition:
     """Pure; called in the writer's thread."""
     ticket: Ticket
     """Where the caller waits."""
+    refused: RefusedEvent | None = None
+    """An event that is set aside by the change."""
 
 
 class _Stop:
@@ -110,8 +113,14 @@ class Writer:
             self._queue.put(item)
         return ticket
 
-    def change(self, change: Callable[[Positions], Positions]) -> Positions:
+    def change(
+        self, change: Callable[[Positions], Positions], *, refused: RefusedEvent | None = None
+    ) -> Positions:
         """Applies a pure change to the positions, durably, and returns the new ones.
+
+        Args:
+            change: Called in the writer's thread.
+            refused: An event to set aside in the same commit.
 
         Raises:
             MeteringError: The disk did not take it; the positions are as they were.
@@ -119,7 +128,7 @@ class Writer:
         ticket = Ticket()
         with self._lock:
             self._refuse_when_stopping()
-            self._queue.put(Transition(change, ticket))
+            self._queue.put(Transition(change, ticket, refused))
         ticket.wait()
         return self.state.positions
 
@@ -218,7 +227,11 @@ class Writer:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
         try:
-            self._outbox.commit(appends, changes=[item.change for item in transitions])
+            self._outbox.commit(
+                appends,
+                changes=[item.change for item in transitions],
+                refused=[item.refused for item in transitions if item.refused is not None],
+            )
         except sqlite3.Error as sqlite_error:
             self._outbox.recover(sqlite_error)
             error = store_error(sqlite_error, path=self._outbox.path)

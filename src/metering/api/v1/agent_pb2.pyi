@@ -255,7 +255,7 @@ class GetAgentStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetAgentStatusResponse(_message.Message):
-    __slots__ = ("agent_id", "disk_id", "version", "start_time", "buffered_event_count", "buffered_bytes", "oldest_buffered_time", "next_seq", "applied_seq", "server_address", "is_server_reachable", "last_error", "disk_used_bytes", "disk_budget_bytes", "accepted_count", "rejected_count", "session_no", "safe_seq")
+    __slots__ = ("agent_id", "disk_id", "version", "start_time", "buffered_event_count", "buffered_bytes", "oldest_buffered_time", "next_seq", "applied_seq", "server_address", "is_server_reachable", "last_error", "disk_used_bytes", "disk_budget_bytes", "accepted_count", "rejected_count", "session_no", "safe_seq", "refused_event_count")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     DISK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +274,7 @@ class GetAgentStatusResponse(_message.Message):
     REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     SAFE_SEQ_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     disk_id: str
     version: str
@@ -292,4 +293,5 @@ class GetAgentStatusResponse(_message.Message):
     rejected_count: int
     session_no: int
     safe_seq: int
-    def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ...) -> None: ...
+    refused_event_count: int
+    def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ..., refused_event_count: _Optional[int] = ...) -> None: ...
