@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from meter_agent.core.blocks import ack_level_of, is_plain_run, split_events
 from meter_agent.core.validation import (
     EVENT_BYTES_MAX,
+    EVENT_ID_BYTES_MAX,
     BatchVerdict,
     EventProblem,
     Rejection,
@@ -28,11 +29,14 @@ from metering.errors import ValidationError
 
 REQUEST_EVENT_COUNT_MAX: Final = 10_000
 REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024
+FULL_MESSAGE_COUNT_MAX: Final = 1_000
+"""Refused events of one request that are told in full: a client takes 4 MiB by default."""
 COMMIT_SECONDS_MAX: Final = 120.0
 """How long a call without a deadline waits for a disk that does not answer."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_SECOND: Final = 1_000_000
+_SHORT_MESSAGE: Final = "see the reason, and the messages of the events before"
 _LEVELS_DURABLE: Final = (usage_pb2.ACK_LEVEL_UNSPECIFIED, usage_pb2.ACK_LEVEL_LOCAL)
 
 
@@ -195,7 +199,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             self._counters.rejected += len(verdict.rejections)
         return agent_pb2.RecordUsageResponse(
             accepted_count=len(events),
-            rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],
+            rejected=_rejections_to_proto(verdict.rejections),
             agent_id=self._source.agent_id,
         ).SerializeToString()
 
@@ -256,13 +260,27 @@ def _refuse_level(level: int, context: grpc.ServicerContext) -> bytes:
     return b""
 
 
-def _rejected_event_to_proto(rejection: Rejection) -> usage_pb2.RejectedEvent:
-    return usage_pb2.RejectedEvent(
-        index=rejection.index,
-        event_id=rejection.event_id,
-        reason=rejection.problem.reason,
-        message=rejection.problem.message,
-    )
+def _rejections_to_proto(rejections: Sequence[Rejection]) -> list[usage_pb2.RejectedEvent]:
+    """Returns the refused events in a size that every client takes, whatever was sent."""
+    return [
+        usage_pb2.RejectedEvent(
+            index=rejection.index,
+            event_id=_cut(rejection.event_id),
+            reason=rejection.problem.reason,
+            message=rejection.problem.message
+            if number < FULL_MESSAGE_COUNT_MAX
+            else _SHORT_MESSAGE,
+        )
+        for number, rejection in enumerate(rejections)
+    ]
+
+
+def _cut(event_id: str) -> str:
+    """Returns as many whole characters of an id as an id may have bytes."""
+    raw = event_id.encode()
+    if len(raw) <= EVENT_ID_BYTES_MAX:
+        return event_id
+    return raw[:EVENT_ID_BYTES_MAX].decode(errors="ignore")
 
 
 def timestamp_from_datetime(instant: datetime) -> Timestamp:

@@ -76,6 +76,18 @@ def test_an_event_that_is_not_utf8_is_refused_alone(
     assert ids_of(stored(reader)) == ["one", "two"]
 
 
+def test_an_answer_is_never_larger_than_a_client_takes(agent: RunningAgent) -> None:
+    # 10,000 ids of 300 bytes are 3 MB, to be answered with a message each.
+    answer = agent.record([event("é" * 150) for _ in range(10_000)])
+    assert len(answer.rejected) == 10_000
+    # 128 bytes are 64 characters of two bytes.
+    assert {item.event_id for item in answer.rejected} == {"é" * 64}
+    assert {item.reason for item in answer.rejected} == {"EVENT_ID_MALFORMED"}
+    assert "printable ASCII" in answer.rejected[999].message
+    assert answer.rejected[1_000].message.startswith("see the reason")
+    assert answer.ByteSize() < 3 << 20
+
+
 def test_the_local_level_is_the_default_and_is_not_stored(
     agent: RunningAgent, reader: OutboxReader
 ) -> None:
