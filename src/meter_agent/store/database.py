@@ -87,11 +87,20 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def load_positions(connection: sqlite3.Connection) -> Positions:
-    """Reads the agent's place in the stream; no session is open yet."""
-    disk_id, agent_id, incarnation, sync_no, nonce, applied_seq, safe_seq = connection.execute(
+    """Reads the agent's place in the stream; no session is open yet.
+
+    Raises:
+        sqlite3.Error: The database cannot be read, or its one row of state is gone.
+    """
+    state = connection.execute(
         "SELECT disk_id, agent_id, server_incarnation, sync_no, nonce, applied_seq, safe_seq "
         "FROM agent_state WHERE id = 1"
     ).fetchone()
+    if state is None:
+        gone = sqlite3.DatabaseError("the agent's state is gone")
+        gone.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise gone
+    disk_id, agent_id, incarnation, sync_no, nonce, applied_seq, safe_seq = state
     last = connection.execute(
         "SELECT first_seq + event_count FROM block ORDER BY first_seq DESC LIMIT 1"
     ).fetchone()

@@ -58,6 +58,9 @@ class Outbox:
     Args:
         path: Of an existing database, see `database.open_writer`.
         connection: Its writing connection; the outbox closes it.
+
+    Raises:
+        MeteringError: DATABASE_DAMAGED or DATABASE_UNAVAILABLE; the connection is closed.
     """
 
     def __init__(self, path: Path, *, connection: sqlite3.Connection) -> None:
@@ -65,7 +68,11 @@ class Outbox:
         self._connection = connection
         self._is_reopen_needed = False
         self._log_bytes = CHECKPOINT_BYTES  # An inherited log is emptied at the first chance.
-        self._state = self._load_state()
+        try:
+            self._state = self._load_state()
+        except sqlite3.Error as error:
+            connection.close()
+            raise database.store_error(error, path=path) from error
 
     @property
     def state(self) -> OutboxState:
