@@ -147,6 +147,8 @@ class Shipper:
         if positions.session_no == 0:
             positions = self._open_session(client)
         self._work.clear()
+        if self._stopping.is_set():
+            return  # A stop that came before the clear woke nobody.
         page = self._reader.page(
             first_seq=positions.applied_seq + 1,
             event_count_max=min(self._event_count_max, self._isolation.event_count_max),
