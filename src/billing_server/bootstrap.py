@@ -25,7 +25,7 @@ from billing_server.edge.http.server import HttpServer
 from billing_server.jobs.scheduler import Scheduler
 from billing_server.services.api_keys import API_KEY_PREFIX, register_api_key, sha256_of_secret
 from billing_server.services.context import BillingSettings, ServiceContext
-from billing_server.services.play_scenario import play_scenario
+from billing_server.services.play_scenario import play_scenario, raise_due_failure
 from billing_server.services.scenario import Scenario, parse_scenario
 from billing_server.services.scenario_report import scenario_report
 from billing_server.store.origin import check_origin
@@ -120,7 +120,15 @@ def locked(settings: ServerSettings) -> Iterator[None]:
     if not settings.resolved_database_url().startswith(SQLITE_FILE_PREFIX):
         yield
         return
-    with settings.lock_path.open("a") as file:
+    try:
+        file = settings.lock_path.open("a")
+    except OSError as error:
+        raise ValidationError(
+            reason="DATABASE_UNWRITABLE",
+            message=f"database-url: {settings.lock_path} cannot be made beside the database "
+            f"({error.strerror}); name a directory that is there and may be written to",
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -168,7 +176,13 @@ def ensure_admin_key(context: ServiceContext, *, path: Path) -> None:
     """Make the key that the local commands use, or make the one that is there known."""
     try:
         key = path.read_text().strip()
-    except FileNotFoundError:
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise ValidationError(
+                reason="ADMIN_KEY_UNREADABLE",
+                message=f"data-dir: the admin key {path} cannot be read ({error.strerror}): give "
+                "it back to the user that runs the server, or remove it to get a new one",
+            ) from error
         key = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
         with os.fdopen(descriptor, "w") as file:
@@ -261,6 +275,7 @@ def simulate(
             clock=ManualClock(scenario.start),
             random_bytes=counted_bytes(),
             settings=BillingSettings(grace=scenario.grace, payment_terms=scenario.payment_terms),
+            on_due_failure=raise_due_failure,
         )
         events = play_scenario(
             context,

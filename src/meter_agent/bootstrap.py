@@ -104,6 +104,7 @@ class _AgentStatus:
             disk_refuse_bytes=identity.budget.refuse_bytes,
             warnings=[*self._writer.admission.warnings, *damage_warnings(reports)],
             damaged_event_count=sum(report.lost_event_count for report in reports),
+            refused_event_count=self._reader.refused_count(),
         )
 
 

@@ -34,7 +34,12 @@ class AgentSettings(BaseSettings):
     """Everything that can be set; each is a flag of `serve` as well."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, validate_default=True
+        env_prefix=ENV_PREFIX,
+        # As compose files and units write what is not set: "" is no path, and no choice.
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
     )
 
     listen: Annotated[tuple[str, ...], NoDecode] = ()
@@ -125,7 +130,7 @@ def load_settings(
     given = {name: value for name, value in (flags or {}).items() if value not in (None, [], ())}
     from_file = _read_file(config_file) if config_file is not None else {}
     for name in AgentSettings.model_fields:
-        if f"{ENV_PREFIX}{name.upper()}" in os.environ:
+        if os.environ.get(f"{ENV_PREFIX}{name.upper()}"):
             from_file.pop(name, None)
     try:
         return AgentSettings(**{**from_file, **given})

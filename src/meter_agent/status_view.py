@@ -50,8 +50,15 @@ def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> s
         ("at the server", _at_the_server(status)),
         ("conservation", _conservation(status)),
     )
+    refused = (
+        (
+            "set aside",
+            f"{status.refused_event_count:,} events that the server refuses, see the log",
+        ),
+    )
+    shown = rows + refused if status.refused_event_count else rows
     warnings = tuple(("warning", text) for text in status.warnings)
-    return "\n".join(f"{name:<14} {value}" for name, value in rows + warnings)
+    return "\n".join(f"{name:<14} {value}" for name, value in shown + warnings)
 
 
 def why_not_drained(status: GetAgentStatusResponse, *, timeout_seconds: float) -> str:

@@ -4,11 +4,12 @@ Ids are unique, not secret: nothing may be granted for knowing one.
 """
 
 import base64
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 SETTLEMENT_NAMESPACE: Final = UUID("8f0c2f62-5d0e-5a53-9d0b-5b0b8a1d7c11")
@@ -25,6 +26,17 @@ _VARIANT: Final = 0x8000
 _PREFIXED_ID_BYTES: Final = 15
 
 
+class _Run(NamedTuple):
+    """Ids that share all but their counter; replaced whole, so that no lock guards it."""
+
+    millisecond: int
+    head: str
+    counter: "itertools.count[int]"
+
+
+_NO_RUN: Final = _Run(-1, "", itertools.count())
+
+
 class UuidV7Generator:
     """Makes UUIDv7 texts (RFC 9562) that rise within one process, whatever its clock does.
 
@@ -39,39 +51,51 @@ class UuidV7Generator:
         random_bytes: Returns that many random bytes; must not repeat across processes.
     """
 
-    __slots__ = ("_counter", "_head", "_last_ms", "_lock", "_now_ms", "_random_bytes")
+    __slots__ = ("_lock", "_now_ms", "_random_bytes", "_run")
 
     def __init__(self, *, now_ms: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
         self._now_ms = now_ms
         self._random_bytes = random_bytes
         self._lock = threading.Lock()
-        self._last_ms = -1
-        self._counter = 0
-        self._head = ""
+        self._run = _NO_RUN
 
     def __call__(self) -> str:
-        """Returns the next id, 36 characters in lower case."""
-        # The text before the counter is made once a millisecond: an id is minted for every call
-        # that is metered, in the caller's own thread.
-        with self._lock:
-            now_ms = self._now_ms()
-            self._counter += 1
-            if now_ms > self._last_ms:
-                self._seed(now_ms)
-            elif self._counter >= _COUNTER_LIMIT:
-                self._seed(self._last_ms + 1)
-            return f"{self._head}{self._counter:012x}"
+        """Returns the next id, 36 characters in lower case. Never waits, also in a signal handler.
 
-    def _seed(self, millisecond: int) -> None:
+        The text before the counter is made once a millisecond: an id is minted for every call that
+        is metered, in the caller's own thread.
+        """
+        now_ms = self._now_ms()
+        millisecond, head, counter = self._run
+        if now_ms > millisecond:
+            millisecond, head, counter = self._next_run(now_ms)
+        number = next(counter)
+        if number >= _COUNTER_LIMIT:
+            _, head, counter = self._next_run(millisecond + 1)
+            number = next(counter)
+        return f"{head}{number:012x}"
+
+    def _next_run(self, millisecond: int) -> "_Run":
+        # Nobody waits here: a signal handler may have interrupted the very frame that holds the
+        # lock. Whoever comes second counts on in the run before, which keeps its ids in order.
+        if not self._lock.acquire(blocking=False):
+            run = self._run
+            return self._seeded(millisecond) if run is _NO_RUN else run
+        try:
+            run = self._run
+            if run.millisecond < millisecond:
+                run = self._run = self._seeded(millisecond)
+            return run
+        finally:
+            self._lock.release()
+
+    def _seeded(self, millisecond: int) -> "_Run":
         seed = int.from_bytes(self._random_bytes(_SEED_BYTES))
         time_digits = f"{millisecond:012x}"
         version_and_rand_a = _VERSION | (seed >> 68 & _RAND_A_MASK)
         variant_and_rand_b = _VARIANT | (seed >> 54 & _VARIANT_AND_RAND_B_TOP_MASK)
-        self._last_ms = millisecond
-        self._head = (
-            f"{time_digits[:8]}-{time_digits[8:]}-{version_and_rand_a:x}-{variant_and_rand_b:x}-"
-        )
-        self._counter = seed & _COUNTER_SEED_MASK
+        head = f"{time_digits[:8]}-{time_digits[8:]}-{version_and_rand_a:x}-{variant_and_rand_b:x}-"
+        return _Run(millisecond, head, itertools.count(seed & _COUNTER_SEED_MASK))
 
     def reset_after_fork(self) -> None:
         """Makes the generator of a forked child part ways with its parent's.
@@ -80,7 +104,7 @@ class UuidV7Generator:
         may hold for ever.
         """
         self._lock = threading.Lock()
-        self._last_ms = -1
+        self._run = _NO_RUN
 
 
 def _system_ms() -> int:

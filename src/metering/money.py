@@ -273,6 +273,8 @@ def parse_price(text: str) -> Decimal:
 def _weight(weight: int | Exact) -> Fraction:
     if not isinstance(weight, int | Decimal | Fraction):
         raise _weights_invalid(f"{weight!r} is not an exact number")
+    if isinstance(weight, Decimal) and not weight.is_finite():
+        raise _weights_invalid(f"{weight} is not finite")
     if weight < 0:
         raise _weights_invalid(f"{weight} is negative")
     return Fraction(weight)

@@ -21,6 +21,8 @@ PERIOD_EVERY_MAX: Final = 1_000
 PERIOD_COUNT_MAX: Final = 10_000
 """Periods laid out by one call: 27 years of days."""
 TIMEZONE_NAME_LENGTH_MAX: Final = 64
+# Files beside the IANA zones: other readings of them, and what a machine happens to be set to.
+_NO_ZONES: Final = frozenset({"posix", "right", "localtime", "posixrules", "Factory"})
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_SECOND: Final = 1_000_000
@@ -323,7 +325,7 @@ def time_zone(name: str) -> ZoneInfo:
         ValidationError: TIMEZONE_UNKNOWN; also for fixed offsets such as "+01:00" (R3).
     """
     try:
-        if len(name) <= TIMEZONE_NAME_LENGTH_MAX:
+        if len(name) <= TIMEZONE_NAME_LENGTH_MAX and name.partition("/")[0] not in _NO_ZONES:
             return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass  # A name that is a directory or a path is as unknown as any other: refused below.

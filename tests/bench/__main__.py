@@ -2,10 +2,13 @@
 
 import argparse
 import importlib
+import logging
 import os
 import platform
 import sqlite3
 import sys
+
+import structlog
 
 from tests.bench.row import format_rows
 
@@ -23,6 +26,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; default all")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure a figure")
     arguments = parser.parse_args()
+    warnings_only = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=warnings_only)
     print(
         f"{platform.python_implementation()} {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {platform.machine()}\n"

@@ -19,7 +19,7 @@ from billing_server.config import ServerSettings, load_settings
 from billing_server.services.api_keys import authenticate_api_key
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock, SystemClock, parse_instant
-from metering.errors import InvalidStateError, UnavailableError, ValidationError
+from metering.errors import InvalidStateError, MeteringError, UnavailableError, ValidationError
 from tests.billing_server.world import make_context
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
@@ -118,6 +118,21 @@ def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="--data-dir") as refused:
         make_data_dir(file / "data")
     assert refused.value.reason == "DATA_DIR_UNWRITABLE"
+
+
+def test_a_database_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    missing = f"sqlite:///{tmp_path}/no/such/directory.db"
+    damaged = tmp_path / "damaged.db"
+    damaged.write_text("this is no database, however long it is read" * 100)
+    (tmp_path / "b" / "admin.key").mkdir(parents=True)
+    for settings, reason in (
+        (_settings(tmp_path / "a", database_url=missing), "DATABASE_UNWRITABLE"),
+        (_settings(tmp_path / "a", database_url=f"sqlite:///{damaged}"), "DATABASE_DAMAGED"),
+        (_settings(tmp_path / "b"), "ADMIN_KEY_UNREADABLE"),
+    ):
+        with pytest.raises(MeteringError) as refused, opened_server(settings):
+            pass
+        assert refused.value.reason == reason
 
 
 def test_a_simulation_tells_how_far_it_has_come() -> None:

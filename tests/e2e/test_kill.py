@@ -25,6 +25,7 @@ from tests.e2e.world import World
 KILLS_IN_CI = 50
 KILLS_IN_SOAK = 1000
 CALLERS = 3
+PAUSE_SECONDS = 0.01
 CUSTOMERS = [f"customer-{number}" for number in range(5)]
 SDK_CUSTOMER = "customer-sdk"
 
@@ -56,6 +57,8 @@ class Caller(threading.Thread):
                     self._send_until_ok(stub, events)
                 for event in events:
                     self.answered[event.customer_id] += int(event.quantities["input_tokens"])
+                # A pace that the server keeps up with, however slow the machine.
+                self._is_over.wait(PAUSE_SECONDS)
 
     def _event(self) -> usage_pb2.UsageEvent:
         when = Timestamp()

@@ -57,6 +57,8 @@ class FakeServer:
         self.faults: deque[Fault] = deque()
         self.pushes: list[ingest_pb2.PushUsageRequest] = []
         self.sessions: list[ingest_pb2.OpenSessionRequest] = []
+        self.refused_ids: set[str] = set()
+        """Ids of events for which a push is refused for its content."""
         self.token = TOKEN
         self.clock_ahead = timedelta(0)
         self.push_event_count_max = push_event_count_max
@@ -136,6 +138,7 @@ class FakeServer:
             if fault is Fault.UNAVAILABLE:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "on demand")
             self.pushes.append(request)
+            self._refuse_content(request, context)
             response = self._apply(request, fault)
             self._condition.notify_all()
             if fault is Fault.ACK_LOST:
@@ -147,6 +150,15 @@ class FakeServer:
         answer = ingest_pb2.CheckAgentResponse(agent_id=AGENT_ID)
         answer.server_time.FromDatetime(datetime.now(UTC) + self.clock_ahead)
         return answer
+
+    def _refuse_content(
+        self, request: ingest_pb2.PushUsageRequest, context: grpc.ServicerContext
+    ) -> None:
+        for block in request.blocks:
+            for event in ingest_pb2.UsageEvents.FromString(block.events).events:
+                if event.event_id in self.refused_ids:
+                    self._condition.notify_all()
+                    context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{event.event_id} is bad")
 
     def _apply(
         self, request: ingest_pb2.PushUsageRequest, fault: Fault | None

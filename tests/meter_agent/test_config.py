@@ -109,3 +109,15 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="line 1") as caught:
         load_settings(config_file=broken)
     assert caught.value.reason == "CONFIG_MALFORMED"
+
+
+def test_an_empty_variable_is_as_good_as_unset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATA_DIR", "TOKEN_FILE", "DISK_BUDGET_BYTES", "SERVER"):
+        monkeypatch.setenv(f"METER_AGENT_{name}", "")
+    settings = load_settings()
+    assert (settings.data_dir, settings.token_file) == (None, None)
+    file = tmp_path / "agent.toml"
+    file.write_text('data_dir = "/from-file"\n')
+    assert load_settings(config_file=file).data_dir == Path("/from-file")

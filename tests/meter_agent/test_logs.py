@@ -13,6 +13,7 @@ structlog.get_logger("a").debug("not shown")
 logging.getLogger("library").warning("careful: %s", 7)
 logging.getLogger("library").info("not shown")
 try:
+    token = "very-" + "secret"
     raise ValueError("broken")
 except ValueError:
     structlog.get_logger("a").exception("commit_failed")
@@ -34,6 +35,7 @@ def test_each_event_is_one_json_object_on_stderr() -> None:
     ]
     assert lines[0]["session_no"] == 3
     assert lines[0]["timestamp"].endswith("Z")
+    assert "very-secret" not in done.stderr
     assert "broken" in json.dumps(lines[2]["exception"])
     assert "broken" in json.dumps(lines[3]["exception"])
 

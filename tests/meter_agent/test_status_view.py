@@ -57,6 +57,10 @@ def test_a_person_gets_a_table() -> None:
     assert rows["slowest commit"] == "12.5 ms"
     assert rows["at the server"] == "7,600 counted, 40 duplicates, 5 conflicts, 10 quarantined"
     assert rows["conservation"] == "every event is accounted for"
+    assert "set aside" not in rows
+    assert "\nset aside      2 events" in status_view.to_text(
+        GetAgentStatusResponse(refused_event_count=2), now=NOW
+    )
     fresh = status_view.to_text(GetAgentStatusResponse(), now=NOW)
     assert "(no session yet)" in fresh
     assert "none, buffering only" in fresh

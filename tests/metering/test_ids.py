@@ -1,5 +1,6 @@
 """Tests of ids: form, order, uniqueness over threads and forks, derived settlement ids."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -64,10 +65,36 @@ def test_a_full_counter_moves_on_to_the_next_millisecond() -> None:
     generator = make_generator([7], lambda size: b"\xff" * size)
     first = generator()
     # Counting up 2^47 ids would take days: the counter is set next to its end.
-    generator._counter = (1 << 48) - 1
+    generator._run = generator._run._replace(counter=itertools.count(1 << 48))
     second = generator()
     assert first.startswith("00000000-0007")
     assert second == "00000000-0008-7fff-bfff-7fffffffffff"
+
+
+def test_an_id_can_be_minted_by_a_signal_handler_that_interrupts_the_minting() -> None:
+    # What a handler does while its thread reads the randomness; the second time a run is there.
+    inner: list[str] = []
+    depth = 0
+
+    def interrupted(size: int) -> bytes:
+        nonlocal depth
+        depth += 1
+        if depth == 1:
+            inner.append(generator())
+        depth -= 1
+        return os.urandom(size)
+
+    generator = make_generator([1000, 1000, 1001, 1001, 1001], interrupted)
+    outer: list[str] = []
+    minting = threading.Thread(
+        target=lambda: outer.extend(generator() for _ in range(3)), daemon=True
+    )
+    minting.start()
+    minting.join(10)
+    assert not minting.is_alive()
+    assert len({*inner, *outer}) == 5
+    assert all(UUID7_FORM.fullmatch(identifier) for identifier in inner + outer)
+    assert outer == sorted(outer)
 
 
 def test_threads_never_share_an_id() -> None:

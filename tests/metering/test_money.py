@@ -197,7 +197,13 @@ def test_r41_81_lines_lose_no_cent() -> None:
     assert [part.amount_minor for part in parts] == [124] * 37 + [123] * 44
 
 
-@pytest.mark.parametrize("weights", [[], [0, 0], [1, -1, 2], [1, 0.5]])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        *([], [0, 0], [1, -1, 2], [1, 0.5]),
+        *([1, Decimal("NaN")], [Decimal("sNaN")], [1, Decimal("Infinity")]),
+    ],
+)
 def test_weights_that_cannot_split_an_amount_are_refused(weights: list[int]) -> None:
     with pytest.raises(ValidationError) as caught:
         allocate(Money(1, "USD"), weights=weights)

@@ -111,6 +111,17 @@ def test_r3_a_local_day_has_23_24_or_25_hours(day: str, hours: int) -> None:
     assert grid.whole_period_at(noon).seconds == hours * 3600
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["posix/Europe/Berlin", "right/Europe/Berlin", "localtime", "posixrules", "Factory"],
+)
+def test_r3_a_file_that_lies_beside_the_zones_is_no_time_zone(name: str) -> None:
+    # "right" counts leap seconds, "localtime" is whatever the machine is set to.
+    with pytest.raises(ValidationError) as caught:
+        time_zone(name)
+    assert caught.value.reason == "TIMEZONE_UNKNOWN"
+
+
 def test_r3_a_fixed_offset_is_no_time_zone() -> None:
     for name in [
         "+01:00",

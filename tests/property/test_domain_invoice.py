@@ -66,12 +66,12 @@ class Invoiced:
     def __init__(self) -> None:
         self.quantity = Decimal(0)
         self.amount_minor = 0
-        self.line_count = 0
+        self.late_sequence = 0
 
     def take(self, line: InvoiceLine) -> None:
         self.quantity += line.quantity
         self.amount_minor += line.amount.amount_minor
-        self.line_count += 1
+        self.late_sequence = max(self.late_sequence, line.sequence)
 
 
 @given(start=starts, used=amounts, seats=st.integers(0, 50))

@@ -77,9 +77,15 @@ def show_command(
     upcoming = customer["upcoming_invoice"]
     for label in ("id", "name", "currency", "timezone"):
         print(f"{label:<10} {customer[label] or '–'}")
-    print("upcoming invoice, as of now:")
-    print(invoice_text(upcoming))
-    for entry in upcoming["unpriced"]:
+    for draft in upcoming["closing"]:
+        _print_draft("ended and not invoiced yet, as of now:", draft=draft)
+    _print_draft("upcoming invoice, as of now:", draft=upcoming)
+
+
+def _print_draft(title: str, *, draft: dict[str, Any]) -> None:
+    print(title)
+    print(invoice_text(draft))
+    for entry in draft["unpriced"]:
         print(f"no price matches: {_unpriced_text(entry)}")
 
 

@@ -46,7 +46,15 @@ def list_command(
         return
     print_table(
         "subscriptions",
-        columns=("subscription", "customer", "plan", "start", "end", "running period"),
+        columns=(
+            "subscription",
+            "customer",
+            "plan",
+            "start",
+            "end",
+            "running period",
+            "rating failed",
+        ),
         rows=(
             (
                 each["id"],
@@ -55,6 +63,7 @@ def list_command(
                 each["start"],
                 each["end"],
                 _period_text(each["current_period"]),
+                each["rating_failed_reason"],
             )
             for each in found
         ),
@@ -81,7 +90,7 @@ def show_command(
         return
     for label, value in found.items():
         shown = _period_text(value) if label == "current_period" else value
-        print(f"{label:<16} {'–' if shown is None else shown}")
+        print(f"{label:<20} {'–' if shown is None else shown}")
 
 
 def _period_text(period: dict[str, str] | None) -> str | None:

@@ -1,12 +1,15 @@
 """The scheduler: a thread that carries out due work, every second or as soon as it is woken."""
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
 from billing_server.services.context import ServiceContext
-from billing_server.services.redrive_quarantine import redrive_quarantine
+from billing_server.services.due_retries import DueRetries
+from billing_server.services.move_clock import refresh_clock
 from billing_server.services.run_due_work import run_due_work
+from billing_server.services.watch_quarantine import QuarantineWatch
 
 TICK_SECONDS = 1.0
 """How often due work is looked for: how late, at most, an idle server issues an invoice."""
@@ -17,13 +20,19 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """Runs due work in the background. Safe on every replica: the work is claimed by row locks."""
+    """Runs due work in the background. Safe on every replica: the work is claimed by row locks.
+
+    What fails is logged with its subscription and tried again after 1, 2, 4 … 300 seconds, so that
+    it does not fold its usage anew every second.
+    """
 
     def __init__(self, context: ServiceContext, *, tick_seconds: float = TICK_SECONDS) -> None:
         self._context = context
         self._tick_seconds = tick_seconds
-        self._wake = threading.Event()
+        self._wake = context.work_added
         self._is_stopping = threading.Event()
+        self._retries = DueRetries(context.wall_clock.monotonic)
+        self._watch = QuarantineWatch(context.store)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -42,19 +51,23 @@ class Scheduler:
             self._thread.join(STOP_SECONDS_MAX)
 
     def _run(self) -> None:
-        self._count_what_waited()
         while not self._is_stopping.is_set():
-            try:
-                run_due_work(self._context, should_stop=self._is_stopping.is_set)
-            except Exception:
-                # A database that is away for a moment must not end the thread for good.
-                log.exception("scheduler_run_failed")
-            self._wake.wait(self._tick_seconds)
+            # Cleared first: what is added during the look is seen by the next one.
             self._wake.clear()
+            self._attempt("clock", lambda: refresh_clock(self._context))
+            self._attempt(
+                "quarantine", lambda: self._watch.look(should_stop=self._is_stopping.is_set)
+            )
+            self._attempt("due_work", self._run_due_work)
+            if not self._is_stopping.is_set():
+                self._wake.wait(self._tick_seconds)
 
-    def _count_what_waited(self) -> None:
-        """Count waiting events whose customer or meter came just before the server stopped."""
+    def _run_due_work(self) -> None:
+        run_due_work(self._context, should_stop=self._is_stopping.is_set, retries=self._retries)
+
+    def _attempt(self, task: str, work: Callable[[], object]) -> None:
         try:
-            redrive_quarantine(self._context.store)
+            work()
         except Exception:
-            log.exception("redrive_at_start_failed")
+            # A database that is away for a moment must not end the thread for good.
+            log.exception("scheduler_run_failed", task=task)

@@ -13,8 +13,9 @@ from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
-from billing_server.services.redrive_quarantine import redrive_quarantine
-from billing_server.services.run_due_work import run_due_work
+from billing_server.services.move_versions import describe_moves, move_subscriptions
+from billing_server.services.run_due_work import invoice_starts
+from billing_server.services.watch_quarantine import redrive_promptly
 from metering.clock import floor_to_minute
 
 REDRIVE_CUSTOMERS_MAX = 20
@@ -83,11 +84,11 @@ def apply_catalog(
     path = next((each.path for each in sources if isinstance(each, CatalogSection)), "")
     if mode is ApplyMode.DRY_RUN:
         with context.store.read() as unit:
-            changes = _changes(unit, nodes=nodes, path=path)
+            changes = _changes(unit, context=context, nodes=nodes, path=path)
         return _shown(changes)
     with context.store.write() as unit:
         unit.catalog.lock()
-        changes = _changes(unit, nodes=nodes, path=path)
+        changes = _changes(unit, context=context, nodes=nodes, path=path)
         if changes:
             unit.catalog.advance_revision()
         for change in changes:
@@ -103,7 +104,11 @@ def _node_of(source: CatalogSource | CatalogSection) -> tuple[str, Node]:
 
 
 def _changes(
-    unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]], path: str
+    unit: UnitOfWork,
+    *,
+    context: ServiceContext,
+    nodes: Sequence[tuple[str, Node]],
+    path: str,
 ) -> tuple[Change, ...]:
     known = _known(unit, nodes=nodes)
     wanted = parse_catalog_nodes(nodes, known=known, path=path)
@@ -111,7 +116,15 @@ def _changes(
     used = unit.catalog.meters_with_usage([meter.key for meter in wanted.meters])
     planned = plan_changes(known, wanted=wanted, meters_with_usage=used)
     planned.raise_if_refused()
-    return planned.changes
+    return tuple(_with_moves(unit, context=context, change=each) for each in planned.changes)
+
+
+def _with_moves(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> Change:
+    """Add to a new plan version what it means for the subscriptions of its plan."""
+    if change.kind is not ChangeKind.NEW_VERSION or not isinstance(change.value, Plan):
+        return change
+    moves = describe_moves(unit, context=context, plan=change.value)
+    return replace(change, details=(*change.details, *moves))
 
 
 def _known(unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]]) -> CatalogFile:
@@ -183,6 +196,8 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
             unit.catalog.add_plan_version(
                 replace(plan, effective_from=plan.effective_from or now), create_time=now
             )
+            if change.kind is ChangeKind.NEW_VERSION:
+                move_subscriptions(unit, context=context, plan=plan)
         case Customer() as customer:
             put_customer(unit, context=context, customer=customer)
         case SubscriptionEntry() as entry:
@@ -194,12 +209,13 @@ def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     resources = {change.resource for change in changes}
     customer_ids = [change.key for change in changes if change.resource == "customer"]
     if "meter" in resources or len(customer_ids) > REDRIVE_CUSTOMERS_MAX:
-        redrive_quarantine(context.store)
+        redrive_promptly(context.store)
     else:
         for customer_id in customer_ids:
-            redrive_quarantine(context.store, customer_id=customer_id)
-    if "subscription" in resources:
-        run_due_work(context)
+            redrive_promptly(context.store, customer_id=customer_id)
+    started = [change.key for change in changes if change.resource == "subscription"]
+    if started:
+        invoice_starts(context, subscription_ids=started)
 
 
 def _shown(changes: Sequence[Change]) -> tuple[AppliedChange, ...]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
-from threading import RLock
+from datetime import datetime, timedelta
+from threading import Event, RLock
 
 from billing_server.domain.ports.unit_of_work import Store
 from metering.clock import Clock, ManualClock, SystemClock
@@ -24,6 +24,20 @@ class BillingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DueFailure:
+    """A piece of due work that failed."""
+
+    work: str
+    """`start`: a start invoice; `period`: closing a period."""
+    subscription_id: str
+    """Whose."""
+    due_time: datetime
+    """The subscription's start, or the end of its period, UTC."""
+    error: Exception
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceContext:
     """The world of the use cases; `simulate` hands in another one than the server."""
 
@@ -37,8 +51,12 @@ class ServiceContext:
     """Settings that change money."""
     wall_clock: Clock = field(default_factory=SystemClock)
     """Tells the real time, for what callers wait for: a test clock may stand still."""
+    on_due_failure: Callable[[DueFailure], None] = lambda _: None
+    """Told of due work that failed, after it was logged; may raise where no one reads a log."""
     work_gate: RLock = field(default_factory=RLock)
     """Held while due work runs: the clock does not move under it."""
+    work_added: Event = field(default_factory=Event)
+    """Set where work was left to the scheduler, which then does not wait for its next look."""
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as `inv_…`."""

@@ -6,7 +6,7 @@ from enum import Enum
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import ServiceContext
-from billing_server.services.redrive_quarantine import redrive_quarantine
+from billing_server.services.watch_quarantine import redrive_promptly
 from metering.errors import AlreadyExistsError, InvalidStateError
 
 
@@ -27,6 +27,8 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
     with context.store.write() as unit:
         unit.catalog.lock()
         known = unit.customers.get(customer.id)
+        if known is not None:
+            customer = settled_customer(known, wanted=customer)
         if known is not None and known != customer:
             raise AlreadyExistsError(
                 reason="CUSTOMER_EXISTS",
@@ -35,7 +37,7 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
                 "change it",
             )
         put_customer(unit, context=context, customer=customer)
-    redrive_quarantine(context.store, customer_id=customer.id)
+    redrive_promptly(context.store, customer_id=customer.id)
     return customer
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing_server.domain.catalog.model import BillTiming, Plan, SubscriptionEntry
 from billing_server.domain.ports.customers import (
@@ -14,11 +14,26 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
+from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
-from billing_server.services.run_due_work import run_due_work
+from billing_server.services.run_due_work import invoice_starts
 from metering.clock import floor_to_minute, format_instant
-from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+from metering.errors import (
+    AlreadyExistsError,
+    FieldViolation,
+    InvalidStateError,
+    NotFoundError,
+    ValidationError,
+)
+
+DISTANCE_MAX = timedelta(days=3653)
+"""How far a start or anchor may lie from now: ten years. Beyond it stands a mistyped year, which
+would be followed by an invoice for each period since."""
+
+START_BACK_MAX = timedelta(days=400)
+"""How far back a start may lie: a year of periods and some. All of them are invoiced at once, and
+an issued invoice is never taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,14 @@ def create_subscription(context: ServiceContext, *, entry: SubscriptionEntry) ->
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND or PLAN_NOT_FOUND.
         AlreadyExistsError: SUBSCRIPTION_EXISTS, one of this id differs; names the field.
-        InvalidStateError: CURRENCY_MISMATCH (R73).
+        InvalidStateError: CURRENCY_MISMATCH (R73), or USAGE_INVOICED: it would charge usage that
+            stands on an invoice of another subscription.
+        ValidationError: INSTANT_OUT_OF_RANGE, START_TOO_FAR_BACK.
     """
     with context.store.write() as unit:
         unit.catalog.lock()
         subscribed = put_subscription(unit, context=context, entry=entry)
-    run_due_work(context)
+    invoice_starts(context, subscription_ids=[entry.id])
     return subscribed
 
 
@@ -59,6 +76,7 @@ def put_subscription(
         raise customer_not_found(entry.customer_id)
     unit.customers.lock([customer.id])
     now = context.clock.now()
+    _check_distance(entry, now=now)
     start = floor_to_minute(entry.start or now)
     plan = plan_on_offer(unit.catalog.plan_versions(entry.plan_key), at=start)
     if plan is None:
@@ -72,9 +90,61 @@ def put_subscription(
         start=start,
         anchor=None if entry.anchor is None else floor_to_minute(entry.anchor),
     )
+    _check_invoiced(unit, subscription=subscription, plan=plan)
     _write(unit, subscription=subscription, plan=plan, customer=customer, now=now)
     rebuild_running_charges(unit, customer_id=customer.id)
     return Subscribed(subscription, is_new=True)
+
+
+def _check_distance(entry: SubscriptionEntry, *, now: datetime) -> None:
+    for field, instant in (("start", entry.start), ("anchor", entry.anchor)):
+        if instant is not None and abs(instant - now) > DISTANCE_MAX:
+            raise _instant_error(
+                entry,
+                field=field,
+                reason="INSTANT_OUT_OF_RANGE",
+                problem=f"{format_instant(instant)} is more than ten years from now: "
+                "correct the year",
+            )
+    if entry.start is not None and now - entry.start > START_BACK_MAX:
+        raise _instant_error(
+            entry,
+            field="start",
+            reason="START_TOO_FAR_BACK",
+            problem=f"{format_instant(entry.start)} lies more than {START_BACK_MAX.days} days "
+            "back; every period since would be invoiced at once: name a later start, and an "
+            "anchor where its periods are to keep their days",
+        )
+
+
+def _instant_error(
+    entry: SubscriptionEntry, *, field: str, reason: str, problem: str
+) -> ValidationError:
+    return ValidationError(
+        reason=reason,
+        message=f"subscription {entry.id!r}: {field}: {problem}",
+        metadata={"subscription": entry.id, "field": field},
+        violations=[FieldViolation(field, problem, reason)],
+    )
+
+
+def _check_invoiced(unit: UnitOfWork, *, subscription: Subscription, plan: Plan) -> None:
+    """Refuse a start before usage that another subscription has invoiced: it would stand twice."""
+    claim = find_invoiced_claim(
+        unit,
+        subscription=subscription,
+        meters=meters_of(plan.usage_prices),
+        start=subscription.start,
+    )
+    if claim is None:
+        return
+    until = format_instant(claim.until)
+    raise InvalidStateError(
+        reason="USAGE_INVOICED",
+        message=f"subscription {subscription.id!r}: start: {claim.subscription_id} has invoiced "
+        f"usage of {', '.join(claim.meters)} until {until}; start this one at or after {until}",
+        metadata={"subscription": subscription.id, "field": "start", "start_min": until},
+    )
 
 
 def _write(

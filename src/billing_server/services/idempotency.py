@@ -16,6 +16,24 @@ PURGE_LIMIT = 100
 """Old requests forgotten at a time, so that no request waits for a long clean-up."""
 
 
+def scoped_key(key: str, *, owner: str) -> str:
+    """Return a caller's key as it is kept: callers never meet each other's keys.
+
+    Args:
+        key: the header's value, 1..255 bytes.
+        owner: name of the API key that sent it.
+
+    Raises:
+        ValidationError: IDEMPOTENCY_KEY_MALFORMED.
+    """
+    if not key.strip() or len(key.encode()) > KEY_BYTES_MAX:
+        raise ValidationError(
+            reason="IDEMPOTENCY_KEY_MALFORMED",
+            message=f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} bytes",
+        )
+    return f"{owner}/{key}"
+
+
 def begin_request(
     context: ServiceContext, *, key: str, request_sha256: str
 ) -> RememberedRequest | None:
@@ -28,11 +46,6 @@ def begin_request(
         AlreadyExistsError: IDEMPOTENCY_KEY_REUSED, another request carries this key.
         ConflictError: REQUEST_IN_PROGRESS, the first try has not been answered yet.
     """
-    if not key.strip() or len(key.encode()) > KEY_BYTES_MAX:
-        raise ValidationError(
-            reason="IDEMPOTENCY_KEY_MALFORMED",
-            message=f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} bytes",
-        )
     now = context.wall_clock.now()
     with context.store.write() as unit:
         unit.idempotency.purge(created_before=now - REMEMBERED_FOR, limit=PURGE_LIMIT)

@@ -28,10 +28,10 @@ from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import unknown_customer, waiting_row
 from billing_server.services.pushing_disk import advance_disk, lock_pushing_disk, part_of_push
 from billing_server.services.rating_terms import TermsCache
-from billing_server.services.usage_batch import UsageBatch
+from billing_server.services.usage_batch import AmountTooLargeError, UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
 from metering.clock import Clock
-from metering.errors import ConflictError, UnavailableError
+from metering.errors import ConflictError, InvariantError, UnavailableError
 
 PART_EVENTS_MAX: Final = 500
 """Events of one transaction: it holds its locks for less than 50 ms."""
@@ -56,7 +56,7 @@ class PushOutcome:
 
 
 class _Path(Enum):
-    """How the events of a part are counted."""
+    """How the events of a part are counted; tried in this order."""
 
     FAST = "fast"
     CAREFUL = "careful"
@@ -104,25 +104,21 @@ class UsageIngester:
     def _apply_part(
         self, agent: Agent, *, push: UsagePush, events: list[DecodedEvent], first_seq: int
     ) -> PushOutcome:
-        try:
-            return self._transact(
-                agent, push=push, events=events, first_seq=first_seq, path=_Path.FAST
-            )
-        except (ConflictError, UnavailableError):
-            self._forget(events)
-            raise
-        except _NotAllNew:
-            self._forget(events)
-        except Exception:
-            self._forget(events)
-            log.exception("ingest_fast_path_failed", agent_id=agent.agent_id, first_seq=first_seq)
-        try:
-            return self._transact(
-                agent, push=push, events=events, first_seq=first_seq, path=_Path.CAREFUL
-            )
-        except BaseException:
-            self._forget(events)
-            raise
+        for path in _Path:
+            try:
+                return self._transact(
+                    agent, push=push, events=events, first_seq=first_seq, path=path
+                )
+            except _NotFast as signal:
+                # Undone whole; once more, carefully.
+                if signal.__cause__ is not None:
+                    log.warning(
+                        "ingest_fast_path_failed",
+                        agent_id=agent.agent_id,
+                        first_seq=first_seq,
+                        exc_info=signal.__cause__,
+                    )
+        raise InvariantError(reason="INGEST_UNDECIDED", message="the careful path gave no answer")
 
     def _transact(
         self,
@@ -133,6 +129,7 @@ class UsageIngester:
         first_seq: int,
         path: _Path,
     ) -> PushOutcome:
+        batch = UsageBatch()
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
             current = lock_pushing_disk(unit, agent=agent, push=push)
@@ -150,7 +147,7 @@ class UsageIngester:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(unit, events=events, terms=self._terms, now=now)
             else:
-                tally = self._count_new(unit, events)
+                tally = self._count_new(unit, events=events, batch=batch)
             advance_disk(
                 unit,
                 disk=current,
@@ -160,24 +157,43 @@ class UsageIngester:
                 now=now,
             )
             carried = self._carried.note(unit, agent_ref=current.ref, events=events, now=now)
+        batch.publish()
         self._carried.keep(carried)
         return PushOutcome(PushState.APPLIED, decision.applied_seq, incarnation, tally)
 
-    def _count_new(self, unit: UnitOfWork, events: Sequence[DecodedEvent]) -> Tally:
+    def _count_new(
+        self, unit: UnitOfWork, *, events: Sequence[DecodedEvent], batch: UsageBatch
+    ) -> Tally:
         """Counts events that are expected to be new.
 
         Raises:
-            _NotAllNew: one was there already; the transaction has to be undone.
+            _NotFast: one was there already, or anything else was not as expected; the transaction
+                has to be undone.
         """
+        try:
+            return self._count_together(unit, events=events, batch=batch)
+        except (ConflictError, UnavailableError, _NotFast):
+            raise
+        except AmountTooLargeError:
+            # No surprise worth a trace: the careful path says which event it was.
+            raise _NotFast from None
+        except Exception as error:
+            raise _NotFast from error
+
+    def _count_together(
+        self, unit: UnitOfWork, *, events: Sequence[DecodedEvent], batch: UsageBatch
+    ) -> Tally:
         if not events:
             return Tally()
         catalog = self._terms.catalog(unit)
         revisions = unit.usage.lock_customers({event.row.customer_id for event in events})
         customers = self._terms.customers(unit, catalog=catalog, revisions=revisions)
-        batch = UsageBatch()
         rows: list[EventRow] = []
         counted = 0
         for event in events:
+            if event.row.quarantine_reason is not None:
+                rows.append(event.row)
+                continue
             customer = customers.get(event.row.customer_id)
             if customer is None:
                 rows.append(waiting_row(event, unknown_customer(event)))
@@ -190,14 +206,10 @@ class UsageIngester:
             batch.add(event, customer=customer, effects=effects)
             counted += 1
         if unit.usage.insert_events(rows) != len(rows):
-            raise _NotAllNew
+            raise _NotFast
         batch.write(unit)
         return Tally(counted=counted, quarantined=len(rows) - counted)
 
-    def _forget(self, events: Sequence[DecodedEvent]) -> None:
-        """Throws away what was compiled in a transaction that was undone."""
-        self._terms.forget({event.row.customer_id for event in events})
 
-
-class _NotAllNew(Exception):
-    """An event was there already."""
+class _NotFast(Exception):
+    """The fast path does not do; its cause, if any, is what went wrong."""

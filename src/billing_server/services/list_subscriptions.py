@@ -34,6 +34,12 @@ def show_subscription(context: ServiceContext, *, subscription_id: str) -> Subsc
     return found
 
 
+def rating_failed_reason(context: ServiceContext, *, subscription: Subscription) -> str | None:
+    """Return why a subscription's usage is counted and not rated; None: it is rated."""
+    with context.store.read() as unit:
+        return unit.usage.rating_failed(subscription.customer_id).get(subscription.id)
+
+
 def current_period(context: ServiceContext, *, subscription: Subscription) -> Period | None:
     """Return the period that holds the present instant; None before the start or after the end."""
     with context.store.read() as unit:

@@ -73,9 +73,12 @@ def _cursor_from_key(key: str) -> str:
 
 def _key_from_cursor(cursor: str) -> str:
     try:
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
+        key = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        key = ""
+    if not key or not key.isprintable():
         raise ValidationError(
             reason="CURSOR_MALFORMED",
             message="cursor is not one that a list has given; start again without it",
-        ) from error
+        )
+    return key

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from billing_server.services.apply_catalog import CatalogSection, apply_catalog
-from billing_server.services.context import ServiceContext
+from billing_server.services.context import DueFailure, ServiceContext
 from billing_server.services.create_customer import create_customer
 from billing_server.services.create_subscription import create_subscription
 from billing_server.services.move_clock import advance_clock
-from billing_server.services.run_due_work import next_due_time
+from billing_server.services.run_due_work import next_due_time, run_due_work
 from billing_server.services.scenario import (
     Action,
     ApplyStep,
@@ -21,6 +21,7 @@ from billing_server.services.scenario import (
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
+from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
 
 Heard = tuple[datetime, int, int, Action]
@@ -58,6 +59,20 @@ def play_scenario(
     player.finish(scenario.until)
     on_progress(scenario.until)
     return tuple(player.events)
+
+
+def raise_due_failure(failure: DueFailure) -> None:
+    """End a scenario at work that failed: an invoice that is missing is no result.
+
+    Raises:
+        InvariantError: DUE_WORK_FAILED, naming the subscription.
+    """
+    raise InvariantError(
+        reason="DUE_WORK_FAILED",
+        message=f"subscription {failure.subscription_id!r}: what was due at "
+        f"{format_instant(failure.due_time)} could not be invoiced: {failure.error}",
+        metadata={"subscription": failure.subscription_id, "work": failure.work},
+    ) from failure.error
 
 
 def _located(error: MeteringError, *, scenario: Scenario, position: int) -> MeteringError:
@@ -141,6 +156,7 @@ class _Player:
         advance_clock(self._context, to=at)
 
     def _look_ahead(self) -> None:
+        run_due_work(self._context)  # As the scheduler would that a change wakes.
         self._next_due = next_due_time(self._context, after=self._context.clock.now())
 
     def _note(self, kind: str, **details: str) -> None:

@@ -6,7 +6,7 @@ customer is valid for one revision of the catalog and one revision of the custom
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,6 +69,7 @@ class SeriesRoute:
     __slots__ = (
         "_assigner",
         "_from_minute",
+        "_period",
         "_slot",
         "_until_minute",
         "customer",
@@ -93,16 +94,35 @@ class SeriesRoute:
         self.series_id: int | None = None
         self._assigner = assigner
         self._slot: ChargeSlot | None = None
+        self._period: tuple[str, int] | None = None
         self._from_minute = self._until_minute = 0
 
     def slot_at(self, minute: int) -> ChargeSlot | None:
         """Returns the charge that usage in this minute feeds; None where there is none."""
         if not self._from_minute <= minute < self._until_minute:
-            assignment = self._assigner.at(instant_from_minute(minute))
-            self._slot = self.customer.slot(assignment, meter=self.meter)
-            self._from_minute = minute_from_instant(assignment.valid_from)
-            self._until_minute = minute_from_instant(assignment.valid_until)
+            self._look_at(minute)
         return self._slot
+
+    def period_at(self, minute: int) -> tuple[str, int] | None:
+        """Returns the subscription and period start (microseconds) that charge this minute.
+
+        They are known where the charge itself cannot be rated; None: the usage is unpriced.
+        """
+        if not self._from_minute <= minute < self._until_minute:
+            self._look_at(minute)
+        return self._period
+
+    def _look_at(self, minute: int) -> None:
+        assignment = self._assigner.at(instant_from_minute(minute))
+        timeline, period = assignment.timeline, assignment.period
+        self._slot = self.customer.slot(assignment, meter=self.meter)
+        self._period = (
+            None
+            if timeline is None or period is None
+            else (timeline.subscription.id, microseconds_from_instant(period.start))
+        )
+        self._from_minute = minute_from_instant(assignment.valid_from)
+        self._until_minute = minute_from_instant(assignment.valid_until)
 
 
 @dataclass(slots=True, eq=False)
@@ -218,11 +238,6 @@ class TermsCache:
         if len(cached) > self._customers_max:
             self._evict()
         return found
-
-    def forget(self, customer_ids: Iterable[str]) -> None:
-        """Throws compiled customers away, such as those of a transaction that was undone."""
-        for customer_id in customer_ids:
-            self._customers.pop(customer_id, None)
 
     def _evict(self) -> None:
         """Throws away the older half."""

@@ -1,7 +1,7 @@
 """Counting events that waited, once their customer or meter is there (R20)."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,11 @@ from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import EventKey, EventRow
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.judge_event import (
-    DETAIL_LENGTH_MAX,
     INTERNAL_ERROR,
-    TOO_LARGE,
+    detail_of,
     unknown_customer,
 )
+from billing_server.services.malformed_event import MALFORMED_REASONS
 from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import decode_row
@@ -72,73 +72,72 @@ def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -
     customers = terms.customers(unit, catalog=catalog, revisions=revisions)
     # Read again under the lock: another server may have counted some of them meanwhile.
     current = unit.usage.stored_events([(row.event_id, row.customer_id) for row in rows])
-    by_customer: dict[str, list[EventRow]] = {}
-    for row in current.values():
-        if row.quarantine_reason is not None:
-            by_customer.setdefault(row.customer_id, []).append(row)
-    total = Redriven()
-    for customer_id, members in sorted(by_customer.items()):
-        total += _redrive_customer(
-            unit, rows=members, customer=customers.get(customer_id), catalog=catalog
-        )
-    return total
+    waiting = [row for row in current.values() if row.quarantine_reason is not None]
+    tried = [row for row in waiting if row.quarantine_reason not in MALFORMED_REASONS]
+    redriven = _redrive_rows(unit, rows=tried, customers=customers, catalog=catalog)
+    return redriven + Redriven(waiting=len(waiting) - len(tried))
 
 
-def _redrive_customer(
+def _redrive_rows(
     unit: UnitOfWork,
     *,
     rows: Sequence[EventRow],
-    customer: CompiledCustomer | None,
+    customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
 ) -> Redriven:
-    """Counts events of one customer together, or one by one where that fails."""
+    """Counts events together; where that fails, each half by itself, down to one event."""
+    if not rows:
+        return Redriven()
     try:
-        return _redrive_group(unit, rows=rows, customer=customer, catalog=catalog)
+        return _redrive_group(unit, rows=rows, customers=customers, catalog=catalog)
     except (ConflictError, UnavailableError):
         raise
     except Exception:
-        if len(rows) > 1:
-            total = Redriven()
-            for row in rows:
-                total += _redrive_customer(unit, rows=[row], customer=customer, catalog=catalog)
-            return total
-        log.exception("redrive_failed", customer_id=rows[0].customer_id)
-        _keep_waiting(unit, row=rows[0], why=Quarantine(INTERNAL_ERROR, traceback.format_exc()))
-        return Redriven(waiting=1)
+        if len(rows) == 1:
+            log.exception("redrive_failed", customer_id=rows[0].customer_id)
+            why = Quarantine(INTERNAL_ERROR, traceback.format_exc())
+            _keep_waiting(unit, row=rows[0], why=why)
+            return Redriven(waiting=1)
+    middle = len(rows) // 2
+    return sum(
+        (
+            _redrive_rows(unit, rows=half, customers=customers, catalog=catalog)
+            for half in (rows[:middle], rows[middle:])
+        ),
+        Redriven(),
+    )
 
 
 def _redrive_group(
     unit: UnitOfWork,
     *,
     rows: Sequence[EventRow],
-    customer: CompiledCustomer | None,
+    customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
 ) -> Redriven:
     batch = UsageBatch()
     counted: list[EventKey] = []
-    try:
-        with unit.usage.savepoint():
-            for row in rows:
-                event = decode_row(row)
-                if customer is None:
-                    _keep_waiting(unit, row=row, why=unknown_customer(event))
-                    continue
-                effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
-                if isinstance(effects, Quarantine):
-                    _keep_waiting(unit, row=row, why=effects)
-                    continue
-                batch.add(event, customer=customer, effects=effects)
-                counted.append((row.event_id, row.customer_id))
-            if batch.would_overflow(unit):
-                if len(rows) > 1:
-                    raise OverflowError("a bucket would pass 64 bits")  # noqa: TRY301 - undoes all
-                _keep_waiting(unit, row=rows[0], why=TOO_LARGE)
-                return Redriven(waiting=1)
-            unit.usage.set_quarantine(counted, reason=None, detail=None)
-            batch.write(unit)
-    except BaseException:
-        batch.undo()
-        raise
+    with unit.usage.savepoint():
+        for row in rows:
+            event = decode_row(row)
+            customer = customers.get(row.customer_id)
+            if customer is None:
+                _keep_waiting(unit, row=row, why=unknown_customer(event))
+                continue
+            effects = catalog.index.effects(event.quantities, dimensions=event.dimensions)
+            if isinstance(effects, Quarantine):
+                _keep_waiting(unit, row=row, why=effects)
+                continue
+            batch.add(event, customer=customer, effects=effects)
+            counted.append((row.event_id, row.customer_id))
+        too_large = batch.too_large(unit)
+        if too_large is not None:
+            if len(rows) > 1:
+                raise OverflowError(too_large.reason)
+            _keep_waiting(unit, row=rows[0], why=too_large)
+            return Redriven(waiting=1)
+        unit.usage.set_quarantine(counted, reason=None, detail=None)
+        batch.write(unit)
     return Redriven(counted=len(counted), waiting=len(rows) - len(counted))
 
 
@@ -148,5 +147,5 @@ def _keep_waiting(unit: UnitOfWork, *, row: EventRow, why: Quarantine) -> None:
         unit.usage.set_quarantine(
             [(row.event_id, row.customer_id)],
             reason=why.reason,
-            detail=why.message[-DETAIL_LENGTH_MAX:],
+            detail=detail_of(why),
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.catalog.read import read_customer, read_subscription_entry
+from billing_server.domain.catalog.read_period import billing_instant
 from billing_server.domain.document import MapNode, Node, Scalar, ScalarKind, load_json, load_yaml
 from billing_server.domain.fields import (
     NOT_SUPPORTED,
@@ -169,7 +170,7 @@ def parse_scenario(content: str, *, name: str) -> Scenario:
         )
         is not None
     ]
-    until = reader.maybe("until", instant)
+    until = reader.maybe("until", billing_instant)
     reader.finish()
     if not steps and reader.mistakes.count == 0:
         reader.note("timeline", reason="TIMELINE_EMPTY", problem="the timeline has no entry")
@@ -245,7 +246,7 @@ def _read_step(
     node: Node, *, path: str, mistakes: Mistakes, defaults: _Defaults, number: int
 ) -> TimelineStep | None:
     reader = FieldReader(node, path=path, mistakes=mistakes)
-    at = reader.required("at", instant)
+    at = reader.required("at", billing_instant)
     verb = reader.required("do", text)
     action: Action | None = None
     match verb:

@@ -1,29 +1,34 @@
 """The upcoming invoice of a customer: what it would be as of now, from running charges."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from billing_server.domain.invoice.build import build_upcoming
-from billing_server.domain.invoice.model import Invoice, UnpricedUsage
-from billing_server.domain.invoice.serialize import invoice_to_dict, unpriced_to_dict
-from billing_server.domain.ports.customers import SubscriptionPeriod
+from billing_server.domain.invoice.build import LatePeriod, build_upcoming, customer_details
+from billing_server.domain.invoice.model import Invoice, InvoiceReason, UnpricedUsage
+from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.late_usage import find_late_periods
+from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
 from metering.money import Money
 from metering.period import Period, PeriodUnit, calendar_cycle
 from metering.quantity import unscale_quantity
 
 ALL_SUBSCRIPTIONS = "all"
+CURRENCY_OF_NOTHING = "USD"
+"""Shapes the zeros of a customer without a currency; it is not shown."""
 
 
 def upcoming_invoice(
     context: ServiceContext, *, customer_id: str, subscription_id: str | None = None
 ) -> InvoiceContent:
-    """Draft what a customer would be invoiced for the running periods, as of now.
+    """Draft what a customer would be invoiced for the present periods, as of now.
 
     The same functions build the final invoice: running and final amounts cannot differ.
 
@@ -33,42 +38,72 @@ def upcoming_invoice(
         subscription_id: only this subscription; None: all of the customer's together.
 
     Returns:
-        The invoice's JSON, with `unpriced`: usage that no price charges (R32).
+        The invoice's JSON with `unpriced`, usage that no price charges (R32), and `closing`, one
+        draft for each period that has ended and is not invoiced yet (R75), oldest first. Usage of
+        a period stands in one of them.
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND.
     """
     with context.store.read() as unit:
         terms = load_customer_terms(unit, customer_id=customer_id)
-        drafts = [
-            _draft(unit, terms=terms, running=running)
-            for each in terms.timelines
-            if subscription_id in {None, each}
-            for running in unit.billing_periods.running(each)[:1]
-        ]
-        span = _span_of(context, terms=terms, drafts=drafts)
+        current: list[Invoice] = []
+        closing: list[Invoice] = []
+        for each in terms.timelines:
+            if subscription_id in {None, each}:
+                drafts = _drafts(unit, terms=terms, subscription_id=each, now=context.clock.now())
+                closing += drafts[:-1]
+                current += drafts[-1:]
+        span = _span_of(context, terms=terms, drafts=current)
         unpriced = fold_unpriced(unit, terms=terms, period=span)
-    if not drafts:
-        return _nothing_upcoming(terms, unpriced=unpriced)
-    return invoice_to_dict(replace(_merged(drafts), unpriced=unpriced))
+        ended = [
+            replace(draft, unpriced=fold_unpriced(unit, terms=terms, period=draft.period))
+            for draft in sorted(closing, key=lambda draft: (draft.period.end, draft.cause))
+        ]
+    if current:
+        shown = invoice_to_dict(replace(_merged(current), unpriced=unpriced))
+    else:
+        shown = _nothing_upcoming(terms, span=span, unpriced=unpriced)
+    return {**shown, "closing": [invoice_to_dict(draft) for draft in ended]}
 
 
-def _draft(unit: UnitOfWork, *, terms: CustomerTerms, running: SubscriptionPeriod) -> Invoice:
-    subscribed = terms.of_subscription(running.subscription_id)
+def _drafts(
+    unit: UnitOfWork, *, terms: CustomerTerms, subscription_id: str, now: datetime
+) -> list[Invoice]:
+    """Return the drafts of a subscription's periods without an invoice, the present one last.
+
+    Late usage stands on the one that is issued next, which is the first.
+    """
+    timeline = terms.timelines[subscription_id]
+    late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
+    drafts: list[Invoice] = []
+    for period in open_periods(unit, timeline=timeline, now=now):
+        drafts.append(_draft(unit, terms=terms, timeline=timeline, period=period, late=late))
+        late = ()
+    return drafts
+
+
+def _draft(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    timeline: Timeline,
+    period: Period,
+    late: Sequence[LatePeriod],
+) -> Invoice:
+    subscription_id = timeline.subscription.id
     decimals = {
-        price.key: terms.meters[price.meter].decimals for price in subscribed.plan.usage_prices
+        price.key: terms.meters[price.meter].decimals for price in timeline.plan.usage_prices
     }
     charges = unit.usage.running_charges(
-        running.subscription_id,
-        customer_id=running.customer_id,
-        period_start=running.period.start,
+        subscription_id, customer_id=terms.customer.id, period_start=period.start
     )
     quantities = {
         charge.price_key: unscale_quantity(charge.quantity, decimals=decimals[charge.price_key])
         for charge in charges
     }
-    late = find_late_periods(unit, terms=terms, subscription_id=running.subscription_id)
-    return build_upcoming(subscribed, period=running.period, quantities=quantities, late=late)
+    subscribed = terms.of_subscription(subscription_id)
+    return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
 
 
 def _span_of(context: ServiceContext, *, terms: CustomerTerms, drafts: list[Invoice]) -> Period:
@@ -89,7 +124,6 @@ def _merged(drafts: list[Invoice]) -> Invoice:
         return first
     nothing = Money.zero(first.currency)
     total = sum((draft.total for draft in drafts), nothing)
-    digest = hashlib.sha256("".join(draft.inputs_sha256 for draft in drafts).encode()).hexdigest()
     return replace(
         first,
         subscription_id=ALL_SUBSCRIPTIONS,
@@ -98,7 +132,7 @@ def _merged(drafts: list[Invoice]) -> Invoice:
             max(draft.period.end for draft in drafts),
         ),
         lines=tuple(line for draft in drafts for line in draft.lines),
-        inputs_sha256=digest,
+        inputs_sha256=_digest(drafts),
         subtotal=sum((draft.subtotal for draft in drafts), nothing),
         total=total,
         amount_due=total,
@@ -106,20 +140,36 @@ def _merged(drafts: list[Invoice]) -> Invoice:
 
 
 def _nothing_upcoming(
-    terms: CustomerTerms, *, unpriced: tuple[UnpricedUsage, ...]
+    terms: CustomerTerms, *, span: Period, unpriced: tuple[UnpricedUsage, ...]
 ) -> InvoiceContent:
-    """Return the draft of a customer without a running subscription."""
-    zero = Money.zero(terms.customer.currency or "USD").decimal_string()
-    return {
-        "id": None,
-        "number": None,
-        "state": "draft",
-        "reason": "periodic",
-        "customer": terms.customer.id,
-        "currency": terms.customer.currency,
-        "period": None,
-        "issue_time": None,
-        "lines": [],
-        **dict.fromkeys(("subtotal", "discount", "tax_total", "total", "amount_due"), zero),
-        "unpriced": [unpriced_to_dict(each) for each in unpriced],
-    }
+    """Return the draft of a customer without a running subscription, with every field."""
+    currency = terms.customer.currency or CURRENCY_OF_NOTHING
+    nothing = Money.zero(currency)
+    draft = Invoice(
+        id="",
+        reason=InvoiceReason.PERIODIC,
+        cause="",
+        customer_id=terms.customer.id,
+        subscription_id=ALL_SUBSCRIPTIONS,
+        currency=currency,
+        period=span,
+        seller={},
+        customer_details=customer_details(terms.customer),
+        inputs_sha256=_digest([]),
+        lines=(),
+        subtotal=nothing,
+        discount=nothing,
+        tax_total=nothing,
+        total=nothing,
+        credit_notes_applied=nothing,
+        credits_applied=nothing,
+        amount_paid=nothing,
+        amount_due=nothing,
+        unpriced=unpriced,
+    )
+    return {**invoice_to_dict(draft), "currency": terms.customer.currency, "period": None}
+
+
+def _digest(drafts: list[Invoice]) -> str:
+    """Return the hash of what several drafts were made of."""
+    return hashlib.sha256("".join(draft.inputs_sha256 for draft in drafts).encode()).hexdigest()

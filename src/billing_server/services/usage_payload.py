@@ -11,6 +11,7 @@ from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.ports.usage import EventRow
 from billing_server.domain.usage.event import EventContent, event_content
 from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE
+from billing_server.services.malformed_event import storable_row
 from metering.api.v1 import ingest_pb2, usage_pb2
 from metering.errors import ValidationError
 
@@ -18,7 +19,6 @@ PUSH_EVENTS_MAX = 5_000
 """Events of one push: a bound on the memory and the time of one call."""
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of blocks of one push."""
-ID_BYTES_MAX = 128
 TIMESTAMP_SECONDS_MAX = 253_402_300_799
 """The last second of the year 9999, where protobuf's and Python's instants end."""
 NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -64,7 +64,7 @@ class DecodedEvent(NamedTuple):
     """One event, read once."""
 
     row: EventRow
-    """As it is stored."""
+    """As it is stored; with a reason where it waits, whatever customers and meters there are."""
     minute: int
     """Of its event time, in minutes since 1970 UTC."""
     quantities: Mapping[str, str]
@@ -78,9 +78,11 @@ class DecodedEvent(NamedTuple):
 def decode_push(push: UsagePush, *, agent_ref: int) -> list[DecodedEvent]:
     """Returns the events of a push in the order of their positions.
 
+    An event that cannot be stored or placed as it came has a row that waits: `storable_row`.
+
     Raises:
-        ValidationError: PUSH_TOO_LARGE, BLOCK_POSITION_WRONG, BLOCK_MALFORMED, BLOCK_COUNT_WRONG,
-            EVENT_ID_MALFORMED or EVENT_TIME_MALFORMED, naming the block.
+        ValidationError: PUSH_TOO_LARGE, BLOCK_POSITION_WRONG, BLOCK_MALFORMED or
+            BLOCK_COUNT_WRONG, naming the block.
     """
     _check_bounds(push.blocks)
     events: list[DecodedEvent] = []
@@ -164,13 +166,18 @@ def _decode_block(
 ) -> list[DecodedEvent]:
     try:
         messages = ingest_pb2.UsageEvents.FromString(block.events).events
-        payloads = split_events(block.events)
-    except (DecodeError, ValueError, IndexError) as error:
+    except DecodeError as error:
         raise _block_error(
             number,
             reason="BLOCK_MALFORMED",
             message=f"events is no serialized UsageEvents message: {error}",
         ) from error
+    try:
+        payloads = split_events(block.events)
+    except (ValueError, IndexError):
+        # A field that only newer agents know, or another spelling of a tag, is no fault of the
+        # events beside it: to refuse it would hold up all that its agent has to ship.
+        payloads = [message.SerializeToString() for message in messages]
     if len(payloads) != block.event_count:
         raise _block_error(
             number,
@@ -180,26 +187,13 @@ def _decode_block(
     receive_time_us, seq = block.receive_time_us, block.first_seq
     decoded = []
     for message, payload in zip(messages, payloads, strict=True):
-        event_id, customer_id = message.event_id, message.customer_id
-        if not _is_id(event_id) or not _is_id(customer_id):
-            raise _block_error(
-                number,
-                reason="EVENT_ID_MALFORMED",
-                message=f"position {seq}: event_id and customer_id have 1..128 bytes and no NUL",
-            )
         event_time_us = receive_time_us
         if message.HasField("event_time"):
             event_time = message.event_time
-            if not 0 <= event_time.seconds <= TIMESTAMP_SECONDS_MAX:
-                raise _block_error(
-                    number,
-                    reason="EVENT_TIME_MALFORMED",
-                    message=f"position {seq}: event_time lies outside the years 1970 to 9999",
-                )
             event_time_us = event_time.seconds * 1_000_000 + event_time.nanos // 1000
         row = EventRow(
-            event_id,
-            customer_id,
+            message.event_id,
+            message.customer_id,
             event_time_us,
             receive_time_us,
             agent_ref,
@@ -208,6 +202,7 @@ def _decode_block(
             None,
             None,
         )
+        row = storable_row(row)
         decoded.append(_decoded(row, message, known_dimensions=known_dimensions))
         seq += 1
     return decoded
@@ -231,12 +226,6 @@ def _decoded(
         dimensions,
         dimensions_json,
     )
-
-
-def _is_id(text: str) -> bool:
-    """Tells whether a database can keep the id; the agent has judged the rest."""
-    length = len(text) if text.isascii() else len(text.encode())
-    return 0 < length <= ID_BYTES_MAX and "\0" not in text
 
 
 def _check_bounds(blocks: Sequence[PushedBlock]) -> None:

@@ -113,6 +113,11 @@ class SqlClockRepository:
         """Returns where the test clock stands; None on the real clock."""
         return self._connection.execute(select(server_state.c.test_clock)).scalar()
 
+    def lock_test_clock(self) -> datetime | None:
+        """Returns where the test clock stands and holds it until the end of the transaction."""
+        held = select(server_state.c.test_clock).with_for_update()
+        return self._connection.execute(held).scalar()
+
     def set_test_clock(self, instant: datetime) -> None:
         """Moves the test clock."""
         self._connection.execute(

@@ -85,6 +85,15 @@ class SqlBillingPeriodRepository:
             )
         return self._read(query)
 
+    def invoiced_until(self, subscription_id: str) -> datetime | None:
+        """Returns the end of a subscription's last invoiced period."""
+        return self._connection.execute(
+            select(func.max(billing_period.c.period_end)).where(
+                billing_period.c.subscription_id == subscription_id,
+                billing_period.c.state == BillingPeriodState.INVOICED.value,
+            )
+        ).scalar()
+
     def next_end(self, *, after: datetime) -> datetime | None:
         """Returns the earliest end, after an instant, of a running period."""
         return self._connection.execute(

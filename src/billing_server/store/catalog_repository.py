@@ -26,6 +26,11 @@ class SqlCatalogRepository:
         """Holds the catalog until the end of the transaction."""
         self._connection.execute(select(catalog_state.c.revision).with_for_update()).one()
 
+    def revision(self) -> int:
+        """Returns how often the catalog has changed."""
+        revision: int = self._connection.execute(select(catalog_state.c.revision)).scalar_one()
+        return revision
+
     def advance_revision(self) -> int:
         """Marks the catalog as changed; returns the new revision."""
         changed = self._connection.execute(

@@ -1,8 +1,8 @@
 """Engines for SQLite and PostgreSQL, set up so that a commit is a promise.
 
 SQLite: write-ahead log, `synchronous=FULL`, one writer connection that alone checkpoints, write
-transactions that begin IMMEDIATE, readers that cannot write. PostgreSQL: read committed, row locks,
-bounded waiting for them.
+transactions that begin IMMEDIATE, readers that cannot write. PostgreSQL: writers read committed,
+with row locks and bounded waiting for them; readers see one snapshot and cannot write.
 """
 
 from collections.abc import Iterator
@@ -101,6 +101,12 @@ def error_from_database(error: Exception) -> ConflictError | UnavailableError | 
             message="the database's disk is full: free space on it, then try again",
             retry_after_seconds=5,
         )
+    if "file is not a database" in text or "disk image is malformed" in text:
+        return UnavailableError(
+            reason="DATABASE_DAMAGED",
+            message="the database file is damaged or is no SQLite database: restore a backup, or "
+            "name another file",
+        )
     if _is_connection_error(original, state=state):
         return UnavailableError(
             reason="DATABASE_UNREACHABLE",
@@ -160,7 +166,9 @@ def _open_postgresql(url: URL) -> Engines:
         pool_pre_ping=True,
         connect_args={"options": options},
     )
-    return Engines(backend=Backend.POSTGRESQL, writer=engine, reader=engine)
+    # The same connections. Read committed would show each statement another state.
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return Engines(backend=Backend.POSTGRESQL, writer=engine, reader=reader)
 
 
 def _open_memory(url: URL) -> Engines:

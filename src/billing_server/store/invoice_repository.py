@@ -1,12 +1,15 @@
 """Issued invoices in the database."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from billing_server.domain.invoice.lines import sequence_of
 from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
 from billing_server.domain.ports.invoices import InvoiceContent, InvoicedUsage, InvoiceFilter
 from billing_server.store.tables import invoice, invoice_line, number_series
@@ -142,7 +145,13 @@ class SqlInvoiceRepository:
     ) -> dict[str, InvoicedUsage]:
         """Returns what documents that are not void carry for the usage of one period, by price."""
         rows = self._connection.execute(
-            select(invoice_line.c.price_key, invoice_line.c.amount_minor, invoice_line.c.content)
+            select(
+                invoice_line.c.price_key,
+                invoice_line.c.kind,
+                invoice_line.c.charge_key,
+                invoice_line.c.amount_minor,
+                invoice_line.c.content,
+            )
             .join(invoice, invoice.c.id == invoice_line.c.invoice_id)
             .where(
                 invoice_line.c.subscription_id == subscription_id,
@@ -151,17 +160,11 @@ class SqlInvoiceRepository:
                 invoice.c.state != InvoiceState.VOID.value,
             )
         )
-        found: dict[str, list[tuple[Decimal, int]]] = defaultdict(list)
+        found: dict[str, list[Any]] = defaultdict(list)
         for row in rows:
-            found[row.price_key].append((Decimal(row.content["quantity"]), row.amount_minor))
+            found[row.price_key].append(row)
         return {
-            price_key: InvoicedUsage(
-                price_key=price_key,
-                quantity=sum((quantity for quantity, _ in entries), Decimal(0)),
-                amount_minor=sum(amount for _, amount in entries),
-                line_count=len(entries),
-            )
-            for price_key, entries in found.items()
+            price_key: _invoiced_usage(price_key, lines=lines) for price_key, lines in found.items()
         }
 
     def has_any(self, customer_id: str) -> bool:
@@ -170,3 +173,17 @@ class SqlInvoiceRepository:
             select(invoice.c.id).where(invoice.c.customer_id == customer_id).limit(1)
         )
         return found.first() is not None
+
+
+def _invoiced_usage(price_key: str, *, lines: Sequence[Any]) -> InvoicedUsage:
+    """Returns what the lines of one price carry in all."""
+    return InvoicedUsage(
+        price_key=price_key,
+        quantity=sum((Decimal(line.content["quantity"]) for line in lines), Decimal(0)),
+        amount_minor=sum(line.amount_minor for line in lines),
+        # Counted among the late lines alone: a period may have been invoiced without usage.
+        late_sequence=max(
+            (sequence_of(line.charge_key) for line in lines if line.kind == LineKind.LATE_USAGE),
+            default=0,
+        ),
+    )

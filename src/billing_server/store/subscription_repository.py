@@ -1,5 +1,6 @@
 """Subscriptions in the database."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,11 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 from billing_server.domain.ports.customers import DueKey, StartInvoice
 from billing_server.domain.subscription.model import Subscription
 from billing_server.store.tables import subscription
+from metering.clock import format_instant, parse_instant
 from metering.quantity import plain_decimal
+
+PRICE_STARTS = "price_starts"
+"""Field of a row's content: by price, from when it charges usage."""
 
 
 class SqlSubscriptionRepository:
@@ -39,7 +44,7 @@ class SqlSubscriptionRepository:
                 quantities={
                     key: plain_decimal(value) for key, value in sorted(new.quantities.items())
                 },
-                content={},
+                content=_content(new.price_starts),
                 is_start_invoice_due=start_invoice is StartInvoice.DUE,
                 create_time=create_time,
                 update_time=create_time,
@@ -64,6 +69,31 @@ class SqlSubscriptionRepository:
         if customer_id is not None:
             query = query.where(subscription.c.customer_id == customer_id)
         return self._read(query)
+
+    def on_plan(self, plan_key: str, *, after: str | None, limit: int) -> tuple[Subscription, ...]:
+        """Returns up to `limit` subscriptions of a plan by id, those after `after`."""
+        query = (
+            subscription.select()
+            .where(subscription.c.plan_key == plan_key)
+            .order_by(subscription.c.id)
+            .limit(limit)
+        )
+        return self._read(query if after is None else query.where(subscription.c.id > after))
+
+    def move_version(
+        self,
+        subscription_id: str,
+        *,
+        version: int,
+        price_starts: Mapping[str, datetime],
+        update_time: datetime,
+    ) -> None:
+        """Puts a subscription on another version of its plan."""
+        self._connection.execute(
+            subscription.update()
+            .where(subscription.c.id == subscription_id)
+            .values(plan_version=version, content=_content(price_starts), update_time=update_time)
+        )
 
     def starts_due(
         self, *, until: datetime, after: DueKey | None, limit: int
@@ -125,4 +155,13 @@ def subscription_from_row(row: Row[Any]) -> Subscription:
         end=row.end_time,
         anchor=row.anchor,
         quantities={key: Decimal(value) for key, value in row.quantities.items()},
+        price_starts={
+            key: parse_instant(value) for key, value in row.content.get(PRICE_STARTS, {}).items()
+        },
     )
+
+
+def _content(price_starts: Mapping[str, datetime]) -> dict[str, Any]:
+    if not price_starts:
+        return {}
+    return {PRICE_STARTS: {key: format_instant(value) for key, value in price_starts.items()}}

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select, tuple_, type_coerce
+from sqlalchemy import Connection, bindparam, func, literal_column, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import (
     BucketChange,
@@ -24,6 +24,7 @@ from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
 from billing_server.store.engine import translated
 from billing_server.store.tables import (
+    customer,
     running_charge,
     subscription,
     usage_bucket,
@@ -219,6 +220,23 @@ class SqlUsageRepository:
             )
         return tuple(EventRow(*row) for row in self._connection.execute(statement))
 
+    def waiting_customers(self, *, after: str, limit: int) -> dict[str, bool]:
+        """Returns customer ids that waiting events carry, in order, and whether each exists.
+
+        It goes from id to id through the index of waiting events, however many each one has.
+        """
+        found, waits = usage_event.c.customer_id, usage_event.c.quarantine_reason.is_not(None)
+        first = select(func.min(found).label("id")).where(waits, found > after)
+        walk = first.cte("walk", recursive=True)
+        following = select(func.min(found)).where(waits, found > walk.c.id).scalar_subquery()
+        walk = walk.union_all(select(following).where(walk.c.id.is_not(None)))
+        ids = select(walk.c.id).where(walk.c.id.is_not(None)).limit(limit).subquery()
+        statement = select(ids.c.id, customer.c.id).select_from(
+            ids.outerjoin(customer, customer.c.id == ids.c.id)
+        )
+        rows = self._connection.execute(statement.order_by(ids.c.id))
+        return {waiting_id: known_id is not None for waiting_id, known_id in rows}
+
     def quarantined_count(self) -> int:
         """Returns how many events wait."""
         statement = select(func.count()).where(usage_event.c.quarantine_reason.is_not(None))
@@ -228,12 +246,17 @@ class SqlUsageRepository:
         self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
     ) -> None:
         """Gives stored events another reason to wait, or None: they are counted."""
-        for event_id, customer_id in keys:
-            self._connection.execute(
-                usage_event.update()
-                .where(usage_event.c.event_id == event_id, usage_event.c.customer_id == customer_id)
-                .values(quarantine_reason=reason, quarantine_detail=detail)
+        if not keys:
+            return
+        self._connection.execute(
+            usage_event.update()
+            .where(
+                usage_event.c.event_id == bindparam("of_event"),
+                usage_event.c.customer_id == bindparam("of_customer"),
             )
+            .values(quarantine_reason=reason, quarantine_detail=detail),
+            [{"of_event": event_id, "of_customer": customer_id} for event_id, customer_id in keys],
+        )
 
     def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
         """Returns the newest conflicts, newest first."""

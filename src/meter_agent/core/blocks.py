@@ -11,6 +11,9 @@ from typing import Final
 from metering.api.v1.ingest_pb2 import UsageEvents
 
 _EVENTS_FIELD: Final = 1
+_EVENTS_TAG: Final = 0x0A  # Field 1, with a length.
+_ACK_LEVEL_FIELD: Final = 2
+_VARINT_MORE: Final = 0x80
 _VARINT_BITS_MAX: Final = 63
 
 
@@ -62,6 +65,48 @@ def take(block: Block, *, event_count_max: int, bytes_max: int) -> Block:
     return replace(block, event_count=len(parts), events=b"".join(parts))
 
 
+def is_plain_run(raw: bytes) -> bool:
+    """Tells whether the bytes are events and nothing else, each shorter than 16 KiB.
+
+    Only then are they a block as they stand. A field of a newer contract, a default that was
+    written out or an unusual spelling is no fault of the caller, but must not lie on the disk: what
+    lies there is shipped as it is.
+
+    Args:
+        raw: A serialized request that was parsed without an error.
+    """
+    position, end = 0, len(raw)
+    try:
+        while position < end:
+            if raw[position] != _EVENTS_TAG:
+                return False
+            size = raw[position + 1]
+            position += 2
+            if size >= _VARINT_MORE:
+                high = raw[position]
+                if high >= _VARINT_MORE:
+                    return False
+                size += (high << 7) - _VARINT_MORE
+                position += 1
+            position += size
+    except IndexError:
+        return False
+    return position == end
+
+
+def ack_level_of(raw: bytes) -> int:
+    """Returns the level of a serialized request that cannot be parsed as a whole; 0: unset.
+
+    Raises:
+        ValueError: The bytes are not a protobuf message at all.
+    """
+    level = 0
+    for field, value in _fields(raw):
+        if field == _ACK_LEVEL_FIELD and isinstance(value, int):
+            level = value
+    return level
+
+
 def split_events(raw: bytes) -> list[bytes]:
     """Returns each event of a serialized request by itself, without parsing the events.
 
@@ -72,49 +117,35 @@ def split_events(raw: bytes) -> list[bytes]:
         ValueError: The bytes are not a protobuf message at all.
     """
     return [
-        raw[start:end]
-        for field, _, start, end in _fields(raw)
-        if field == _EVENTS_FIELD and start is not None
+        value
+        for field, value in _fields(raw)
+        if field == _EVENTS_FIELD and isinstance(value, bytes)
     ]
 
 
-def without_events(raw: bytes) -> bytes:
-    """Returns a serialized request without its events: what else it says can then be parsed.
-
-    Raises:
-        ValueError: The bytes are not a protobuf message at all.
-    """
-    return b"".join(
-        [raw[begin:end] for field, begin, _, end in _fields(raw) if field != _EVENTS_FIELD]
-    )
-
-
-def _fields(raw: bytes) -> Iterator[tuple[int, int, int | None, int]]:
-    """Yields each top-level field: number, where it begins, its content where it has a length, end.
-
-    Raises:
-        ValueError: The bytes are not a protobuf message.
-    """
+def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | None]]:
+    """Yields the number of each top-level field, with its bytes or its varint where it has any."""
     position = 0
     while position < len(raw):
-        begin = position
         tag, position = _read_varint(raw, position)
-        start: int | None = None
+        value: bytes | int | None = None
+        start = position
         match tag & 7:
             case 0:
-                _, position = _read_varint(raw, position)
+                value, position = _read_varint(raw, position)
             case 1:
                 position += 8
             case 2:
                 size, start = _read_varint(raw, position)
                 position = start + size
+                value = raw[start:position]
             case 5:
                 position += 4
             case _:
                 raise ValueError("unknown wire type")
         if position > len(raw):
             raise ValueError("truncated field")
-        yield tag >> 3, begin, start, position
+        yield tag >> 3, value
 
 
 def _read_varint(raw: bytes, position: int) -> tuple[int, int]:

@@ -214,6 +214,29 @@ def push_answered(state: Positions, *, sent: PushSent, answer: PushAnswer) -> Po
     return replace(state, applied_seq=applied_seq, safe_seq=max(safe_seq, 0))
 
 
+def set_aside(state: Positions, *, sent: PushSent) -> Positions:
+    """Returns the state after a push of one event was refused for good and the event set aside.
+
+    The position is done with at the agent, not at the server: `session_no` 0 asks for a session,
+    which tells the server that what it gets next begins behind it.
+    """
+    if sent.first_seq != state.applied_seq + 1:
+        return state
+    return replace(state, applied_seq=sent.last_seq, session_no=0)
+
+
+def told_behind(attempt: Positions, *, set_aside_seq: int) -> Positions:
+    """Returns a session attempt as it is told to the server: what was set aside is not offered.
+
+    Args:
+        attempt: As it lies on disk.
+        set_aside_seq: Position that was set aside last by this process; 0 where none was.
+    """
+    if attempt.applied_seq != set_aside_seq:
+        return attempt
+    return replace(attempt, earliest_kept_seq=max(attempt.earliest_kept_seq, set_aside_seq + 1))
+
+
 def _send_all_again(state: Positions, *, answer: SessionAnswer) -> Positions:
     """Marks every row as unapplied and numbers them from after the restored server's position."""
     earliest = state.earliest_kept_seq

@@ -20,6 +20,9 @@ QUANTITY_COUNT_MAX: Final = 32
 DIMENSION_COUNT_MAX: Final = 16
 KEY_BYTES_MAX: Final = 64
 DIMENSION_VALUE_BYTES_MAX: Final = 256
+EVENT_BYTES_MAX: Final = 16 * 1024
+"""Bytes of one event with every field at its bound are fewer: 2 ids, 32 quantities, 16 dimensions.
+What is more lies in fields that this agent does not know, and could pass the bound of a push."""
 ACCEPT_PAST_US: Final = 35 * 86_400 * 1_000_000
 """How old an event may be when it is received: 35 days, in microseconds."""
 ACCEPT_FUTURE_US: Final = 5 * 60 * 1_000_000
@@ -82,6 +85,7 @@ def judge_event(event: UsageEvent, *, receive_time_us: int) -> EventProblem | No
         or _event_time_problem(event, receive_time_us=receive_time_us)
         or _quantities_problem(event.quantities)
         or _dimensions_problem(event.dimensions)
+        or _size_problem(event)
     )
 
 
@@ -95,6 +99,16 @@ def judge_batch(events: Sequence[UsageEvent], *, receive_time_us: int) -> BatchV
     oldest = _oldest_if_all_are_good(events, receive_time_us=receive_time_us)
     if oldest is not None:
         return BatchVerdict(rejections=(), oldest_event_time_us=oldest)
+    return judge_each(events, receive_time_us=receive_time_us)
+
+
+def judge_each(events: Sequence[UsageEvent], *, receive_time_us: int) -> BatchVerdict:
+    """Judges each event of a request alone, its size as well, by the plain rule.
+
+    Args:
+        events: 0 to 10,000 events.
+        receive_time_us: The agent's clock, microseconds since 1970 UTC.
+    """
     rejections = []
     oldest = receive_time_us
     for index, event in enumerate(events):
@@ -188,6 +202,18 @@ def _are_good_quantities(values: Collection[str]) -> bool:
     if joined.count("\n") == len(values) and _PLAIN_QUANTITIES.fullmatch(joined):
         return True
     return all(_quantity_problem("", value) is None for value in values)
+
+
+def _size_problem(event: UsageEvent) -> EventProblem | None:
+    size = event.ByteSize()
+    if size <= EVENT_BYTES_MAX:
+        return None
+    return EventProblem(
+        reason="EVENT_TOO_LARGE",
+        message=f"the event has {size} bytes; at most {EVENT_BYTES_MAX} can be valid: leave out "
+        "fields that are not in the contract (proto/metering/api/v1/usage.proto), and zeros that "
+        "pad quantities",
+    )
 
 
 def _event_id_problem(event_id: str) -> EventProblem | None:

@@ -62,6 +62,12 @@ def parse_address(text: str, *, flag: str = "--listen") -> Address:
             f"{SOCKET_PATH_BYTES_MAX} bytes; give a shorter one, e.g. unix:/run/agent.sock",
         )
     host, _, port = text.rpartition(":")
+    if "/" in text:
+        raise ValidationError(
+            reason="ADDRESS_MALFORMED",
+            message=f"{flag} {text!r} is a URL or a path; write HOST:PORT without http:// or "
+            f"https://, e.g. {LOOPBACK_ADDRESS}, or unix:/path",
+        )
     if host and port.isascii() and port.isdigit() and int(port) <= PORT_MAX:
         return Address(host=host, port=int(port))
     raise ValidationError(

@@ -9,8 +9,16 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from meter_agent.core.blocks import split_events, without_events
-from meter_agent.core.validation import BatchVerdict, EventProblem, Rejection, judge_batch
+from meter_agent.core.blocks import ack_level_of, is_plain_run, split_events
+from meter_agent.core.validation import (
+    EVENT_BYTES_MAX,
+    EVENT_ID_BYTES_MAX,
+    BatchVerdict,
+    EventProblem,
+    Rejection,
+    judge_batch,
+    judge_each,
+)
 from meter_agent.edge.call_counters import CallCounters
 from meter_agent.edge.callers import caller_of
 from meter_agent.store.applied_watch import AppliedWatch
@@ -23,6 +31,8 @@ from metering.errors import InvalidStateError, MeteringError, ValidationError
 
 REQUEST_EVENT_COUNT_MAX: Final = 10_000
 REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024
+FULL_MESSAGE_COUNT_MAX: Final = 1_000
+"""Refused events of one request that are told in full: a client takes 4 MiB by default."""
 COMMIT_SECONDS_MAX: Final = 120.0
 """How long a call without a deadline waits for a disk that does not answer."""
 ANSWER_SECONDS: Final = 0.1
@@ -30,6 +40,7 @@ ANSWER_SECONDS: Final = 0.1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_SECOND: Final = 1_000_000
+_SHORT_MESSAGE: Final = "see the reason, and the messages of the events before"
 
 
 class Recorder(Protocol):
@@ -131,13 +142,16 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         events: Sequence[usage_pb2.UsageEvent] = request.events
         _check_event_count(len(events))
         receive_time_us = self._now_us()
-        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        if is_plain_run(raw):
+            verdict = judge_batch(events, receive_time_us=receive_time_us)
+        else:
+            # The level and what else stands beside the events are no part of the block.
+            raw = b""
+            verdict = _judge_with_size(events, receive_time_us=receive_time_us)
         if verdict.rejections:
             refused = {rejection.index for rejection in verdict.rejections}
             events = [event for index, event in enumerate(events) if index not in refused]
             raw = b""
-        elif request.ack_level != usage_pb2.ACK_LEVEL_UNSPECIFIED:
-            raw = b""  # The level is a field of the request, not of the block.
         call = _Call(context, request.ack_level, receive_time_us)
         return self._record(events, raw, verdict, call)
 
@@ -145,8 +159,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         """Records a request that cannot be parsed as a whole: one broken event spoils no other."""
         try:
             parts = split_events(raw)
-            level = agent_pb2.RecordUsageRequest.FromString(without_events(raw)).ack_level
-        except (ValueError, DecodeError) as error:
+            level = ack_level_of(raw)
+        except ValueError as error:
             raise ValidationError(
                 reason="REQUEST_MALFORMED",
                 message=f"the request is no RecordUsageRequest ({error}); encode it with the "
@@ -164,7 +178,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 places.append(index)
             except DecodeError:
                 rejections.append(Rejection(index, "", _MALFORMED_EVENT))
-        verdict = judge_batch(events, receive_time_us=receive_time_us)
+        verdict = _judge_with_size(events, receive_time_us=receive_time_us)
         refused = {rejection.index for rejection in verdict.rejections}
         rejections += [
             Rejection(places[item.index], item.event_id, item.problem)
@@ -210,7 +224,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 )
         return agent_pb2.RecordUsageResponse(
             accepted_count=len(events),
-            rejected=[_rejected_event_to_proto(item) for item in verdict.rejections],
+            rejected=_rejections_to_proto(verdict.rejections),
             agent_id=self._source.agent_id,
         ).SerializeToString()
 
@@ -266,6 +280,15 @@ _MALFORMED_EVENT: Final = EventProblem(
 )
 
 
+def _judge_with_size(
+    events: Sequence[usage_pb2.UsageEvent], *, receive_time_us: int
+) -> BatchVerdict:
+    """Judges events whose sizes are not known from their bytes."""
+    if all(event.ByteSize() <= EVENT_BYTES_MAX for event in events):
+        return judge_batch(events, receive_time_us=receive_time_us)
+    return judge_each(events, receive_time_us=receive_time_us)
+
+
 def _wait_seconds(context: grpc.ServicerContext) -> float:
     """Returns the seconds until the caller's deadline, which may be without end."""
     remaining = context.time_remaining()
@@ -293,13 +316,27 @@ def _check_event_count(event_count: int) -> None:
         )
 
 
-def _rejected_event_to_proto(rejection: Rejection) -> usage_pb2.RejectedEvent:
-    return usage_pb2.RejectedEvent(
-        index=rejection.index,
-        event_id=rejection.event_id,
-        reason=rejection.problem.reason,
-        message=rejection.problem.message,
-    )
+def _rejections_to_proto(rejections: Sequence[Rejection]) -> list[usage_pb2.RejectedEvent]:
+    """Returns the refused events in a size that every client takes, whatever was sent."""
+    return [
+        usage_pb2.RejectedEvent(
+            index=rejection.index,
+            event_id=_cut(rejection.event_id),
+            reason=rejection.problem.reason,
+            message=rejection.problem.message
+            if number < FULL_MESSAGE_COUNT_MAX
+            else _SHORT_MESSAGE,
+        )
+        for number, rejection in enumerate(rejections)
+    ]
+
+
+def _cut(event_id: str) -> str:
+    """Returns as many whole characters of an id as an id may have bytes."""
+    raw = event_id.encode()
+    if len(raw) <= EVENT_ID_BYTES_MAX:
+        return event_id
+    return raw[:EVENT_ID_BYTES_MAX].decode(errors="ignore")
 
 
 def timestamp_from_datetime(instant: datetime) -> Timestamp:

@@ -58,7 +58,7 @@ class AgentServer:
             ),
         )
         self._register(service)
-        self._sockets: list[Path] = []
+        self._sockets: dict[Path, tuple[int, ...]] = {}
         try:
             self.bound: Final = tuple(self._bind(item, group=socket_group) for item in addresses)
         except BaseException:
@@ -84,8 +84,10 @@ class AgentServer:
     def _release(self) -> None:
         """Gives ports and sockets free."""
         self._server.stop(None).wait()
-        for path in self._sockets:
-            path.unlink(missing_ok=True)
+        for path, identity in self._sockets.items():
+            # By now a successor may listen under the same path.
+            if _socket_identity(path) == identity:
+                path.unlink(missing_ok=True)
 
     def _register(self, service: AgentService) -> None:
         collector = _HandlerCollector()
@@ -116,10 +118,21 @@ class AgentServer:
                 metadata={"address": address.target},
             ) from error
         if path is not None:
-            self._sockets.append(path)
+            self._sockets[path] = _socket_identity(path)
             open_socket(path, group=group)
+            self._sockets[path] = _socket_identity(path)
             return address
         return Address(host=address.host, port=port)
+
+
+def _socket_identity(path: Path) -> tuple[int, ...]:
+    """Returns what tells a socket from a later one of the same name; empty where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return ()
+    # An inode's number alone may be used again at once.
+    return (found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 @dataclass(slots=True)

@@ -99,9 +99,18 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def load_positions(connection: sqlite3.Connection) -> Positions:
-    """Reads the agent's place in the stream; no session is open yet."""
+    """Reads the agent's place in the stream; no session is open yet.
+
+    Raises:
+        sqlite3.Error: The database cannot be read, or its one row of state is gone.
+    """
     cursor = connection.execute(f"SELECT {', '.join(_STATE_COLUMNS)} FROM agent_state WHERE id = 1")
-    state = dict(zip(_STATE_COLUMNS, cursor.fetchone(), strict=True))
+    row = cursor.fetchone()
+    if row is None:
+        gone = sqlite3.DatabaseError("the agent's state is gone")
+        gone.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise gone
+    state = dict(zip(_STATE_COLUMNS, row, strict=True))
     state["previous_disk_id"] = bytes.fromhex(state["previous_disk_id"])
     applied_seq = state["applied_seq"]
     last = connection.execute(

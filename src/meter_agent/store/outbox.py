@@ -16,6 +16,7 @@ from meter_agent.core import positions as core
 from meter_agent.core.positions import Positions
 from meter_agent.store import database
 from meter_agent.store.group import Append, rows_from_appends
+from meter_agent.store.refused import RefusedEvent, insert_refused
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """Size of the log at which the writer checkpoints."""
@@ -64,6 +65,9 @@ class Outbox:
     Args:
         path: Of an existing database, see `database.open_writer`.
         connection: Its writing connection; the outbox closes it.
+
+    Raises:
+        MeteringError: DATABASE_DAMAGED or DATABASE_UNAVAILABLE; the connection is closed.
     """
 
     def __init__(self, path: Path, *, connection: sqlite3.Connection) -> None:
@@ -73,7 +77,11 @@ class Outbox:
         self.surfaced_count = 0
         """Events of commits that seemed to have failed and were found on disk all the same."""
         self._log_bytes = CHECKPOINT_BYTES  # An inherited log is emptied at the first chance.
-        self._state = self._load_state()
+        try:
+            self._state = self._load_state()
+        except sqlite3.Error as error:
+            connection.close()
+            raise database.store_error(error, path=path) from error
 
     @property
     def state(self) -> OutboxState:
@@ -95,6 +103,7 @@ class Outbox:
         appends: Sequence[Append],
         *,
         changes: Sequence[Callable[[Positions], Positions]] = (),
+        refused: Sequence[RefusedEvent] = (),
     ) -> None:
         """Makes events and changes of the positions durable together; deletes what may go.
 
@@ -112,6 +121,8 @@ class Outbox:
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
+        for event in refused:
+            insert_refused(connection, event)
         for change in changes:
             positions = change(positions)
         if changes:

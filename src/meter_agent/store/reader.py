@@ -12,6 +12,7 @@ from typing import Final
 from meter_agent.core.blocks import Block, drop_before, take
 from meter_agent.core.positions import Positions
 from meter_agent.store.database import is_damage, open_reader, store_error
+from meter_agent.store.refused import COUNT_REFUSED
 from metering.errors import MeteringError
 
 _BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events, events_crc32"
@@ -147,6 +148,14 @@ class OutboxReader:
             MeteringError: The database cannot be read.
         """
         return self._one_number("SELECT receive_time_us FROM block ORDER BY first_seq LIMIT 1", ())
+
+    def refused_count(self) -> int:
+        """Returns how many events were set aside because the server refuses them.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        return self._one_number(COUNT_REFUSED, ()) or 0
 
     def _one_number(self, sql: str, parameters: tuple[int, ...]) -> int | None:
         with self._lock:

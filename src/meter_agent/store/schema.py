@@ -96,6 +96,17 @@ def add_numbering(db: sqlite_utils.Database) -> None:
     state.add_column("previous_disk_id", str, not_null_default="")
 
 
+@MIGRATIONS(name="0004_refused_block")
+def create_refused_block(db: sqlite_utils.Database) -> None:
+    """Makes the table of events that the server refuses for good: they are kept for a person."""
+    _table(db, "refused_block").create(
+        {"seq": int, "receive_time_us": int, "reason": str, "message": str, "payload": bytes},
+        pk="seq",
+        not_null={"receive_time_us", "reason", "message", "payload"},
+        strict=True,
+    )
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
     """Brings the schema up to date; changes nothing where it is.
 

@@ -25,6 +25,7 @@ from meter_agent.store.outbox import (
     Outbox,
     OutboxState,
 )
+from meter_agent.store.refused import RefusedEvent
 from meter_agent.store.repairer import Repairer
 from metering.errors import InvariantError, MeteringError, UnavailableError
 
@@ -49,6 +50,8 @@ class Transition:
     """Pure; called in the writer's thread."""
     ticket: Ticket
     """Where the caller waits."""
+    refused: RefusedEvent | None = None
+    """An event that is set aside by the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,14 @@ class Writer:
             self._queue.put(item)
         return ticket
 
-    def change(self, change: Callable[[Positions], Positions]) -> Positions:
+    def change(
+        self, change: Callable[[Positions], Positions], *, refused: RefusedEvent | None = None
+    ) -> Positions:
         """Applies a pure change to the positions, durably, and returns the new ones.
+
+        Args:
+            change: Called in the writer's thread.
+            refused: An event to set aside in the same commit.
 
         Raises:
             MeteringError: The disk did not take it; the positions are as they were.
@@ -181,7 +190,7 @@ class Writer:
         ticket = Ticket()
         with self._lock:
             self._refuse_when_stopping()
-            self._queue.put(Transition(change, ticket))
+            self._queue.put(Transition(change, ticket, refused))
         ticket.wait()
         return self.state.positions
 
@@ -326,7 +335,11 @@ class Writer:
         error: MeteringError
         self.commit_times.begin()
         try:
-            self._outbox.commit(appends, changes=[item.change for item in transitions])
+            self._outbox.commit(
+                appends,
+                changes=[item.change for item in transitions],
+                refused=[item.refused for item in transitions if item.refused is not None],
+            )
         except sqlite3.Error as sqlite_error:
             self._outbox.recover(sqlite_error)
             error = store_error(sqlite_error, path=self._outbox.path)

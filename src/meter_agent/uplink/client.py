@@ -39,6 +39,10 @@ class UplinkError(Exception):
     """Whether the agent's token was refused or missing: a person must act."""
     retry_after_seconds: float | None = None
     """What the server asked for, seconds; None where it did not."""
+    is_content_refused: bool = False
+    """Whether the same request would be refused for ever."""
+    reason: str = ""
+    """Reason of the server, `UPPER_SNAKE`; empty where it gave none."""
 
     def __str__(self) -> str:
         return self.message
@@ -123,4 +127,6 @@ class IngestClient:
             message=message,
             is_answered=code not in _UNANSWERED_CODES,
             retry_after_seconds=error.retry_after_seconds,
+            is_content_refused=code is grpc.StatusCode.INVALID_ARGUMENT,
+            reason=error.reason,
         )

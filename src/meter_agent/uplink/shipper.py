@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -11,8 +11,10 @@ import tenacity
 from meter_agent.core import positions as core
 from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
 from meter_agent.core.blocks import Block
+from meter_agent.core.isolation import Isolation, RefusalStep
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent
 from meter_agent.store.reader import OutboxReader
+from meter_agent.store.refused import refused_from_block
 from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
@@ -100,6 +102,8 @@ class Shipper:
         self._event_count_max = PUSH_EVENT_COUNT_MAX
         self._bytes_max = PUSH_BYTES_MAX
         self._is_session_fruitful = True
+        self._isolation = Isolation()
+        self._set_aside_seq = 0
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
@@ -160,9 +164,11 @@ class Shipper:
             if positions.session_no == 0:
                 return  # Another disk id was taken: the next turn opens its session.
         self._work.clear()
+        if self._stopping.is_set():
+            return  # A stop that came before the clear woke nobody.
         page = self._reader.page(
             first_seq=positions.applied_seq + 1,
-            event_count_max=self._event_count_max,
+            event_count_max=min(self._event_count_max, self._isolation.event_count_max),
             bytes_max=self._bytes_max,
         )
         if not page and not self._work.wait(self._alive_seconds()):
@@ -177,7 +183,7 @@ class Shipper:
             lambda state: core.session_attempted(state, fresh_nonce=nonce)
         )
         request = mapping.session_request_to_proto(
-            attempt,
+            core.told_behind(attempt, set_aside_seq=self._set_aside_seq),
             agent_version=self._settings.agent_version,
             oldest_event_time_us=self._oldest_event_time_us(attempt.applied_seq + 1),
         )
@@ -226,14 +232,19 @@ class Shipper:
             last_seq=page[-1].last_seq if page else positions.applied_seq,
             seq_offset=positions.seq_offset,
         )
-        response = client.push_usage(
-            mapping.push_request_to_proto(
-                sent,
-                positions=positions,
-                page=page,
-                oldest_event_time_us=self._oldest_event_time_us(sent.last_seq + 1),
-            )
+        request = mapping.push_request_to_proto(
+            sent,
+            positions=positions,
+            page=page,
+            oldest_event_time_us=self._oldest_event_time_us(sent.last_seq + 1),
         )
+        try:
+            response = client.push_usage(request)
+        except UplinkError as error:
+            if not error.is_content_refused:
+                raise
+            self._push_refused(sent, page[0], error)
+            return
         answer = mapping.push_answer_from_proto(response)
         if answer is None:
             raise UplinkError(
@@ -247,6 +258,7 @@ class Shipper:
         self._health = UplinkHealth(is_reachable=True)
         if answer.outcome is PushOutcome.APPLIED:
             self._is_session_fruitful = True
+            self._isolation.push_applied()
             if page:
                 self._rest_after_push(response, event_count=sent.last_seq - sent.first_seq + 1)
             return
@@ -269,6 +281,32 @@ class Shipper:
         else:
             counts = mapping.push_counts_from_proto(response)
             self.tally.pushed(counts, border=self._writer.border)
+
+    def _push_refused(self, sent: PushSent, block: Block, error: UplinkError) -> None:
+        """Looks for the event that is at fault, and sets it aside once it stands alone.
+
+        Raises:
+            UplinkError: The server may be at fault: the event is to be pushed again later.
+        """
+        step = self._isolation.push_refused(
+            first_seq=sent.first_seq, event_count=sent.last_seq - sent.first_seq + 1
+        )
+        self._health = UplinkHealth(is_reachable=True, last_error=error.message)
+        if step is RefusalStep.NARROW:
+            return
+        if step is RefusalStep.WAIT:
+            raise replace(error, retry_after_seconds=self._settings.refused_retry_seconds)
+        refused = refused_from_block(block, reason=error.reason, message=error.message)
+        self._writer.change(lambda state: core.set_aside(state, sent=sent), refused=refused)
+        self._set_aside_seq = sent.last_seq
+        _LOG.error(
+            "event_set_aside",
+            seq=sent.first_seq,
+            reason=error.reason,
+            error=error.message,
+            remedy="this event is not counted; it lies in the table refused_block of agent.db: "
+            "correct it and record it again under the same event id",
+        )
 
     def _refuse_endless_turns(self) -> None:
         """Lets the first refusal through at once and makes the next ones wait.

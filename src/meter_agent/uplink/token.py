@@ -6,6 +6,8 @@ from typing import Final
 
 import structlog
 
+from metering.errors import ValidationError
+
 TOKEN_BYTES_MAX: Final = 4_096
 
 _LOG = structlog.get_logger("meter_agent.uplink")
@@ -28,15 +30,20 @@ class TokenSource:
         return f"TokenSource(token_file={self._token_file})"
 
     def read(self) -> str:
-        """Returns the token as it is now, empty where there is none."""
+        """Returns the token as it is now, empty where there is none.
+
+        Raises:
+            ValidationError: TOKEN_MALFORMED, naming the file and never what is in it.
+        """
         if self._token_file is None:
-            return self._token
+            return self._checked(self._token)
         try:
             with self._token_file.open("rb") as file:
                 self._report_open_mode()
-                return file.read(TOKEN_BYTES_MAX).decode("ascii", "replace").strip()
+                token = file.read(TOKEN_BYTES_MAX).decode("ascii", "replace").strip()
         except OSError:
             return ""
+        return self._checked(token)
 
     def fingerprint(self) -> tuple[int, ...]:
         """Returns something that changes when the file does; cheap enough for every second."""
@@ -58,6 +65,18 @@ class TokenSource:
         return (
             f"the token file {self._token_file} is missing, empty or not readable: write the token "
             "of `billing-server agent enroll NAME` into it; until then the agent buffers"
+        )
+
+    def _checked(self, token: str) -> str:
+        """Returns a token that can travel: one word of printable ASCII."""
+        if token.isascii() and token.isprintable() and " " not in token:
+            return token
+        place = "METER_AGENT_TOKEN" if self._token_file is None else f"file {self._token_file}"
+        raise ValidationError(
+            reason="TOKEN_MALFORMED",
+            message=f"the token {place} holds more than a token (several lines or words, control "
+            "characters or letters that are not ASCII): write the one line that `billing-server "
+            "agent enroll NAME` has printed, and nothing else; until then the agent buffers",
         )
 
     def _report_open_mode(self) -> None:

@@ -204,6 +204,14 @@ def _column_places(header: list[str], *, name: str) -> tuple[int, int, int]:
             missing[0],
             f"the header has no column {', '.join(missing)}; a trace has {', '.join(COLUMNS)}",
         )
+    repeated = [column for column in COLUMNS if titles.count(column) > 1]
+    if repeated:
+        raise _malformed(
+            name,
+            1,
+            repeated[0],
+            f"the header names the column {repeated[0]} more than once; take one of them out",
+        )
     first, second, third = (titles.index(column) for column in COLUMNS)
     return first, second, third
 

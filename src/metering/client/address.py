@@ -48,12 +48,19 @@ def _checked(address: str, *, source: str) -> str:
             return address
     else:
         host, _, port = address.rpartition(":")
-        if host and port.isdecimal() and 0 < int(port) <= PORT_MAX:
+        # The colon of a scheme is no port's, and a path belongs to a URL.
+        if (
+            host
+            and "/" not in host
+            and port.isascii()
+            and port.isdecimal()
+            and 0 < int(port) <= PORT_MAX
+        ):
             return address
     raise ValidationError(
         reason="AGENT_ADDRESS_MALFORMED",
         message=(
             f"{source}: {address!r} is no address of an agent; "
-            "write HOST:PORT, e.g. 127.0.0.1:4270, or unix:PATH."
+            "write HOST:PORT without http://, e.g. 127.0.0.1:4270, or unix:PATH."
         ),
     )

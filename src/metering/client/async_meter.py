@@ -33,17 +33,22 @@ class AsyncMeter(Recorder):
         """
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
+        is_settled = False
 
         def wake() -> None:
+            nonlocal is_settled
+            is_settled = True
             # The loop may have ended with the flush still waiting: then nobody is left to tell.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(settled.set)
 
         self._engine.when_settled(wake)
         try:
-            await asyncio.wait_for(settled.wait(), timeout)
+            # Known at once where nothing waits: the loop need not turn for it.
+            if not is_settled:
+                await asyncio.wait_for(settled.wait(), timeout)
         except TimeoutError:
-            return False
+            return is_settled
         finally:
             self._engine.buffer.forget_waiter(wake)
         return True

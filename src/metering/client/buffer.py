@@ -35,8 +35,8 @@ class EventBuffer:
     def __init__(self, *, capacity: int) -> None:
         self.capacity = capacity
         self._queue: deque[RecordedEvent] = deque()
-        self._lock = threading.Lock()
-        # Re-entrant, since a signal handler may record while its thread counts a drop.
+        # Re-entrant, since a signal handler may record or close while its thread counts.
+        self._lock = threading.RLock()
         self._drop_lock = threading.RLock()
         self._in_flight = 0
         self._is_abandoned = False

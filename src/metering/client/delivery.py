@@ -2,6 +2,10 @@
 
 Requests are sent one at a time and in order. A request that the agent refuses as a whole is halved
 until the event that spoils it stands alone: that one is given up, all others arrive.
+
+An internal error of the agent says nothing of the kind: it may be the agent's own trouble, which
+passes. So an event alone goes to the end of the line, and only where it fails again and again
+while other requests pass in between is it the event's fault.
 """
 
 from collections import deque
@@ -90,13 +94,24 @@ def pack_frames(
     return requests
 
 
+@dataclass(slots=True)
+class _Request:
+    frames: tuple[EventFrame, ...]
+    internal_count: int = 0
+    """Internal errors in answer to it."""
+    fault_count: int = 0
+    """Of these, those that came after another request had passed in between."""
+    answer_count: int = 0
+    """Requests that had passed when it failed last."""
+
+
 class Delivery:
     """The requests in flight, the first of which is to be sent next."""
 
     def __init__(self, *, isolation_attempt_count_max: int) -> None:
         self._isolation_attempt_count_max = isolation_attempt_count_max
-        self._requests: deque[tuple[EventFrame, ...]] = deque()
-        self._internal_count = 0
+        self._requests: deque[_Request] = deque()
+        self._answer_count = 0
         self.failure_count = 0
         """Failures in a row; 0 after an answer."""
 
@@ -106,19 +121,26 @@ class Delivery:
         return not self._requests
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is in flight but single events that failed: others should come by."""
+        return all(
+            len(request.frames) == 1 and request.internal_count for request in self._requests
+        )
+
+    @property
     def current(self) -> tuple[EventFrame, ...]:
         """The events of the request to send now; there must be one."""
-        return self._requests[0]
+        return self._requests[0].frames
 
     def start(self, requests: Sequence[tuple[EventFrame, ...]]) -> None:
         """Puts requests in flight, after those that are."""
-        self._requests.extend(requests)
+        self._requests.extend(_Request(frames) for frames in requests)
 
     def answered(self, rejections: Sequence[Rejection]) -> Progress:
         """Ends the current request: all its events are durable but the rejected ones."""
-        frames = self._requests.popleft()
+        frames = self._requests.popleft().frames
         self.failure_count = 0
-        self._internal_count = 0
+        self._answer_count += 1
         by_index = {
             rejection.index: rejection.refusal
             for rejection in rejections
@@ -132,23 +154,29 @@ class Delivery:
         self.failure_count += 1
         if failure.kind is FailureKind.TRANSIENT:
             return NO_PROGRESS
-        if failure.kind is FailureKind.INTERNAL:
-            self._internal_count += 1
-            if self._internal_count < self._attempts_before_isolation():
-                return NO_PROGRESS
+        if failure.kind is FailureKind.INTERNAL and not self._is_to_be_isolated(self._requests[0]):
+            return NO_PROGRESS
         return self._isolate(failure)
 
-    def _attempts_before_isolation(self) -> int:
-        is_alone = len(self.current) == 1
-        return self._isolation_attempt_count_max if is_alone else INTERNAL_ATTEMPTS_BEFORE_SPLIT
+    def _is_to_be_isolated(self, request: _Request) -> bool:
+        """Counts an internal error; an event alone makes way for the other requests."""
+        request.internal_count += 1
+        if len(request.frames) > 1:
+            return request.internal_count >= INTERNAL_ATTEMPTS_BEFORE_SPLIT
+        if request.internal_count > 1 and self._answer_count > request.answer_count:
+            request.fault_count += 1
+        request.answer_count = self._answer_count
+        if request.fault_count >= self._isolation_attempt_count_max:
+            return True
+        self._requests.rotate(-1)
+        return False
 
     def _isolate(self, failure: Failure) -> Progress:
-        frames = self._requests.popleft()
-        self._internal_count = 0
+        frames = self._requests.popleft().frames
         if len(frames) > 1:
             middle = len(frames) // 2
-            self._requests.appendleft(frames[middle:])
-            self._requests.appendleft(frames[:middle])
+            self._requests.appendleft(_Request(frames[middle:]))
+            self._requests.appendleft(_Request(frames[:middle]))
             return NO_PROGRESS
         refusal = Refusal(
             reason=f"REQUEST_{failure.code}",

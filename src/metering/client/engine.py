@@ -148,7 +148,11 @@ class MeterEngine:
         self._begin()
 
     def _start(self) -> None:
-        with self._start_lock:
+        # Nobody waits here: a signal handler may have interrupted the very frame that starts. Who
+        # comes second leaves its event to the thread that is about to run.
+        if not self._start_lock.acquire(blocking=False):
+            return
+        try:
             if self._thread is not None or self._is_stopping:
                 return
             self._sender = Sender(
@@ -170,6 +174,8 @@ class MeterEngine:
                 logger.exception("the sender of usage events could not be started")
                 return
             self._thread = thread
+        finally:
+            self._start_lock.release()
 
     def _run(self, sender: Sender) -> None:
         quiet_since: float | None = None

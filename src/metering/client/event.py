@@ -160,6 +160,12 @@ def frame_from_event(event: RecordedEvent) -> EventFrame | Refusal:
             reason="EVENT_MALFORMED",
             message=f"The event cannot be written as a message: {error}. Pass strings of UTF-8.",
         )
+    except Exception as error:  # noqa: BLE001 - values of the caller's own classes may do anything
+        return Refusal(
+            reason="EVENT_MALFORMED",
+            message=f"The event cannot be written as a message: its values raised "
+            f"{type(error).__name__}. Pass plain ints, Decimals and strings.",
+        )
     if len(payload) > EVENT_BYTES_MAX:
         return Refusal(
             reason="EVENT_TOO_LARGE",
@@ -179,12 +185,15 @@ def quantity_text(value: Quantity) -> str:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise _invalid("QUANTITY_MALFORMED", "quantities", f"{value} is not finite")
+        if not value:
+            return "0"  # Also "-0" and "0E-30", which are no plain digits.
         if abs(value.adjusted()) > DECIMAL_EXPONENT_MAX:
             raise _invalid(
                 "QUANTITY_TOO_LARGE", "quantities", f"{value} has more than 18 digits in all"
             )
         return format(value, "f")
-    return str(value)
+    # A member of an IntEnum writes its name, and any subclass what it likes.
+    return int.__repr__(value) if isinstance(value, int) else str(value)
 
 
 def _timestamp(event_time: datetime | int) -> Timestamp:

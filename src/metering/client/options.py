@@ -30,7 +30,8 @@ class MeterOptions:
     backoff_max_seconds: float = 2.0
     """Upper bound of every pause after a failed request. >= backoff_initial_seconds."""
     isolation_attempt_count_max: int = 8
-    """Answers with an internal error after which one event alone is given up. >= 1."""
+    """Internal errors after which one event alone is given up, each after another request has
+    passed: an agent that fails for all loses nothing. >= 1."""
     close_timeout_seconds: float = 5.0
     """How long `close` waits for the agent. >= 0."""
     exit_timeout_seconds: float = 2.0

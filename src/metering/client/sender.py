@@ -65,7 +65,7 @@ class Sender:
         """
         self._log_dropped()
         self._log_refusals()
-        if self._delivery.is_idle:
+        if self._delivery.is_stuck:
             self._start_batch()
         if self._delivery.is_idle:
             return self._options.linger_seconds

@@ -1,5 +1,7 @@
 """`billing-server customers`."""
 
+from billing_server.services.move_clock import advance_clock
+from metering.clock import parse_instant
 from tests.billing_server.cli.runner import Commands
 from tests.billing_server.world import Usage
 
@@ -15,6 +17,17 @@ def test_live_amounts_and_unpriced_usage_are_shown(commands: Commands) -> None:
     assert [entry["quantity"] for entry in shown["upcoming_invoice"]["unpriced"]] == ["77"]
     text = commands.output("customers", "show", "acme")
     assert "no price matches: 77 token of tokens model=new" in text
+
+
+def test_an_ended_period_is_shown_until_it_is_invoiced(commands: Commands) -> None:
+    context = commands.api.context
+    Usage(context).send("1500", at="2026-02-10T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-02-28T10:30:00Z"))
+    text = commands.output("customers", "show", "acme")
+    ended, upcoming = text.split("upcoming invoice, as of now:")
+    assert "ended and not invoiced yet, as of now:" in ended
+    assert "2026-01-31T10:00:00Z – 2026-02-28T10:00:00Z" in ended
+    assert "2026-02-28T10:00:00Z – 2026-03-31T10:00:00Z" in upcoming
 
 
 def test_a_customer_without_a_subscription_is_listed(commands: Commands) -> None:

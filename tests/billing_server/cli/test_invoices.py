@@ -32,3 +32,19 @@ def test_an_invoice_can_be_followed_line_by_line(commands: Commands) -> None:
 def test_an_unknown_invoice_is_told(commands: Commands) -> None:
     result = commands.run("invoices", "show", "INV-000009")
     assert (result.exit_code, result.stderr) == (1, "error: there is no invoice 'INV-000009'\n")
+
+
+def test_the_fields_of_an_invoice_keep_the_order_in_which_they_are_read(
+    commands: Commands,
+) -> None:
+    shown = commands.json("invoices", "show", "INV-000001")
+    assert " ".join(shown) == (
+        "id number state reason replaces customer currency period issue_time due_time seller "
+        "customer_details inputs_sha256 lines subtotal discounts discount tax tax_total total "
+        "credit_notes_applied credits credits_applied amount_paid amount_due"
+    )
+    assert " ".join(shown["lines"][0]) == (
+        "id subscription price price_version segment kind description group service_period "
+        "quantity included_quantity billable_quantity unit amount amount_exact steps proration "
+        "discount_share tax_rates"
+    )

@@ -41,3 +41,19 @@ def test_a_mistake_is_named_with_its_line() -> None:
     assert result.stderr.splitlines()[0] == (
         "-:2: timeline[0].do: 'cancel' is not supported by this version"
     )
+
+
+def test_a_period_that_cannot_be_invoiced_ends_the_scenario_naming_the_subscription(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from billing_server.services import run_due_work
+
+    def fail(*_: object, **__: object) -> None:
+        raise OverflowError("no invoice can hold it")
+
+    monkeypatch.setattr(run_due_work, "close_period", fail)
+    result = CliRunner().invoke(app, ["simulate", str(SCENARIO), "--json"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "could not be invoiced: no invoice can hold it" in result.stderr.splitlines()[-1]
+    assert "subscription 'sub-1'" in result.stderr.splitlines()[-1]

@@ -63,6 +63,17 @@ def test_a_customer_without_a_currency_keeps_the_one_that_a_plan_gave_it(store: 
     assert change is CustomerChange.NONE
 
 
+def test_the_same_customer_again_is_no_change_after_a_plan_gave_it_a_currency(
+    store: SqlStore,
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG.replace("name: Acme, currency: USD", "name: Acme"))
+    again = create_customer(context, customer=Customer(id="acme", name="Acme"))
+    assert again == Customer(id="acme", name="Acme", currency="USD")
+    with pytest.raises(AlreadyExistsError, match="another currency"):
+        create_customer(context, customer=Customer(id="acme", name="Acme", currency="EUR"))
+
+
 def test_the_fields_that_differ_are_named() -> None:
     assert changed_fields(ACME, wanted=Customer(id="acme", name="Acme", currency="USD")) == [
         "timezone",

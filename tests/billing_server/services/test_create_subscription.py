@@ -8,14 +8,17 @@ import pytest
 from billing_server.domain.catalog.model import Plan, SubscriptionEntry
 from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.domain.subscription.model import Customer
+from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import create_customer
 from billing_server.services.create_subscription import create_subscription, plan_on_offer
 from billing_server.services.list_invoices import list_invoices
+from billing_server.services.move_clock import advance_clock
 from billing_server.services.pages import PageRequest
+from billing_server.services.run_due_work import run_due_work
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
-from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError, ValidationError
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
 ENTRY = SubscriptionEntry(
@@ -114,3 +117,109 @@ def test_the_version_on_offer_is_the_newest_in_force_at_the_start() -> None:
     # Before any version was in force, the first one is what was subscribed to.
     assert on_offer("2025-01-01T00:00:00Z") == 1
     assert plan_on_offer([], at=january) is None
+
+
+def test_a_call_issues_the_start_invoice_and_leaves_ended_periods_to_the_scheduler(
+    store: SqlStore,
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    context.work_added.clear()
+    backdated = replace(ENTRY, start=parse_instant("2025-03-31T10:00:00Z"))
+    create_subscription(context, entry=backdated)
+    wanted = InvoiceFilter(subscription_id="sub-2")
+    page = list_invoices(context, page=PageRequest(), wanted=wanted)
+    assert [invoice["reason"] for invoice in page.entries] == ["start"]
+    assert context.work_added.is_set()
+    run_due_work(context)
+    # Nine periods ended by 31 December, and an hour of grace ago; the tenth ends just now.
+    page = list_invoices(context, page=PageRequest(), wanted=wanted)
+    assert len(page.entries) == 1 + 9
+
+
+def test_a_start_further_back_than_400_days_is_refused_naming_the_field(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    # 400 days before 2026-01-31T10:00Z.
+    border = parse_instant("2024-12-27T10:00:00Z")
+    with pytest.raises(ValidationError, match=r"start: .* more than 400 days back") as refused:
+        create_subscription(context, entry=replace(ENTRY, start=border - timedelta(minutes=1)))
+    assert refused.value.reason == "START_TOO_FAR_BACK"
+    assert [each.field for each in refused.value.violations] == ["start"]
+    assert create_subscription(context, entry=replace(ENTRY, start=border)).is_new
+
+
+@pytest.mark.parametrize("field", ["start", "anchor"])
+@pytest.mark.parametrize("text", ["0206-01-31T00:00:00Z", "9999-12-31T23:59:00Z"])
+def test_a_mistyped_year_is_refused(memory_store: SqlStore, field: str, text: str) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    with pytest.raises(ValidationError) as refused:
+        create_subscription(context, entry=replace(ENTRY, **{field: parse_instant(text)}))
+    assert (refused.value.reason, refused.value.metadata["field"]) == (
+        "INSTANT_OUT_OF_RANGE",
+        field,
+    )
+
+
+def _tokens(context: ServiceContext) -> list[tuple[str, str]]:
+    """Returns the usage lines of everything issued and upcoming: (subscription, quantity)."""
+    page = list_invoices(context, page=PageRequest(), wanted=InvoiceFilter())
+    documents = [*page.entries, upcoming_invoice(context, customer_id="acme")]
+    return [
+        (line["subscription"], line["quantity"])
+        for document in documents
+        for line in document["lines"]
+        if line["kind"] in {"usage", "late_usage"}
+    ]
+
+
+def test_r32_a_backdated_start_does_not_take_over_usage_that_was_invoiced(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    Usage(context).send("1500", at="2026-02-10T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-03-05T00:00:00Z"))
+    entry = replace(ENTRY, start=parse_instant("2026-01-15T00:00:00Z"))
+    with pytest.raises(InvalidStateError) as refused:
+        create_subscription(context, entry=entry)
+    assert refused.value.reason == "USAGE_INVOICED"
+    assert refused.value.message == (
+        "subscription 'sub-2': start: sub-1 has invoiced usage of tokens until "
+        "2026-02-28T10:00:00Z; start this one at or after 2026-02-28T10:00:00Z"
+    )
+    # At that instant it may start; it comes after sub-1 and takes nothing from it.
+    create_subscription(context, entry=replace(ENTRY, start=parse_instant("2026-02-28T10:00:00Z")))
+    assert _tokens(context) == [("sub-1", "1500")]
+
+
+def test_r32_a_backdated_start_is_free_where_no_meter_is_common(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    advance_clock(context, to=parse_instant("2026-03-05T00:00:00Z"))
+    fee_only = "plans: [{key: fee, currency: USD, prices: [" + (
+        '{key: fee, kind: recurring, amount: "1.00", bill: in_arrears}]}]'
+    )
+    apply(context, fee_only)
+    entry = replace(ENTRY, plan_key="fee", start=parse_instant("2026-01-15T00:00:00Z"))
+    assert create_subscription(context, entry=entry).is_new
+
+
+def test_r32_a_later_made_subscription_of_the_same_minute_takes_running_usage_whole(
+    store: SqlStore,
+) -> None:
+    """The smaller id goes first, and running charges are made anew: nothing stands twice."""
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    usage.send("1500", at="2026-02-10T00:00:00Z")
+    same_minute = parse_instant("2026-01-31T10:00:00Z")
+    create_subscription(context, entry=replace(ENTRY, id="sub-0", start=same_minute))
+    usage.send("10", at="2026-02-11T00:00:00Z")
+    assert _tokens(context) == [("sub-0", "1510")]
+    advance_clock(context, to=parse_instant("2026-02-28T11:00:00Z"))
+    assert _tokens(context) == [("sub-0", "1510")]
+    # What is invoiced now stays with sub-0, whatever starts in that minute.
+    with pytest.raises(InvalidStateError):
+        create_subscription(context, entry=replace(ENTRY, id="sub-", start=same_minute))

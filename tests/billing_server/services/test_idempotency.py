@@ -6,7 +6,12 @@ from datetime import timedelta
 import pytest
 
 from billing_server.services.context import ServiceContext
-from billing_server.services.idempotency import begin_request, complete_request, release_request
+from billing_server.services.idempotency import (
+    begin_request,
+    complete_request,
+    release_request,
+    scoped_key,
+)
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock
 from metering.errors import AlreadyExistsError, ConflictError, ValidationError
@@ -66,7 +71,11 @@ def test_answers_are_forgotten_after_a_day(store: SqlStore) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "  ", "k" * 256])
-def test_a_malformed_key_is_refused(store: SqlStore, key: str) -> None:
+def test_a_malformed_key_is_refused(key: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        begin_request(make_context(store), key=key, request_sha256="a")
+        scoped_key(key, owner="console")
     assert refused.value.reason == "IDEMPOTENCY_KEY_MALFORMED"
+
+
+def test_callers_do_not_meet_each_other_s_keys() -> None:
+    assert scoped_key("k" * 255, owner="a") != scoped_key("k" * 255, owner="b")

@@ -123,3 +123,25 @@ def test_an_event_that_another_server_took_meanwhile_is_the_agents_to_push_again
     assert raised.value.reason == "EVENT_TAKEN_MEANWHILE"
     again = other.push(event("e1", customer="nobody"), first_seq=1)
     assert again.tally == Tally(duplicates=1)
+
+
+@pytest.mark.parametrize("path", ["together with others", "by itself"])
+def test_an_event_that_no_invoice_could_hold_waits_and_the_others_are_charged(
+    world: IngestWorld, path: str
+) -> None:
+    """R20: it says field and remedy, and the subscription goes on being rated and invoiced."""
+    # 999,999,999,999,999,999 × 0.01 would be about 10^18 cents.
+    huge = event("huge", quantities={"input_tokens": "999999999999999999"})
+    agent = world.agent()
+    before = [event("e1"), event("e2")]
+    for events in [[*before, huge]] if path == "together with others" else [before, [huge]]:
+        agent.push(*events)
+    assert world.waiting() == {"huge": "AMOUNT_TOO_LARGE"}
+    assert world.totals() == {("input_tokens", ""): 200}
+    with world.store.read() as unit:
+        (row,) = unit.usage.quarantined(limit=10)
+        assert unit.usage.rating_failed("acme") == {}
+    assert row.quarantine_detail is not None
+    assert row.quarantine_detail.startswith("quantities: ")
+    agent.push(event("e3"))
+    assert world.charges()["input"].quantity == 300

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from billing_server.domain.ports.customers import BillingPeriodState, SubscriptionPeriod
+from billing_server.domain.rating.usage import UsageTerms
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.ingest_usage import PushState
 from billing_server.store.unit_of_work import SqlStore
@@ -206,46 +207,73 @@ def test_a_minute_that_would_pass_64_bits_quarantines_the_event_and_never_wraps(
     world: IngestWorld,
 ) -> None:
     largest = "999999999999999999"  # 10 of them still pass 2**63 − 1 = 9.22 × 10**18.
+    world.add_customer("free")
     agent = world.agent()
-    events = [event(f"e{n:02}", quantities={"input_tokens": largest}) for n in range(12)]
+    events = [
+        event(f"e{n:02}", customer="free", quantities={"input_tokens": largest}) for n in range(12)
+    ]
     outcome = agent.push(*events)
     assert outcome.tally == Tally(counted=9, quarantined=3)
     assert set(world.waiting().values()) == {"QUANTITY_TOO_LARGE"}
-    assert world.totals() == {("input_tokens", ""): 9 * int(largest)}
-    assert world.charges()["input"].quantity == 9 * int(largest)
+    assert world.totals("free") == {("input_tokens", ""): 9 * int(largest)}
 
 
 def test_a_total_of_many_minutes_may_pass_64_bits(world: IngestWorld) -> None:
     largest = "999999999999999999"
+    world.add_customer("free")
     world.agent().push(
         *(
             event(
                 f"e{n:02}",
+                customer="free",
                 quantities={"input_tokens": largest},
                 at=START + timedelta(minutes=n),
             )
             for n in range(20)
         )
     )
-    assert world.totals() == {("input_tokens", ""): 20 * int(largest)}
+    assert world.totals("free") == {("input_tokens", ""): 20 * int(largest)}
 
 
 def test_a_rating_error_never_undoes_counting_and_marks_the_subscription(
-    world: IngestWorld,
+    world: IngestWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = world.agent()
     agent.push(event("e1"))
-    # 20 × 10**18 × 0.005 are 10**19 cents: no 64-bit amount holds them.
-    for n in range(20):
-        at = START + timedelta(minutes=n)
-        huge = {"input_tokens": "999999999999999999"}
-        assert agent.push(event(f"h{n}", quantities=huge, at=at)).tally == Tally(counted=1)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a price nobody thought of")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UsageTerms, "rate", fail)
+        assert agent.push(event("e2")).tally == Tally(counted=1)
     with world.store.read() as unit:
         failed = unit.usage.rating_failed("acme")
-    assert list(failed) == ["sub-acme"]
-    assert "no invoice can hold" in failed["sub-acme"]
-    assert agent.push(event("e2")).tally == Tally(counted=1)
-    assert world.totals() == {("input_tokens", ""): 20 * 999999999999999999 + 200}
+    assert failed == {"sub-acme": "ZeroDivisionError: a price nobody thought of"}
+    assert agent.push(event("e3")).tally == Tally(counted=1)
+    assert world.totals() == {("input_tokens", ""): 300}
+
+
+def test_late_usage_marks_its_period_whether_or_not_it_can_be_rated_r76(
+    world: IngestWorld,
+) -> None:
+    with world.store.write() as unit:
+        unit.billing_periods.add(
+            SubscriptionPeriod(
+                subscription_id="sub-acme",
+                customer_id="acme",
+                period=Period(START, START.replace(month=4)),
+                state=BillingPeriodState.INVOICED,
+                has_late_usage=False,
+            )
+        )
+        unit.usage.set_rating_failed("sub-acme", reason="broken")
+        unit.customers.advance_revision("acme")
+    world.agent().push(event("e1"))
+    assert world.charges() == {}
+    with world.store.read() as unit:
+        (late,) = unit.billing_periods.with_late_usage("sub-acme")
+    assert late.period.start == START
 
 
 def test_usage_before_the_subscription_starts_is_counted_and_not_charged_r21(

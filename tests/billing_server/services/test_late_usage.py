@@ -1,8 +1,11 @@
 """Invoiced periods with late usage are found, and forgotten once it is invoiced."""
 
+from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.late_usage import clear_late_periods, find_late_periods
+from billing_server.services.list_invoices import list_invoices
 from billing_server.services.move_clock import advance_clock
+from billing_server.services.pages import PageRequest
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
@@ -22,6 +25,37 @@ def test_late_usage_is_found_with_what_was_invoiced_and_cleared(store: SqlStore)
         assert late.period.start == parse_instant("2026-01-31T10:00:00Z")
         assert late.quantities == {"tokens": 1800}
         invoiced = late.invoiced["tokens"]
-        assert (invoiced.quantity, invoiced.amount_minor, invoiced.line_count) == (1500, 500, 1)
+        assert (invoiced.quantity, invoiced.amount_minor, invoiced.late_sequence) == (1500, 500, 0)
         clear_late_periods(unit, subscription_id="sub-1", late=[late], held_back=[])
         assert find_late_periods(unit, terms=terms, subscription_id="sub-1") == ()
+
+
+def test_r76_late_usage_arrives_a_second_and_a_third_time_for_a_period_invoiced_without_usage(
+    store: SqlStore,
+) -> None:
+    """R76, R67: each late line has a charge key of its own, whatever the first invoice held."""
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    # Three times 1,500 in a period that was invoiced without usage: the first pays 500 × 0.01,
+    # the others 1,500 × 0.01 each.
+    advance_clock(context, to=parse_instant("2026-02-28T11:00:00Z"))
+    for late_at, closed_at in (
+        ("2026-02-10T00:00:00Z", "2026-03-31T11:00:00Z"),
+        ("2026-02-11T00:00:00Z", "2026-04-30T11:00:00Z"),
+        ("2026-02-12T00:00:00Z", "2026-05-31T11:00:00Z"),
+    ):
+        usage.send("1500", at=late_at)
+        advance_clock(context, to=parse_instant(closed_at))
+    found = list_invoices(context, page=PageRequest(), wanted=InvoiceFilter()).entries
+    late = [
+        (invoice["number"], line["quantity"], line["amount"])
+        for invoice in found
+        for line in invoice["lines"]
+        if line["kind"] == "late_usage"
+    ]
+    assert late == [
+        ("INV-000003", "1500", "5.00"),
+        ("INV-000004", "1500", "15.00"),
+        ("INV-000005", "1500", "15.00"),
+    ]

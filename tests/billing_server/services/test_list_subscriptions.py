@@ -5,6 +5,7 @@ import pytest
 from billing_server.services.list_subscriptions import (
     current_period,
     list_subscriptions,
+    rating_failed_reason,
     show_subscription,
 )
 from billing_server.services.pages import PageRequest
@@ -38,3 +39,13 @@ def test_the_running_period_is_that_of_the_present_instant(store: SqlStore) -> N
     assert period is not None
     assert period.start == parse_instant("2026-02-28T10:00:00Z")
     assert period.end == parse_instant("2026-03-31T10:00:00Z")
+
+
+def test_a_subscription_that_cannot_be_rated_says_why(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    subscription = show_subscription(context, subscription_id="sub-1")
+    assert rating_failed_reason(context, subscription=subscription) is None
+    with store.write() as unit:
+        unit.usage.set_rating_failed("sub-1", reason="broken")
+    assert rating_failed_reason(context, subscription=subscription) == "broken"

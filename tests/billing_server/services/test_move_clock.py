@@ -3,9 +3,10 @@
 import pytest
 
 from billing_server.domain.ports.invoices import InvoiceFilter
+from billing_server.services import move_clock as module
 from billing_server.services.context import ServiceContext
 from billing_server.services.list_invoices import list_invoices
-from billing_server.services.move_clock import advance_clock, read_clock
+from billing_server.services.move_clock import advance_clock, read_clock, refresh_clock
 from billing_server.services.pages import PageRequest
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import SystemClock, parse_instant
@@ -53,3 +54,43 @@ def test_real_time_cannot_be_moved(memory_store: SqlStore) -> None:
         advance_clock(context, to=parse_instant("2126-01-01T00:00:00Z"))
     assert refused.value.reason == "CLOCK_IS_REAL"
     assert not read_clock(context).is_test_clock
+
+
+def test_a_mistyped_year_is_refused(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    with pytest.raises(ValidationError) as refused:
+        advance_clock(context, to=parse_instant("2206-02-01T00:00:00Z"))
+    assert refused.value.reason == "CLOCK_STEP_TOO_LONG"
+
+
+def test_no_server_of_a_database_moves_its_clock_back(store: SqlStore) -> None:
+    here, there = make_context(store), make_context(store)
+    may = parse_instant("2026-05-01T00:00:00Z")
+    advance_clock(here, to=may)
+    assert read_clock(there).now == may
+    with pytest.raises(ValidationError, match="2026-05-01T00:00:00Z") as refused:
+        advance_clock(there, to=parse_instant("2026-03-15T00:00:00Z"))
+    assert refused.value.reason == "CLOCK_BACKWARDS"
+    with store.read() as unit:
+        assert unit.clock.test_clock() == may
+    refresh_clock(there)
+    assert there.clock.now() == may
+
+
+def test_a_server_that_moved_the_clock_further_meanwhile_is_followed(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = make_context(store), make_context(store)
+    april, may = parse_instant("2026-04-01T00:00:00Z"), parse_instant("2026-05-01T00:00:00Z")
+    with monkeypatch.context() as patch:
+        # Between the check and the move of one server the other one moves.
+        patch.setattr(module, "run_due_work", lambda _: None)
+        patch.setattr(module, "next_due_time", lambda *_, **__: move_there())
+
+        def move_there() -> None:
+            patch.setattr(module, "next_due_time", lambda *_, **__: None)
+            advance_clock(there, to=may)
+
+        assert advance_clock(here, to=april).now == may
+    with store.read() as unit:
+        assert unit.clock.test_clock() == may

@@ -47,16 +47,6 @@ def test_a_customer_is_compiled_once_for_each_revision(world: IngestWorld) -> No
         assert compiled(unit, cache, "acme")["acme"] is not second["acme"]
 
 
-def test_what_was_compiled_in_a_transaction_that_was_undone_is_forgotten(
-    world: IngestWorld,
-) -> None:
-    cache = TermsCache()
-    with world.store.write() as unit:
-        first = compiled(unit, cache, "acme")["acme"]
-        cache.forget(["acme", "nobody"])
-        assert compiled(unit, cache, "acme")["acme"] is not first
-
-
 def test_the_cache_is_bounded(world: IngestWorld) -> None:
     for number in range(10):
         world.add_customer(f"c{number}")

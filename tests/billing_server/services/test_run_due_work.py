@@ -1,9 +1,12 @@
 """Due work is carried out in order, in bounded batches, and past failures."""
 
+from dataclasses import replace
+
 import pytest
 
 from billing_server.services import run_due_work as module
-from billing_server.services.context import ServiceContext
+from billing_server.services.context import DueFailure, ServiceContext
+from billing_server.services.due_retries import DueRetries
 from billing_server.services.run_due_work import DueWorkDone, next_due_time, run_due_work
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock, parse_instant
@@ -44,7 +47,8 @@ def test_one_failure_does_not_hold_up_the_others_and_is_tried_again(
         return close(*arguments, subscription_id=subscription_id, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "close_period", fail_for_the_first)
-    assert run_due_work(context) == DueWorkDone(done_count=4, failed_count=2)
+    # Tried once, though closing the others made the run look for more.
+    assert run_due_work(context) == DueWorkDone(done_count=4, failed_count=1)
     monkeypatch.undo()
     assert run_due_work(context) == DueWorkDone(done_count=1, failed_count=0)
 
@@ -65,3 +69,44 @@ def test_a_stop_leaves_the_rest_for_later(store: SqlStore) -> None:
     context = _five_subscriptions(store)
     assert run_due_work(context, should_stop=lambda: True).done_count == 0
     assert run_due_work(context).done_count == 5
+
+
+def test_failed_work_is_held_back_until_its_wait_is_over(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = _five_subscriptions(store)
+    now = [0.0]
+    retries = DueRetries(lambda: now[0])
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot be rated")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "close_period", fail)
+        assert run_due_work(context, retries=retries) == DueWorkDone(0, 5)
+        assert run_due_work(context, retries=retries) == DueWorkDone(0, 0)
+        now[0] = 1.0
+        assert run_due_work(context, retries=retries) == DueWorkDone(0, 5)
+    now[0] = 2.0
+    assert run_due_work(context, retries=retries) == DueWorkDone(0, 0)
+    now[0] = 3.0
+    assert run_due_work(context, retries=retries) == DueWorkDone(5, 0)
+
+
+def test_a_failure_is_logged_with_its_subscription_and_told(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[DueFailure] = []
+    context = replace(_five_subscriptions(store), on_due_failure=told.append)
+
+    def fail(*_: object, subscription_id: str, **__: object) -> None:
+        raise RuntimeError(f"{subscription_id} cannot be rated")
+
+    monkeypatch.setattr(module, "close_period", fail)
+    run_due_work(context)
+    assert [(each.work, each.subscription_id, str(each.error)) for each in told] == [
+        ("period", f"sub-{number}", f"sub-{number} cannot be rated") for number in range(1, 6)
+    ]
+    logged = "".join(capsys.readouterr())
+    assert "due_work_failed" in logged
+    assert "sub-5" in logged

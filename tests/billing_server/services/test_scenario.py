@@ -102,3 +102,17 @@ def test_a_scenario_may_be_json_with_tabs() -> None:
     text = '{\n\t"timeline": [{"at": "2026-02-01T00:00:00Z", "do": "create_customer", '
     text += '"customer": "acme"}]}'
     assert len(parse_scenario(text, name="s.json").steps) == 1
+
+
+def test_instants_at_the_end_of_the_calendar_are_refused_by_field() -> None:
+    timeline = """
+  - {at: "0001-01-01T00:00:00Z", do: create_customer, customer: acme}
+  - {at: "2026-01-01T00:00:00Z", do: subscribe, customer: acme, plan: pro,
+     start: "9999-12-31T23:59:00Z"}
+until: "9999-12-31T23:59:00Z"
+"""
+    assert _mistakes(timeline) == [
+        ("timeline[0].at", "INSTANT_OUT_OF_RANGE"),
+        ("timeline[1].start", "INSTANT_OUT_OF_RANGE"),
+        ("until", "INSTANT_OUT_OF_RANGE"),
+    ]

@@ -2,10 +2,15 @@
 
 import pytest
 
+from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.create_customer import create_customer
+from billing_server.services.list_invoices import list_invoices
+from billing_server.services.move_clock import advance_clock
+from billing_server.services.pages import PageRequest
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
+from metering.clock import ManualClock, parse_instant
 from metering.errors import NotFoundError
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
@@ -47,8 +52,63 @@ def test_a_customer_without_subscription_has_nothing_to_pay(store: SqlStore) -> 
     draft = upcoming_invoice(context, customer_id="new")
     assert (draft["lines"], draft["total"], draft["currency"]) == ([], "0.00", None)
     assert [entry["quantity"] for entry in draft["unpriced"]] == ["9"]
+    apply(context, CATALOG)
+    assert list(draft) == list(upcoming_invoice(context, customer_id="acme"))
+    assert (draft["period"], draft["closing"], draft["credits_applied"]) == (None, [], "0.00")
+    assert draft["customer_details"] == {"name": "new", "timezone": "UTC"}
 
 
 def test_an_unknown_customer_is_told(store: SqlStore) -> None:
     with pytest.raises(NotFoundError):
         upcoming_invoice(make_context(store), customer_id="nobody")
+
+
+def test_r75_in_the_grace_the_ended_period_is_drafted_beside_the_present_one(
+    store: SqlStore,
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    usage.send("1500", at="2026-02-10T00:00:00Z")
+    usage.send("77", at="2026-02-11T00:00:00Z", dimensions={"model": "new"})
+    advance_clock(context, to=parse_instant("2026-02-28T10:30:00Z"))
+    usage.send("3000", at="2026-02-28T10:20:00Z")
+    draft = upcoming_invoice(context, customer_id="acme")
+    # (3,000 − 1,000) × 0.01 = 20.00 and the fee of the period after.
+    assert draft["period"]["start"] == "2026-02-28T10:00:00Z"
+    assert (draft["total"], draft["unpriced"]) == ("40.00", [])
+    (closing,) = draft["closing"]
+    assert closing["period"]["start"] == "2026-01-31T10:00:00Z"
+    assert closing["total"] == "25.00"
+    assert [entry["quantity"] for entry in closing["unpriced"]] == ["77"]
+    advance_clock(context, to=parse_instant("2026-02-28T11:00:00Z"))
+    issued = list_invoices(context, page=PageRequest(), wanted=InvoiceFilter()).entries[-1]
+    assert (issued["lines"], issued["inputs_sha256"]) == (
+        closing["lines"],
+        closing["inputs_sha256"],
+    )
+    after = upcoming_invoice(context, customer_id="acme")
+    assert (after["closing"], after["total"]) == ([], "40.00")
+
+
+def test_usage_stands_in_one_draft_while_invoices_are_behind(store: SqlStore) -> None:
+    """Late usage stands on the invoice that is issued next (R76)."""
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    advance_clock(context, to=parse_instant("2026-03-01T00:00:00Z"))
+    # The clock alone moves: nothing is closed any more.
+    assert isinstance(context.clock, ManualClock)
+    context.clock.advance_to(parse_instant("2026-05-10T00:00:00Z"))
+    for month in ("02", "03", "04", "05"):
+        usage.send("1500", at=f"2026-{month}-05T00:00:00Z")
+    draft = upcoming_invoice(context, customer_id="acme")
+    drafts = [*draft["closing"], draft]
+    assert [
+        [(line["kind"], line["quantity"]) for line in each["lines"] if line["kind"] != "recurring"]
+        for each in drafts
+    ] == [
+        [("usage", "1500"), ("late_usage", "1500")],
+        [("usage", "1500")],
+        [("usage", "1500")],
+    ]

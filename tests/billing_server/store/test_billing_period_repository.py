@@ -31,6 +31,8 @@ def test_a_period_is_written_once_and_becomes_invoiced(store: SqlStore) -> None:
         assert found is not None
         assert found.state is BillingPeriodState.INVOICED
         assert unit.billing_periods.get("a", start=FEBRUARY) is None
+        assert unit.billing_periods.invoiced_until("a") == FEBRUARY
+        assert unit.billing_periods.invoiced_until("b") is None
 
 
 def test_ended_periods_are_walked_by_end_and_subscription(store: SqlStore) -> None:

@@ -158,7 +158,7 @@ def test_invoiced_usage_adds_up_over_all_documents(store: SqlStore) -> None:
         _add(unit, _invoice(2, line=LATE, cause="second"))
         found = unit.invoices.invoiced_usage(subscription_id="sub-1", period_start=PERIOD.start)
         none = unit.invoices.invoiced_usage(subscription_id="sub-1", period_start=PERIOD.end)
-    assert found == {"tokens": InvoicedUsage("tokens", Decimal(1501), 501, 2)}
+    assert found == {"tokens": InvoicedUsage("tokens", Decimal(1501), 501, 1)}
     assert none == {}
 
 

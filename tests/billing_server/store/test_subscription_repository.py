@@ -1,5 +1,7 @@
 """Subscriptions on both databases."""
 
+from dataclasses import replace
+
 from billing_server.domain.ports.customers import DueKey
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
@@ -35,3 +37,18 @@ def test_due_starts_are_walked_by_time_and_id_until_they_are_cleared(store: SqlS
         assert unit.subscriptions.starts_due(until=until, after=None, limit=9) == (SAME,)
         assert unit.subscriptions.next_start_due(after=EARLY.start) == LATE.start
         assert unit.subscriptions.next_start_due(after=LATE.start) is None
+
+
+def test_subscriptions_of_a_plan_are_walked_and_moved_to_a_version(store: SqlStore) -> None:
+    """R32: prices that were added to it charge from their own start."""
+    starts = {"new": parse_instant("2026-03-01T00:00:00Z")}
+    with store.write() as unit:
+        write_rows(unit, EARLY, LATE, SAME)
+        plan = EARLY.plan_key
+        assert unit.subscriptions.on_plan(plan, after=None, limit=2) == (LATE, EARLY)
+        assert unit.subscriptions.on_plan(plan, after="b", limit=2) == (SAME,)
+        assert unit.subscriptions.on_plan("other", after=None, limit=2) == ()
+        unit.subscriptions.move_version(
+            "b", version=EARLY.plan_version, price_starts=starts, update_time=EARLY.start
+        )
+        assert unit.subscriptions.get("b") == replace(EARLY, price_starts=starts)

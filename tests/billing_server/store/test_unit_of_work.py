@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from billing_server.domain.subscription.model import Customer
 from billing_server.store import unit_of_work as module
@@ -55,6 +56,21 @@ def test_a_reader_sees_nothing_of_a_unit_that_is_not_over(store: SqlStore) -> No
     with store.write() as unit:
         unit.customers.add(Customer(id="acme"), create_time=START)
         assert not is_there(store, "acme")
+
+
+def test_a_reader_sees_one_state_from_its_first_look_to_its_end(store: SqlStore) -> None:
+    add_customer(store, "acme")
+    with store.read() as unit:
+        assert unit.customers.get("acme") is not None
+        add_customer(store, "later")
+        assert unit.customers.get("later") is None
+    assert is_there(store, "later")
+
+
+def test_a_reader_cannot_write(store: SqlStore) -> None:
+    with store.read() as unit, pytest.raises(DBAPIError, match=r"read-?only"):
+        unit.customers.add(Customer(id="acme"), create_time=START)
+    add_customer(store, "acme")  # The connection that it used can, when a writer has it.
 
 
 def test_in_memory_a_read_inside_a_write_shares_it(memory_store: SqlStore) -> None:

@@ -171,3 +171,13 @@ def test_only_rows_that_are_applied_and_safe_may_be_deleted() -> None:
     assert STATE.deletable_seq == 4
     assert replace(STATE, safe_seq=100).deletable_seq == 9
     assert core.deleted(STATE, earliest_kept_seq=8).earliest_kept_seq == 8
+
+
+def test_an_event_that_is_set_aside_is_done_with_and_a_session_tells_the_server() -> None:
+    sent = replace(SENT, last_seq=10)
+    after = core.set_aside(STATE, sent=sent)
+    assert (after.applied_seq, after.session_no, after.safe_seq) == (10, 0, 4)
+    # Rows 5..10 may still lie on disk; the server is told that 11 is the next to come.
+    assert core.told_behind(after, set_aside_seq=10).earliest_kept_seq == 11
+    assert core.told_behind(after, set_aside_seq=0) == after
+    assert core.set_aside(STATE, sent=replace(sent, first_seq=12, last_seq=12)) == STATE

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meter_agent.core.validation import judge_batch, judge_event
+from meter_agent.core.validation import EVENT_BYTES_MAX, judge_batch, judge_each, judge_event
 from metering.api.v1.usage_pb2 import UsageEvent
 from tests.meter_agent.support import NOW_US, event
 
@@ -97,6 +97,20 @@ def test_a_message_names_the_field_and_the_remedy() -> None:
     long_id = judge_event(event("x" * 5000), receive_time_us=NOW_US)
     assert long_id is not None
     assert len(long_id.message) < 300
+
+
+def test_a_size_above_the_bound_is_refused_where_each_event_is_judged() -> None:
+    # Field 100 as a text: two bytes of tag, three of length.
+    spare = EVENT_BYTES_MAX - event("a").ByteSize() - 5
+    length = bytes([spare & 0x7F | 0x80, spare >> 7 & 0x7F | 0x80, spare >> 14])
+    unknown = b"\xa2\x06" + length + b"z" * spare
+    full = UsageEvent.FromString(event("a").SerializeToString() + unknown)
+    over = UsageEvent.FromString(event("ab").SerializeToString() + unknown)
+    assert (full.ByteSize(), over.ByteSize()) == (EVENT_BYTES_MAX, EVENT_BYTES_MAX + 1)
+    verdict = judge_each([full, over, event("c")], receive_time_us=NOW_US)
+    assert [(item.index, item.problem.reason) for item in verdict.rejections] == [
+        (1, "EVENT_TOO_LARGE")
+    ]
 
 
 def test_the_oldest_event_time_is_that_of_the_good_events_and_the_receipt_where_unset() -> None:

@@ -44,12 +44,20 @@ def test_a_target_is_what_grpc_takes() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "4270", ":4270", "host:", "host:port", "host:65536", "host:-1", "host:٣", "unix:"],
+    [
+        *("", "4270", ":4270", "host:", "host:port", "host:65536", "host:-1", "host:٣", "unix:"),
+        *("http://billing:4280", "https://billing:4280/", "//billing:4280", "billing/x:4280"),
+    ],
 )
 def test_a_text_that_is_no_address_is_refused_with_the_flag(text: str) -> None:
     with pytest.raises(ValidationError, match="--address") as caught:
         parse_address(text, flag="--address")
     assert caught.value.reason == "ADDRESS_MALFORMED"
+
+
+def test_a_url_is_refused_with_the_form_that_is_wanted() -> None:
+    with pytest.raises(ValidationError, match="HOST:PORT without http://"):
+        parse_address("http://billing:4280", flag="--server")
 
 
 def test_the_default_is_a_socket_and_loopback(

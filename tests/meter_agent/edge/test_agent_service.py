@@ -9,7 +9,7 @@ import pytest
 from meter_agent.store.reader import OutboxReader
 from metering.api.v1 import agent_pb2, usage_pb2
 from metering.rpc import error_from_rpc
-from tests.meter_agent.support import RunningAgent, event, events, ids_of, numbered
+from tests.meter_agent.support import RunningAgent, event, events, ids_of, numbered, packed
 
 
 @pytest.fixture
@@ -76,6 +76,18 @@ def test_an_event_that_is_not_utf8_is_refused_alone(
     assert ids_of(stored(reader)) == ["one", "two"]
 
 
+def test_an_answer_is_never_larger_than_a_client_takes(agent: RunningAgent) -> None:
+    # 10,000 ids of 300 bytes are 3 MB, to be answered with a message each.
+    answer = agent.record([event("é" * 150) for _ in range(10_000)])
+    assert len(answer.rejected) == 10_000
+    # 128 bytes are 64 characters of two bytes.
+    assert {item.event_id for item in answer.rejected} == {"é" * 64}
+    assert {item.reason for item in answer.rejected} == {"EVENT_ID_MALFORMED"}
+    assert "printable ASCII" in answer.rejected[999].message
+    assert answer.rejected[1_000].message.startswith("see the reason")
+    assert answer.ByteSize() < 3 << 20
+
+
 def test_the_local_level_is_the_default_and_is_not_stored(
     agent: RunningAgent, reader: OutboxReader
 ) -> None:
@@ -89,6 +101,52 @@ def test_fields_of_a_newer_contract_are_kept(agent: RunningAgent, reader: Outbox
     item = event("a").SerializeToString() + b"\x98\x06\x07"
     agent.record_bytes(b"\x0a" + bytes([len(item)]) + item)
     assert b"\x98\x06\x07" in stored(reader)
+
+
+ODD_BYTES = [
+    b"\x10\x00",  # The level, set to its default.
+    b"\x10\x01",  # ACK_LEVEL_LOCAL.
+    b"\x18\x01",  # A field of a newer contract.
+    b"\x8a\x00" + b"\x00",  # The tag of field 1 in two bytes, around an empty event.
+]
+
+
+@pytest.mark.parametrize("odd", ODD_BYTES)
+def test_bytes_beside_the_events_are_not_stored(
+    agent: RunningAgent, reader: OutboxReader, odd: bytes
+) -> None:
+    items = agent_pb2.RecordUsageRequest(events=events("a", "b")).SerializeToString()
+    assert agent.record_bytes(items + odd).accepted_count == 2
+    assert stored(reader) == items
+
+
+def test_an_event_with_more_than_16_kib_is_refused_alone(
+    agent: RunningAgent, reader: OutboxReader
+) -> None:
+    # Field 100 of the event, as a text of 16 KiB.
+    large = event("b").SerializeToString() + b"\xa2\x06\x80\x80\x01" + b"z" * 16_384
+    size = bytes([len(large) & 0x7F | 0x80, len(large) >> 7 & 0x7F | 0x80, len(large) >> 14])
+    start, end = (
+        agent_pb2.RecordUsageRequest(events=events(name)).SerializeToString() for name in "ac"
+    )
+    response = agent.record_bytes(start + b"\x0a" + size + large + end)
+    assert response.accepted_count == 2
+    assert [(item.index, item.reason) for item in response.rejected] == [(1, "EVENT_TOO_LARGE")]
+    assert "16384" in response.rejected[0].message
+    assert ids_of(stored(reader)) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [(b"\x10\x02", "UNIMPLEMENTED"), (b"\x10\x07", "INVALID_ARGUMENT")]
+)
+def test_the_level_is_also_refused_where_one_event_is_broken(
+    agent: RunningAgent, reader: OutboxReader, level: bytes, code: str
+) -> None:
+    broken = packed(events("one", "bad")).replace(b"bad", b"b\xffd")
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.record_bytes(broken + level)
+    assert caught.value.code().name == code
+    assert stored(reader) == b""
 
 
 def refusal(call: grpc.RpcError) -> tuple[str, str]:

@@ -101,3 +101,15 @@ def test_a_stop_answers_the_calls_in_flight(tmp_path: Path) -> None:
         assert call.result(timeout=10).accepted_count == 1
         stopping.join(10)
         holder.join(10)
+
+
+def test_a_stop_leaves_the_socket_of_a_successor_alone(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    stopping = server(Address(socket_path=path))
+    # The successor finds nobody listening, as while the last calls of the first one end.
+    path.unlink()
+    successor = server(Address(socket_path=path))
+    stopping._release()
+    assert path.is_socket()
+    successor.stop()
+    assert not path.exists()

@@ -12,6 +12,7 @@ from meter_agent.store import outbox as module
 from meter_agent.store.database import open_reader, open_writer
 from meter_agent.store.group import Append, Ticket
 from meter_agent.store.outbox import Outbox
+from metering.errors import InvalidStateError
 from tests.meter_agent.support import Store, event
 
 
@@ -199,3 +200,30 @@ def test_a_file_that_is_nearly_empty_gives_its_space_back_and_one_that_is_not_do
     assert store.path.stat().st_size < full_bytes // 4
     assert outbox.state.positions.buffered_count == 1_000
     outbox.close()
+
+
+@pytest.mark.parametrize("table", ["agent_state", "block"])
+def test_a_damaged_page_is_told_with_the_remedy(path: Path, table: str) -> None:
+    connection = open_writer(path)
+    Outbox(path, connection=connection).commit([append(1)])
+    [page] = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+    ).fetchone()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    damaged = open_writer(path)
+    with pytest.raises(InvalidStateError, match="move it aside") as caught:
+        Outbox(path, connection=damaged)
+    assert caught.value.reason == "DATABASE_DAMAGED"
+    with pytest.raises(sqlite3.ProgrammingError):
+        damaged.execute("SELECT 1")
+
+
+def test_a_state_that_is_gone_is_damage(path: Path) -> None:
+    connection = open_writer(path)
+    connection.execute("DELETE FROM agent_state")
+    with pytest.raises(InvalidStateError, match="the agent's state is gone"):
+        Outbox(path, connection=connection)

@@ -347,6 +347,24 @@ def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
     assert store.writer.state.positions.applied_seq == 0
 
 
+def test_a_stop_is_heard_also_just_before_the_shipper_looks_for_work(
+    store: Store, server: FakeServer, ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipper = ship()
+    wait_until(lambda: len(server.sessions) == 1)
+    clear = shipper._work.clear
+
+    def stop_and_clear() -> None:
+        shipper._stopping.set()
+        shipper._work.set()
+        clear()
+
+    monkeypatch.setattr(shipper._work, "clear", stop_and_clear)
+    shipper.notify()
+    shipper._thread.join(10)
+    assert not shipper._thread.is_alive()
+
+
 def test_the_oldest_unshipped_event_time_is_told(
     store: Store, server: FakeServer, ship: Ship
 ) -> None:

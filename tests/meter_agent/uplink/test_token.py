@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from meter_agent.uplink.token import TokenSource
+from metering.errors import ValidationError
 
 
 def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -52,3 +54,21 @@ def test_a_file_that_others_can_read_is_reported_once(tmp_path: Path) -> None:
     with capture_logs() as logs:
         TokenSource(token_file=path, token=None).read()
     assert logs == []
+
+
+@pytest.mark.parametrize(
+    "content", ["secretsé", "secret\nsecond", "secret\x07", "secret word", "\x00secret"]
+)
+def test_a_file_that_holds_more_than_a_token_is_named_with_the_remedy(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "token"
+    path.write_text(content)
+    path.chmod(0o600)
+    with pytest.raises(ValidationError, match="agent enroll") as caught:
+        TokenSource(token_file=path, token=None).read()
+    assert caught.value.reason == "TOKEN_MALFORMED"
+    assert str(path) in caught.value.message
+    assert "secret" not in caught.value.message
+    with pytest.raises(ValidationError, match="METER_AGENT_TOKEN"):
+        TokenSource(token_file=None, token=content).read()

@@ -30,6 +30,12 @@ def test_rows_are_read_to_the_last_digit() -> None:
     assert second == TraceRow(1, 1_700_158_550_995_169_000, 396, 109)
 
 
+def test_a_column_that_stands_twice_is_refused() -> None:
+    text = "TIMESTAMP,ContextTokens,GeneratedTokens, ContextTokens\n"
+    with pytest.raises(ValidationError, match=r"t\.csv:1 ContextTokens: the header names"):
+        _read(text)
+
+
 def test_columns_are_found_by_name_and_others_passed_over() -> None:
     text = "GeneratedTokens, Region ,TIMESTAMP,ContextTokens\n44,eu,2023-11-16T18:15:46Z,374\n"
     (row,) = _read(text)

@@ -36,7 +36,19 @@ def test_an_empty_environment_variable_is_as_none() -> None:
     assert _find(None, environment={"METER_AGENT_ADDRESS": ""}) == "127.0.0.1:4270"
 
 
-@pytest.mark.parametrize("address", ["", "localhost", ":4270", "host:0", "host:65536", "unix:"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost",
+        ":4270",
+        "host:0",
+        "host:65536",
+        "unix:",
+        "127.0.0.1:４２７０",
+        "http://host:1",
+    ],
+)
 def test_a_malformed_address_is_refused_with_its_source(address: str) -> None:
     with pytest.raises(ValidationError, match="address: ") as caught:
         _find(address)

@@ -87,6 +87,19 @@ def test_a_flush_of_nothing_returns_at_once() -> None:
     asyncio.run(use())
 
 
+def test_what_is_settled_is_so_without_any_time() -> None:
+    async def use(agent: FakeAgent) -> None:
+        meter = AsyncMeter(agent.address)
+        assert await meter.flush(timeout=0)
+        meter.record(customer="acme", quantities={"requests": 1})
+        assert await meter.flush(timeout=30)
+        assert await meter.flush(timeout=0)
+        assert await meter.close(timeout=0)
+
+    with FakeAgent() as agent:
+        asyncio.run(use(agent))
+
+
 def test_bad_arguments_are_raised_as_in_meter() -> None:
     meter = AsyncMeter("127.0.0.1:1")
     with pytest.raises(ValidationError, match="is a float, which is not exact"):

@@ -8,6 +8,7 @@ from metering.client.delivery import (
     Delivery,
     Failure,
     FailureKind,
+    GivenUp,
     Rejection,
     pack_frames,
 )
@@ -108,12 +109,31 @@ def test_an_internal_error_is_tried_again_before_anything_is_suspected() -> None
     assert _names(delivery.current) == "01"
 
 
-def test_an_event_alone_is_given_up_after_its_internal_errors() -> None:
+def test_an_event_alone_is_kept_for_as_long_as_the_agent_fails_for_all() -> None:
     delivery = _started(1)
-    for _ in range(3):
+    delivery.start([tuple(_frames(1))])
+    for _ in range(1_000):
         assert delivery.failed(INTERNAL).given_up == ()
-    (given_up,) = delivery.failed(INTERNAL).given_up
-    assert given_up.refusal.reason == "REQUEST_INTERNAL"
+    assert delivery.answered(()).accepted == 1
+    assert delivery.answered(()).accepted == 1
+    assert delivery.is_idle
+
+
+def test_an_event_alone_makes_way_and_is_given_up_once_others_pass_between_its_errors() -> None:
+    delivery = _started(1)
+    passed: list[str] = []
+    given_up: list[GivenUp] = []
+    while not given_up:
+        if delivery.is_stuck:
+            delivery.start([(EventFrame(f"good-{len(passed)}", "acme", b"x"),)])
+        if _names(delivery.current) == "0":
+            given_up += delivery.failed(INTERNAL).given_up
+        else:
+            passed.append(_names(delivery.current))
+            delivery.answered(())
+    assert given_up[0].refusal.reason == "REQUEST_INTERNAL"
+    # Four faults make it the event's; before each of them another request has passed.
+    assert passed == ["good-0", "good-1", "good-2", "good-3"]
 
 
 @pytest.mark.parametrize("failure", [REFUSED, INTERNAL])
@@ -125,6 +145,8 @@ def test_only_the_culprits_are_given_up_and_all_others_arrive_in_order(
     arrived: list[str] = []
     given_up: list[str] = []
     while not delivery.is_idle:
+        if delivery.is_stuck:
+            delivery.start([(EventFrame("99", "acme", b"x"),)])
         names = [frame.event_id for frame in delivery.current]
         if any(int(name) in culprits for name in names):
             progress = delivery.failed(failure)
@@ -133,5 +155,6 @@ def test_only_the_culprits_are_given_up_and_all_others_arrive_in_order(
             progress = delivery.answered(())
         given_up += [one.frame.event_id for one in progress.given_up]
     expected = [str(number) for number in range(count)]
-    assert given_up == [name for name in expected if int(name) in culprits]
-    assert arrived == [name for name in expected if int(name) not in culprits]
+    assert sorted(given_up, key=int) == [name for name in expected if int(name) in culprits]
+    others = [name for name in arrived if name != "99"]
+    assert others == [name for name in expected if int(name) not in culprits]

@@ -60,6 +60,25 @@ def test_the_thread_ends_with_the_engine() -> None:
     engine.stop()
 
 
+def test_a_signal_handler_may_record_while_its_thread_starts_the_sender(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport = OneSurprise()
+    transport.requests = 1
+    engine = _engine(transport)
+    monkeypatch.setattr(
+        "metering.client.engine._flush_at_exit_of_multiprocessing_child",
+        lambda: engine.add(_event("handler")),
+    )
+    recording = threading.Thread(target=engine.add, args=(_event("main"),), daemon=True)
+    recording.start()
+    recording.join(10)
+    assert not recording.is_alive()
+    assert engine.flush(timeout_seconds=10)
+    assert engine.stats().accepted == 2
+    engine.stop()
+
+
 def test_one_thread_is_started_however_many_record_first() -> None:
     transport = OneSurprise()
     transport.requests = 1

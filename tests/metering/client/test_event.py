@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from metering.api.v1.agent_pb2 import RecordUsageRequest
 from metering.client.event import (
     EVENT_BYTES_MAX,
     EventFrame,
+    Quantity,
     RecordedEvent,
     Refusal,
     check_arguments,
@@ -180,3 +182,46 @@ def test_a_dimension_that_is_no_string_is_refused() -> None:
     with pytest.raises(ValidationError, match="dimensions\\['shard'\\]: a int is no dimension"):
         check_dimension("shard", 5)
     check_dimension("shard", "5")
+
+
+class Tokens(IntEnum):
+    MANY = 1_200
+
+
+class Rude(int):
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Tokens.MANY, "1200"),
+        (Decimal("-0"), "0"),
+        (Decimal("0E-30"), "0"),
+        (Decimal("0E+30"), "0"),
+        (Decimal("0.00"), "0"),
+    ],
+)
+def test_a_quantity_travels_as_plain_digits_whatever_kind_of_number_it_is(
+    value: Quantity, text: str
+) -> None:
+    assert quantity_text(value) == text
+
+
+def test_an_int_of_the_callers_own_class_is_written_by_its_value() -> None:
+    assert quantity_text(Rude(7)) == "7"
+
+
+class Shouting(Decimal):
+    def is_finite(self) -> bool:
+        raise RuntimeError("no")
+
+
+def test_whatever_a_value_does_spoils_its_own_event_alone() -> None:
+    refusal = frame_from_event(RecordedEvent("a", "acme", {"tokens": Shouting(1)}, None, 0))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "EVENT_MALFORMED"
+    assert "RuntimeError" in refusal.message

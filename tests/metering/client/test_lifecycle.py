@@ -79,6 +79,22 @@ def _run(code: str, address: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_a_process_that_turns_sigterm_into_an_exit_has_delivered() -> None:
+    code = (
+        "import signal, sys\n"
+        "from metering import Meter\n"
+        "meter = Meter()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "for number in range(500):\n"
+        "    meter.record(customer='acme', quantities={'requests': 1}, event_id=str(number))\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    with FakeAgent() as agent:
+        done = _run(code, agent.address)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(agent.counted_events) == 500
+
+
 def test_a_process_that_just_ends_has_delivered() -> None:
     code = (
         "from metering import Meter\n"

@@ -162,13 +162,38 @@ def test_a_refused_request_is_halved_at_once_until_the_culprit_is_out() -> None:
     )
 
 
-def test_an_internal_error_is_paused_on_and_ends_in_the_end() -> None:
-    world = World([INTERNAL] * 8)
+def test_an_internal_error_of_the_agent_is_waited_out_and_loses_nothing() -> None:
+    world = World([INTERNAL] * 50)
     world.record("a")
-    pauses = [world.sender.step() for _ in range(8)]
+    pauses = [world.sender.step() for _ in range(50)]
     assert min(pauses) > 0
+    assert max(pauses) == 1.0  # Half of the bound of 2 seconds: the random draw is 0.5.
+    assert world.buffer.stats().buffered == 1
+    world.run()
     stats = world.buffer.stats()
-    assert (stats.rejected, stats.buffered, stats.retries) == (1, 0, 8)
+    assert (stats.accepted, stats.rejected, stats.retries) == (1, 0, 50)
+
+
+def test_an_event_that_makes_the_agent_fail_holds_up_no_other() -> None:
+    world = World()
+    fine = world.transport.record_usage
+
+    def fail_for_bad(request: bytes, *, timeout_seconds: float) -> tuple[Rejection, ...]:
+        fine(request, timeout_seconds=timeout_seconds)
+        if "bad" in world.transport.requests[-1]:
+            raise TransportError(INTERNAL)
+        return ()
+
+    world.transport.record_usage = fail_for_bad  # type: ignore[method-assign]
+    world.record("bad")
+    for number in range(9):
+        world.record(str(number))
+        for _ in range(6):
+            world.sender.step()
+        assert world.buffer.stats().accepted == number + 1
+    stats = world.buffer.stats()
+    assert (stats.rejected, stats.buffered) == (1, 0)
+    assert stats.last_error.startswith("REQUEST_INTERNAL")
 
 
 def test_an_event_that_cannot_be_written_is_rejected_without_a_request() -> None:

@@ -18,7 +18,11 @@ from billing_server.domain.catalog.model import (
     SubscriptionEntry,
     UsagePrice,
 )
-from billing_server.domain.catalog.read_period import read_anchor, read_billing_period
+from billing_server.domain.catalog.read_period import (
+    billing_instant,
+    read_anchor,
+    read_billing_period,
+)
 from billing_server.domain.document import Node
 from billing_server.domain.fields import (
     FieldMistake,
@@ -273,8 +277,8 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
     subscription_id = reader.required("id", identifier)
     customer_id = reader.required("customer", identifier)
     plan_key = reader.required("plan", key_text)
-    start = reader.maybe("start", instant)
-    anchor = reader.maybe("anchor", instant)
+    start = reader.maybe("start", billing_instant)
+    anchor = reader.maybe("anchor", billing_instant)
     reader.finish(later=_LATER_SUBSCRIPTION)
     if subscription_id is None or customer_id is None or plan_key is None:
         return None

@@ -1,11 +1,20 @@
-"""Readers and writers of a plan's billing period and anchor."""
+"""Readers and writers of a plan's billing period and anchor, and of what periods start at."""
 
 from calendar import monthrange
+from datetime import UTC, datetime
 from typing import Final
 
 from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod
 from billing_server.domain.document import MapNode, Node, Scalar
-from billing_server.domain.fields import FieldReader, choice, integer, not_a_choice
+from billing_server.domain.fields import (
+    FieldMistake,
+    FieldReader,
+    choice,
+    instant,
+    integer,
+    not_a_choice,
+)
+from metering.clock import format_instant
 from metering.period import PERIOD_EVERY_MAX, PeriodUnit
 
 WEEKDAYS: Final = (
@@ -17,6 +26,10 @@ WEEKDAYS: Final = (
     "saturday",
     "sunday",
 )
+BILLING_INSTANT_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
+BILLING_INSTANT_MAX: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Bounds of what periods are counted from. They lie far from the ends of the calendar, which no
+period, grace or time zone may pass, and beyond them stands a mistyped year."""
 _LEAP_YEAR: Final = 2000
 DAY_MAX: Final = 31
 MONTH_MAX: Final = 12
@@ -26,6 +39,18 @@ _MONTHLY: Final = {
     PeriodUnit.HALF_YEAR,
     PeriodUnit.YEAR,
 }
+
+
+def billing_instant(node: Node) -> datetime:
+    """Reads an instant from which billing periods are counted, in the years 2000 to 2199."""
+    value = instant(node)
+    if not BILLING_INSTANT_MIN <= value < BILLING_INSTANT_MAX:
+        problem = (
+            f"{format_instant(value)} lies outside the years {BILLING_INSTANT_MIN.year} to "
+            f"{BILLING_INSTANT_MAX.year - 1}; correct the year"
+        )
+        raise FieldMistake("INSTANT_OUT_OF_RANGE", problem)
+    return value
 
 
 def read_billing_period(reader: FieldReader) -> BillingPeriod:

@@ -23,6 +23,7 @@ from billing_server.domain.invoice.model import (
     UnpricedUsage,
 )
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, InvariantError
 from metering.money import Money
@@ -49,8 +50,8 @@ class NothingInvoiced:
     """None shown."""
     amount_minor: int = 0
     """None charged."""
-    line_count: int = 0
-    """No line."""
+    late_sequence: int = 0
+    """No late line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ def _build(
         currency=currency,
         period=period,
         seller=terms.seller,
-        customer_details=_details(terms),
+        customer_details=customer_details(terms.customer),
         inputs_sha256=inputs_sha256(
             terms, reason=reason, cause=cause, period=period, quantities=quantities or {}, late=late
         ),
@@ -317,9 +318,8 @@ def _build(
     return invoice
 
 
-def _details(terms: BillingTerms) -> dict[str, str]:
+def customer_details(customer: Customer) -> dict[str, str]:
     """Returns what an invoice shows of the customer, copied so that it never changes (R74)."""
-    customer = terms.customer
     details = {
         "name": customer.name or customer.id,
         "timezone": customer.timezone,

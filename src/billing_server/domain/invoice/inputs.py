@@ -80,7 +80,7 @@ def _late(item: LateUsage) -> dict[str, object]:
         "period": _span(item.period),
         "quantities": _plain(item.quantities),
         "invoiced": {
-            key: [plain_decimal(value.quantity), value.amount_minor, value.line_count]
+            key: [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
             for key, value in item.invoiced.items()
         },
     }

@@ -69,8 +69,8 @@ class AlreadyInvoiced(Protocol):
         """What they charge in all, in minor units."""
 
     @property
-    def line_count(self) -> int:
-        """How many lines they are: the sequence of the next one."""
+    def late_sequence(self) -> int:
+        """Highest sequence of their late lines; 0: none is late. The next one is one higher."""
 
 
 def charge_key(
@@ -89,6 +89,11 @@ def charge_key(
         str(sequence),
     )
     return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
+
+
+def sequence_of(key: str) -> int:
+    """Returns the sequence that a charge key carries, >= 0."""
+    return int(key.rpartition("|")[2])
 
 
 def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period) -> InvoiceLine:
@@ -182,7 +187,7 @@ def late_usage_line(
         amount=amount,
         steps=rated.steps,
         proration=rated.amount_share,
-        sequence=max(invoiced.line_count, 1),
+        sequence=invoiced.late_sequence + 1,
     )
 
 

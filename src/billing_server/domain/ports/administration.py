@@ -72,6 +72,9 @@ class ClockRepository(Protocol):
     def test_clock(self) -> datetime | None:
         """Return where the test clock stands; None in a database that runs on real time."""
 
+    def lock_test_clock(self) -> datetime | None:
+        """Return where the test clock stands, and keep it there until the end of the unit."""
+
     def set_test_clock(self, instant: datetime) -> None:
         """Move the test clock."""
 

@@ -16,6 +16,9 @@ class CatalogRepository(Protocol):
         Ingest reads the revision under a shared lock, so that no event is judged by half a change.
         """
 
+    def revision(self) -> int:
+        """Return how often the catalog has changed, >= 0; holds nothing."""
+
     def advance_revision(self) -> int:
         """Mark the catalog as changed, so that compiled copies are thrown away.
 

@@ -1,6 +1,6 @@
 """The ports of customers, their subscriptions and the billing periods of those."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -102,6 +102,26 @@ class SubscriptionRepository(Protocol):
     ) -> tuple[Subscription, ...]:
         """Return subscriptions whose start invoice is due, by start, then id."""
 
+    def on_plan(self, plan_key: str, *, after: str | None, limit: int) -> tuple[Subscription, ...]:
+        """Return up to `limit` subscriptions of a plan by id, those after `after`."""
+
+    def move_version(
+        self,
+        subscription_id: str,
+        *,
+        version: int,
+        price_starts: Mapping[str, datetime],
+        update_time: datetime,
+    ) -> None:
+        """Put a subscription on another version of its plan.
+
+        Args:
+            subscription_id: which one.
+            version: of its plan.
+            price_starts: all of its prices that charge no usage before an instant.
+            update_time: now.
+        """
+
     def is_start_invoice_due(self, subscription_id: str) -> bool:
         """Tell whether the start invoice of a subscription has still to be issued."""
 
@@ -131,6 +151,9 @@ class BillingPeriodRepository(Protocol):
         self, *, ended_until: datetime, after: DueKey | None, limit: int
     ) -> tuple[SubscriptionPeriod, ...]:
         """Return running periods that ended at or before an instant, by end, then subscription."""
+
+    def invoiced_until(self, subscription_id: str) -> datetime | None:
+        """Return the end of a subscription's last invoiced period; None where there is none."""
 
     def next_end(self, *, after: datetime) -> datetime | None:
         """Return the earliest end, after an instant, of a running period."""

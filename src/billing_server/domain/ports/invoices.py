@@ -35,8 +35,8 @@ class InvoicedUsage:
     """Quantity that the documents show in all, in the meter's unit."""
     amount_minor: int
     """Amount in all, in the currency's minor unit."""
-    line_count: int
-    """Number of lines, which is the sequence of the next one. >= 1."""
+    late_sequence: int
+    """Highest sequence of the late lines among them; 0: none is late. >= 0."""
 
 
 class InvoiceRepository(Protocol):

@@ -212,6 +212,14 @@ class UsageRepository(Protocol):
     ) -> tuple[EventRow, ...]:
         """Return up to `limit` events that wait, by (customer, event id), those after a key."""
 
+    def waiting_customers(self, *, after: str, limit: int) -> dict[str, bool]:
+        """Return customer ids that waiting events carry, in order, and whether each exists.
+
+        Args:
+            after: only ids behind this one; empty: from the first.
+            limit: at most so many.
+        """
+
     def quarantined_count(self) -> int:
         """Return how many events wait."""
 

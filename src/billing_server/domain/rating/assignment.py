@@ -85,16 +85,15 @@ class CustomerAssigner:
     def constant_spans(self, period: Period) -> list[Period]:
         """Returns the spans of a period in which every series has one assignment.
 
-        They are cut where any subscription starts or ends: folds of usage over such a span can be
-        assigned whole.
+        They are cut where any subscription or added price starts or ends: folds of usage over such
+        a span can be assigned whole.
         """
         cuts = {period.start, period.end}
         for timeline, _ in self._candidates:
             subscription = timeline.subscription
+            borders = (subscription.start, subscription.end, *subscription.price_starts.values())
             cuts.update(
-                instant
-                for instant in (subscription.start, subscription.end)
-                if instant is not None and period.contains(instant)
+                instant for instant in borders if instant is not None and period.contains(instant)
             )
         instants = sorted(cuts)
         return [Period(start, end) for start, end in pairwise(instants)]
@@ -121,8 +120,10 @@ class SeriesAssigner:
 
     def _assign(self, instant: datetime) -> Assignment:
         valid_from, valid_until = _ALWAYS
-        for timeline, _ in self._matching:
-            for border in (timeline.subscription.start, timeline.subscription.end):
+        for timeline, price in self._matching:
+            subscription = timeline.subscription
+            price_start = subscription.price_starts.get(price.key)
+            for border in (subscription.start, subscription.end, price_start):
                 if border is None:
                     continue
                 if border <= instant:
@@ -130,6 +131,9 @@ class SeriesAssigner:
                 else:
                     valid_until = min(valid_until, border)
         for timeline, price in self._matching:
+            price_start = timeline.subscription.price_starts.get(price.key)
+            if price_start is not None and instant < price_start:
+                continue
             period = timeline.period_at(instant)
             if period is not None:
                 return Assignment(

@@ -48,3 +48,6 @@ class Subscription:
     """UTC instant from which periods count; None: as the plan's anchor says (R9)."""
     quantities: Mapping[str, Decimal] = field(default_factory=dict)
     """Quantities set on the subscription, such as seats; empty in this version."""
+    price_starts: Mapping[str, datetime] = field(default_factory=dict)
+    """By price: the instant before which it charges no usage, for prices that were added to the
+    version while the subscription ran. UTC, a period's start; absent: none (R32)."""

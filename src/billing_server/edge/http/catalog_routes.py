@@ -18,6 +18,8 @@ from billing_server.services.apply_catalog import ApplyMode, CatalogSource, appl
 from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
 from metering.errors import ValidationError
 
+VERSION_MAX = 2**31 - 1
+
 router = APIRouter(route_class=ApiRoute, tags=["catalog"])
 
 
@@ -43,7 +45,9 @@ def get_plans(context: Context) -> Any:
 def get_plan(
     key: str,
     context: Context,
-    version: Annotated[int | None, Query(ge=1, description="Unset: the newest.")] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=VERSION_MAX, description="Unset: the newest.")
+    ] = None,
 ) -> Any:
     """Show a plan: its newest version, or the one that is asked for."""
     return plan_to_dict(show_plan(context, key=key, version=version))

@@ -35,8 +35,10 @@ def period_to_json(period: Period) -> dict[str, str]:
     return {"start": format_instant(period.start), "end": format_instant(period.end)}
 
 
-def subscription_to_json(subscription: Subscription, *, current: Period | None) -> dict[str, Any]:
-    """Return a subscription with the period that runs now."""
+def subscription_to_json(
+    subscription: Subscription, *, current: Period | None, rating_failed_reason: str | None
+) -> dict[str, Any]:
+    """Return a subscription with the period that runs now, and why it is not rated if so."""
     return {
         "id": subscription.id,
         "customer": subscription.customer_id,
@@ -46,6 +48,7 @@ def subscription_to_json(subscription: Subscription, *, current: Period | None) 
         "end": instant_to_json(subscription.end),
         "anchor": instant_to_json(subscription.anchor),
         "current_period": None if current is None else period_to_json(current),
+        "rating_failed_reason": rating_failed_reason,
     }
 
 

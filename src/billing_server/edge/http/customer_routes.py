@@ -25,7 +25,7 @@ from billing_server.edge.http.models_requests import (
     CreateSubscriptionRequest,
     given_fields,
 )
-from billing_server.edge.http.parameters import WantedPage
+from billing_server.edge.http.parameters import WantedPage, instant_of
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import create_customer
@@ -34,11 +34,11 @@ from billing_server.services.list_customers import list_customers, show_customer
 from billing_server.services.list_subscriptions import (
     current_period,
     list_subscriptions,
+    rating_failed_reason,
     show_subscription,
 )
 from billing_server.services.query_usage import UsageQuery, query_usage
 from billing_server.services.upcoming_invoice import upcoming_invoice
-from metering.clock import parse_instant
 from metering.errors import ValidationError
 from metering.quantity import plain_decimal
 
@@ -134,8 +134,8 @@ def get_usage(
     query = UsageQuery(
         customer_id=customer,
         meter_key=meter,
-        start=parse_instant(start),
-        end=parse_instant(end),
+        start=instant_of(start, field="start"),
+        end=instant_of(end, field="end"),
         group_by=tuple(group_by or ()),
         where=dict(_dimension_filter(each) for each in where or ()),
     )
@@ -158,7 +158,9 @@ def get_usage(
 
 def _shown(context: ServiceContext, subscription: Subscription) -> dict[str, Any]:
     return subscription_to_json(
-        subscription, current=current_period(context, subscription=subscription)
+        subscription,
+        current=current_period(context, subscription=subscription),
+        rating_failed_reason=rating_failed_reason(context, subscription=subscription),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from billing_server.domain.invoice.model import InvoiceReason, InvoiceState
 from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.edge.http.convert import page_to_json
 from billing_server.edge.http.models import InvoiceAnswer, ListAnswer
@@ -21,8 +22,10 @@ def get_invoices(
     page: WantedPage,
     customer: Annotated[str | None, Query(description="Only those of one customer.")] = None,
     subscription: Annotated[str | None, Query(description="Only one subscription's.")] = None,
-    state: Annotated[str | None, Query(description="Only those in one state.")] = None,
-    reason: Annotated[str | None, Query(description="Only those made for one reason.")] = None,
+    state: Annotated[InvoiceState | None, Query(description="Only those in one state.")] = None,
+    reason: Annotated[
+        InvoiceReason | None, Query(description="Only those made for one reason.")
+    ] = None,
 ) -> Any:
     """List issued invoices in the order of issue."""
     wanted = InvoiceFilter(

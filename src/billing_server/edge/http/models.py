@@ -72,6 +72,9 @@ class SubscriptionAnswer(BaseModel):
     current_period: PeriodAnswer | None = Field(
         description="The period that holds the present instant; null: not started, or ended."
     )
+    rating_failed_reason: str | None = Field(
+        description="Why its usage is counted and not rated; null: it is rated."
+    )
 
 
 class InvoiceLineAnswer(BaseModel):
@@ -123,10 +126,18 @@ class UnpricedAnswer(BaseModel):
     unit: str = Field(description="The meter's unit.")
 
 
-class UpcomingInvoiceAnswer(InvoiceAnswer):
-    """What a customer would be invoiced for the running periods, as of now."""
+class DraftInvoiceAnswer(InvoiceAnswer):
+    """An invoice that is not issued yet, as of now."""
 
     unpriced: list[UnpricedAnswer] = Field(description="Usage that no price charges.")
+
+
+class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
+    """What a customer would be invoiced for the present periods, as of now."""
+
+    closing: list[DraftInvoiceAnswer] = Field(
+        description="Drafts of periods that have ended and are not invoiced yet, oldest first."
+    )
 
 
 class UsageGroupAnswer(BaseModel):
@@ -241,6 +252,13 @@ class QuarantinedEventAnswer(BaseModel):
     detail: str = Field(description="For people.")
     quantities: dict[str, str] = Field(description="As the event carries them.")
     dimensions: dict[str, str] = Field(description="As the event carries them.")
+
+
+class RedriveAnswer(BaseModel):
+    """What trying waiting usage again came to."""
+
+    counted: int = Field(description="Events that waited and are counted now.", ge=0)
+    waiting: int = Field(description="Events that were tried and go on waiting.", ge=0)
 
 
 class ConflictAnswer(BaseModel):

@@ -21,16 +21,22 @@ from billing_server.edge.http.models import (
     EnrolledAgentAnswer,
     ListAnswer,
     QuarantinedEventAnswer,
+    RedriveAnswer,
 )
-from billing_server.edge.http.models_requests import AdvanceClockRequest, EnrollAgentRequest
-from billing_server.edge.http.parameters import WantedPage
+from billing_server.edge.http.models_requests import (
+    AdvanceClockRequest,
+    EnrollAgentRequest,
+    RedriveRequest,
+)
+from billing_server.edge.http.parameters import WantedPage, instant_of
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.agent_reports import list_agent_reports, show_agent
 from billing_server.services.enroll_agent import enroll_agent
 from billing_server.services.list_quarantine import list_conflicts, list_quarantine
 from billing_server.services.move_clock import ClockReading, advance_clock, read_clock
 from billing_server.services.pages import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
-from metering.clock import format_instant, parse_instant
+from billing_server.services.redrive_quarantine import redrive_quarantine
+from metering.clock import format_instant
 
 router = APIRouter(route_class=ApiRoute)
 CREATED = 201
@@ -70,6 +76,16 @@ def get_quarantine(
     )
 
 
+@router.post("/quarantine/redrive", response_model=RedriveAnswer, tags=["usage"])
+def post_redrive(request: RedriveRequest, context: Context) -> Any:
+    """Count the waiting events whose reason has gone, each exactly once.
+
+    The server does so by itself when a customer or meter comes.
+    """
+    redriven = redrive_quarantine(context.store, customer_id=request.customer)
+    return {"counted": redriven.counted, "waiting": redriven.waiting}
+
+
 @router.get("/conflicts", response_model=ListAnswer[ConflictAnswer], tags=["usage"])
 def get_conflicts(
     context: Context,
@@ -90,7 +106,7 @@ def get_clock(context: Context) -> Any:
 @router.post("/clock/advance", response_model=ClockAnswer, tags=["clock"])
 def post_advance(request: AdvanceClockRequest, context: Context) -> Any:
     """Move the clock of a test database; what falls due on the way happens at its own time."""
-    return _clock_to_json(advance_clock(context, to=parse_instant(request.to)))
+    return _clock_to_json(advance_clock(context, to=instant_of(request.to, field="to")))
 
 
 def _clock_to_json(reading: ClockReading) -> dict[str, Any]:

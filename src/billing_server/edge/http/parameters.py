@@ -1,10 +1,13 @@
 """Parameters that many calls share."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query
 
 from billing_server.services.pages import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageRequest
+from metering.clock import parse_instant
+from metering.errors import FieldViolation, ValidationError
 
 
 def page_request(
@@ -21,3 +24,23 @@ def page_request(
 
 WantedPage = Annotated[PageRequest, Depends(page_request)]
 """Parameter of a handler that answers a list."""
+
+
+def instant_of(text: str, *, field: str) -> datetime:
+    """Read an instant of a request.
+
+    Args:
+        text: as the caller wrote it.
+        field: where it stood, for the answer.
+
+    Raises:
+        ValidationError: INSTANT_MALFORMED, naming the field.
+    """
+    try:
+        return parse_instant(text)
+    except ValidationError as error:
+        raise ValidationError(
+            reason=error.reason,
+            message=f"{field}: {error.message}",
+            violations=[FieldViolation(field, error.message, error.reason)],
+        ) from error

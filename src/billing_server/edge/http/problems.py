@@ -1,7 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457), from one mapping."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -81,19 +82,21 @@ async def _on_metering_error(request: Request, error: Exception) -> JSONResponse
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    violations = tuple(
-        FieldViolation(
-            field=field_path(entry["loc"]),
-            description=str(entry["msg"]).removeprefix("Value error, "),
-            reason="FIELD_INVALID",
-        )
-        for entry in error.errors()[:VIOLATIONS_MAX]
-    )
+    violations = tuple(_violation(entry) for entry in error.errors()[:VIOLATIONS_MAX])
     listed = "; ".join(f"{each.field or 'body'}: {each.description}" for each in violations)
     wrong = ValidationError(
         reason="REQUEST_INVALID", message=f"the request is wrong: {listed}", violations=violations
     )
     return problem_response(wrong, instance=request.url.path)
+
+
+def _violation(entry: Mapping[str, Any]) -> FieldViolation:
+    if entry["type"] == "json_invalid":
+        where = f"is not JSON at character {entry['loc'][-1]}"
+        problem = f"{where}: {entry.get('ctx', {}).get('error', 'malformed')}"
+        return FieldViolation("body", problem, "JSON_MALFORMED")
+    description = str(entry["msg"]).removeprefix("Value error, ")
+    return FieldViolation(field_path(entry["loc"]), description, "FIELD_INVALID")
 
 
 def field_path(location: Sequence[int | str]) -> str:

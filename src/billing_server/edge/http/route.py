@@ -10,7 +10,12 @@ from starlette.concurrency import run_in_threadpool
 
 from billing_server.services.api_keys import authenticate_api_key
 from billing_server.services.context import ServiceContext
-from billing_server.services.idempotency import begin_request, complete_request, release_request
+from billing_server.services.idempotency import (
+    begin_request,
+    complete_request,
+    release_request,
+    scoped_key,
+)
 from metering.errors import ValidationError
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
@@ -39,16 +44,28 @@ class ApiRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             context = service_context(request)
-            await run_in_threadpool(authenticate_api_key, context, key=_bearer_key(request))
+            _refuse_nul(request)
+            caller = await run_in_threadpool(
+                authenticate_api_key, context, key=_bearer_key(request)
+            )
             if request.method != "POST":
                 return await handler(request)
             body = await _bounded_body(request)
             key = request.headers.get("Idempotency-Key")
             if key is None:
                 return await handler(request)
-            return await _once(request, handler=handler, key=key, body=body)
+            scoped = scoped_key(key, owner=caller.name)
+            return await _once(request, handler=handler, key=scoped, body=body)
 
         return handle
+
+
+def _refuse_nul(request: Request) -> None:
+    # No text of ours holds it, and PostgreSQL cannot store it.
+    if "\0" in request.url.path or "%00" in str(request.url):
+        raise ValidationError(
+            reason="REQUEST_INVALID", message="the address holds a NUL character: remove it"
+        )
 
 
 def _bearer_key(request: Request) -> str | None:

@@ -315,3 +315,15 @@ subscriptions: [{id: sub-1, customer: acme, plan: pro}]
         "CURRENCY_UNKNOWN",
         "TIMEZONE_UNKNOWN",
     ]
+
+
+def test_a_start_at_the_end_of_the_calendar_is_refused_with_its_line() -> None:
+    text = """
+subscriptions:
+  - id: sub-1
+    customer: acme
+    plan: pro
+    start: 9999-12-31T23:59:00Z
+"""
+    with pytest.raises(ValidationError, match=r"c.yaml:6: subscriptions\[0\].start: .*correct"):
+        parse_catalog(text, name="c.yaml")

@@ -74,3 +74,20 @@ def test_two_prices_of_a_plan_cannot_share_a_key() -> None:
 def test_nothing_is_included_by_default() -> None:
     assert read_included(reader({})) == 0
     assert read_included(reader({"included": "1.5"})) == Decimal("1.5")
+
+
+def test_a_start_or_anchor_at_the_end_of_the_calendar_names_its_field() -> None:
+    fields = reader(
+        {
+            "id": "s",
+            "customer": "c",
+            "plan": "p",
+            "start": "0001-01-01T00:00:00Z",
+            "anchor": "9999-12-31T23:59:00Z",
+        }
+    )
+    read_subscription_entry(fields)
+    assert [(each.field, each.reason) for each in fields.mistakes.violations] == [
+        ("start", "INSTANT_OUT_OF_RANGE"),
+        ("anchor", "INSTANT_OUT_OF_RANGE"),
+    ]

@@ -5,11 +5,13 @@ import pytest
 from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod
 from billing_server.domain.catalog.read_period import (
     anchor_to_plain,
+    billing_instant,
     read_anchor,
     read_billing_period,
 )
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
+from metering.clock import parse_instant
 from metering.period import PeriodUnit
 
 
@@ -85,3 +87,25 @@ def test_r9_an_anchor_that_does_not_fit_is_refused(
     fields = reader({"anchor": written})
     read_anchor(fields, unit=unit)
     assert [violation.reason for violation in fields.mistakes.violations] == [reason]
+
+
+@pytest.mark.parametrize("text", ["2000-01-01T00:00:00Z", "2199-12-31T23:59:59.999999Z"])
+def test_periods_are_counted_from_an_instant_between_the_bounds(text: str) -> None:
+    assert reader({"start": text}).maybe("start", billing_instant) == parse_instant(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "1999-12-31T23:59:59.999999Z",
+        "2200-01-01T00:00:00Z",
+        "9999-12-31T23:59:00Z",
+    ],
+)
+def test_an_instant_near_the_end_of_the_calendar_is_refused_by_name(text: str) -> None:
+    fields = reader({"start": text})
+    assert fields.maybe("start", billing_instant) is None
+    (violation,) = fields.mistakes.violations
+    assert (violation.field, violation.reason) == ("start", "INSTANT_OUT_OF_RANGE")
+    assert "2000 to 2199; correct the year" in violation.description

@@ -54,7 +54,7 @@ class Invoiced:
     def __init__(self, quantity: int, amount_minor: int) -> None:
         self.quantity = Decimal(quantity)
         self.amount_minor = amount_minor
-        self.line_count = 1
+        self.late_sequence = 0
 
 
 def late_january(quantity: int, invoiced: Invoiced) -> LatePeriod:

@@ -126,10 +126,10 @@ plans:
 class Invoiced:
     """What earlier lines carry."""
 
-    def __init__(self, quantity: int, amount_minor: int, line_count: int) -> None:
+    def __init__(self, quantity: int, amount_minor: int, late_sequence: int) -> None:
         self.quantity = Decimal(quantity)
         self.amount_minor = amount_minor
-        self.line_count = line_count
+        self.late_sequence = late_sequence
 
 
 def test_r76_late_usage_is_the_difference_of_the_whole_period(make_terms: Make) -> None:
@@ -141,7 +141,7 @@ def test_r76_late_usage_is_the_difference_of_the_whole_period(make_terms: Make) 
         price=usage_price(terms, "input"),
         period=JANUARY,
         quantity=Decimal(3000),
-        invoiced=Invoiced(2000, 1000, 1),
+        invoiced=Invoiced(2000, 1000, 0),
     )
     assert line is not None
     assert line.kind is LineKind.LATE_USAGE
@@ -165,7 +165,7 @@ plans:
     price = usage_price(terms, "input")
     # 1 × 0.004 → 0.00 invoiced; both together 0.008 → 0.01: the late one costs 0.01.
     line = late_usage_line(
-        terms, price=price, period=JANUARY, quantity=Decimal(2), invoiced=Invoiced(1, 0, 1)
+        terms, price=price, period=JANUARY, quantity=Decimal(2), invoiced=Invoiced(1, 0, 0)
     )
     assert line is not None
     assert line.amount == Money(1, "USD")
@@ -179,7 +179,7 @@ def test_r76_late_usage_of_a_stub_is_rated_with_the_share_of_the_stub(make_terms
         price=usage_price(terms, "seats"),
         period=terms.timeline.first_period(),
         quantity=Decimal(5),
-        invoiced=Invoiced(4, 581, 2),
+        invoiced=Invoiced(4, 581, 1),
     )
     assert line is not None
     assert line.amount == Money(145, "USD")

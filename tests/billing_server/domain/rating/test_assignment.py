@@ -1,5 +1,6 @@
 """A quantity is priced once per customer."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -128,4 +129,22 @@ def test_a_period_is_cut_where_any_subscription_starts_or_ends() -> None:
         Period(at(2, 1), at(2, 10)),
         Period(at(2, 10), at(2, 20)),
         Period(at(2, 20), at(3, 1)),
+    ]
+
+
+def test_r32_an_added_price_charges_from_its_own_start_and_cuts_the_spans() -> None:
+    """Before it another subscription charges, which has a price for the usage, or none does."""
+    first, second = timeline("a", start=at(1, 1)), timeline("b", start=at(1, 5))
+    added = replace(first.subscription, price_starts={"a-tokens": at(2, 1)})
+    alone = CustomerAssigner([Timeline(added, first.plan)])
+    assert owner(alone, at(1, 31)) is None
+    assert owner(alone, at(2, 1)) == "a"
+    together = CustomerAssigner([Timeline(added, first.plan), second])
+    assert owner(together, at(1, 31)) == "b"
+    before = together.assign("tokens", dimensions={}, at=at(1, 31))
+    assert before.valid_until == at(2, 1)
+    assert owner(together, at(2, 1)) == "a"
+    assert together.constant_spans(Period(at(1, 20), at(2, 20))) == [
+        Period(at(1, 20), at(2, 1)),
+        Period(at(2, 1), at(2, 20)),
     ]

@@ -170,12 +170,10 @@ def test_an_unknown_token_is_unauthenticated_and_the_remedy_is_named(
     ("bad", "reason", "named"),
     [
         (block(event("e1"), event_count=2), "BLOCK_COUNT_WRONG", r"blocks\[1\]: event_count is 2"),
-        (block(event("e1"), events=b"\x12\x00"), "BLOCK_MALFORMED", r"blocks\[1\]: events"),
+        (block(event("e1"), events=b"\x12\x00"), "BLOCK_COUNT_WRONG", r"holds 0 events"),
         (block(event("e1"), events=b"\x0a\xff\xff"), "BLOCK_MALFORMED", r"blocks\[1\]: events"),
         (block(event("e1"), event_count=0), "BLOCK_MALFORMED", r"blocks\[1\]"),
         (block(event("e1"), first_seq=7), "BLOCK_POSITION_WRONG", r"blocks\[1\]: first_seq is 7"),
-        (block(event("")), "EVENT_ID_MALFORMED", r"blocks\[1\]: position 2"),
-        (block(event("e1", customer="x" * 129)), "EVENT_ID_MALFORMED", r"blocks\[1\]: position 2"),
         (
             block(event("e1"), receive_time=Timestamp(seconds=-1)),
             "TIMESTAMP_MALFORMED",

@@ -56,3 +56,21 @@ def test_usage_is_grouped_by_the_dimensions_that_are_asked_for(api: Api) -> None
     assert [group["quantity"] for group in small] == ["7"]
     wrong = api.call("GET", "/v1/usage", params={**query, "where": "small"})
     assert wrong.json()["reason"] == "FILTER_MALFORMED"
+
+
+@pytest.mark.parametrize("field", ["start", "end"])
+def test_a_window_that_cannot_be_read_names_its_field(api: Api, field: str) -> None:
+    window = {"start": "2026-02-01T00:00:00Z", "end": "2026-02-02T00:00:00Z", field: "x"}
+    answer = api.call("GET", "/v1/usage", params={"customer": "acme", "meter": "tokens", **window})
+    assert (answer.status_code, answer.json()["violations"][0]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("field", ["start", "anchor"])
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:00Z"])
+def test_a_year_at_the_end_of_the_calendar_is_refused_by_field(
+    api: Api, field: str, text: str
+) -> None:
+    api.post("/v1/catalog/apply", {"text": CATALOG})
+    body = {"id": "sub-2", "customer": "acme", "plan": "pro", field: text}
+    answer = api.post("/v1/subscriptions", body)
+    assert (answer.status_code, answer.json()["violations"][0]["field"]) == (400, field)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing_server.domain.subscription.model import Customer
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.world import CATALOG, Api, Usage, make_context
 
@@ -40,3 +41,15 @@ def test_the_clock_is_shown_and_never_goes_back(api: Api) -> None:
     assert (back.status_code, back.json()["reason"]) == (400, "CLOCK_BACKWARDS")
     naive = api.post("/v1/clock/advance", {"to": "2026-03-01T00:00:00"})
     assert naive.json()["reason"] == "INSTANT_MALFORMED"
+
+
+def test_waiting_usage_is_tried_again_on_request(api: Api) -> None:
+    api.post("/v1/catalog/apply", {"text": CATALOG.split("customers:")[0]})
+    Usage(api.context).send("1", at="2026-02-01T00:00:00Z")
+    with api.context.store.write() as unit:
+        # As left behind by a server that was killed right after the customer was committed.
+        unit.customers.add(Customer(id="acme"), create_time=api.context.clock.now())
+    other = api.post("/v1/quarantine/redrive", {"customer": "other"})
+    assert (other.status_code, other.json()) == (200, {"counted": 0, "waiting": 0})
+    assert api.post("/v1/quarantine/redrive", {}).json() == {"counted": 1, "waiting": 0}
+    assert api.post("/v1/quarantine/redrive", {}).json() == {"counted": 0, "waiting": 0}

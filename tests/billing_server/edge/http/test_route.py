@@ -3,6 +3,7 @@
 import pytest
 
 from billing_server.edge.http import route
+from billing_server.services.api_keys import create_api_key
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.world import Api, make_context
 
@@ -57,3 +58,18 @@ def test_a_body_beyond_the_bound_is_refused(api: Api, monkeypatch: pytest.Monkey
 def test_the_key_is_checked_before_a_body_is_read(api: Api) -> None:
     response = api.call("POST", "/v1/customers", content=b"x", headers={"Authorization": ""})
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/customers/a%00b", "/v1/invoices?customer=%00"])
+def test_a_nul_character_is_refused_before_the_database_sees_it(api: Api, path: str) -> None:
+    response = api.call("GET", path)
+    assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_INVALID")
+
+
+def test_another_caller_may_use_the_same_idempotency_key(api: Api) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    assert api.post("/v1/customers", {"id": "a"}, headers=headers).status_code == 201
+    other = create_api_key(api.context, name="another")
+    headers["Authorization"] = f"Bearer {other}"
+    response = api.post("/v1/customers", {"id": "b"}, headers=headers)
+    assert (response.status_code, response.json()["id"]) == (201, "b")

@@ -1,0 +1,124 @@
+"""Subscriptions and new plan versions: who gets the prices that were added, and who stays (R32).
+
+A subscription stays on the version that it was made on (R37). One case is different: a version that
+only prices usage which had no price, and takes effect by the start of a period that is not invoiced
+yet. Then the subscription moves, and the usage of that period and of later ones is priced.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing_server.domain.catalog.added_prices import added_usage_prices
+from billing_server.domain.catalog.model import Plan
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import Subscription
+from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import load_timeline
+from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
+from billing_server.services.list_customers import customer_not_found
+from billing_server.services.open_periods import open_periods
+from billing_server.services.rebuild_running_charges import rebuild_running_charges
+
+BATCH = 500
+"""Subscriptions read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What becomes of a subscription."""
+
+    subscription: Subscription
+    price_starts: dict[str, datetime] | None
+    """By added price, from when it charges; None: the subscription stays."""
+
+
+def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> tuple[str, ...]:
+    """Say what a new version means for the subscriptions of its plan; changes nothing.
+
+    Args:
+        unit: sees the catalog without the version.
+        context: the world.
+        plan: the new version.
+    """
+    moved_count = 0
+    staying: Counter[int] = Counter()
+    for move in _moves(unit, context=context, plan=plan):
+        if move.price_starts is None:
+            staying[move.subscription.plan_version] += 1
+        else:
+            moved_count += 1
+    lines = [
+        f"{_counted(count)} on version {version}" for version, count in sorted(staying.items())
+    ]
+    if moved_count:
+        moved = _counted(moved_count, verb="move")
+        lines.insert(0, f"{moved} to version {plan.version}: open periods are priced anew")
+    return tuple(lines)
+
+
+def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> None:
+    """Move the subscriptions that get the added prices of a new version.
+
+    Args:
+        unit: holds the catalog; the version is written.
+        context: the world.
+        plan: the new version, with its number.
+    """
+    for move in _moves(unit, context=context, plan=plan):
+        subscription = move.subscription
+        if move.price_starts is None:
+            continue
+        # Looked at again under the lock: a period may have been invoiced meanwhile.
+        unit.customers.lock([subscription.customer_id])
+        starts = _price_starts(unit, context=context, plan=plan, subscription=subscription)
+        if starts is None:
+            continue
+        unit.subscriptions.move_version(
+            subscription.id,
+            version=plan.version,
+            price_starts={**subscription.price_starts, **starts},
+            update_time=context.clock.now(),
+        )
+        unit.customers.advance_revision(subscription.customer_id)
+        rebuild_running_charges(unit, customer_id=subscription.customer_id)
+
+
+def _moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> Iterator[_Move]:
+    after: str | None = None
+    while batch := unit.subscriptions.on_plan(plan.key, after=after, limit=BATCH):
+        for subscription in batch:
+            starts = _price_starts(unit, context=context, plan=plan, subscription=subscription)
+            yield _Move(subscription, starts)
+        after = batch[-1].id
+
+
+def _price_starts(
+    unit: UnitOfWork, *, context: ServiceContext, plan: Plan, subscription: Subscription
+) -> dict[str, datetime] | None:
+    pinned = unit.catalog.plan(subscription.plan_key, version=subscription.plan_version)
+    if pinned is None or plan.effective_from is None:
+        return None
+    added = added_usage_prices(pinned, new=plan)
+    if not added:
+        return None
+    customer = unit.customers.get(subscription.customer_id)
+    if customer is None:
+        raise customer_not_found(subscription.customer_id)
+    timeline = load_timeline(unit, subscription=subscription, customer=customer)
+    starts = [
+        period.start
+        for period in open_periods(unit, timeline=timeline, now=context.clock.now())
+        if period.start >= plan.effective_from
+    ]
+    if not starts:
+        return None
+    claim = find_invoiced_claim(
+        unit, subscription=subscription, meters=meters_of(added), start=starts[0]
+    )
+    return None if claim is not None else {price.key: starts[0] for price in added}
+
+
+def _counted(count: int, *, verb: str = "stay") -> str:
+    return f"{count} subscription {verb}s" if count == 1 else f"{count} subscriptions {verb}"

@@ -1,0 +1,125 @@
+"""Added prices reach running subscriptions; whatever else changes does not. On both databases."""
+
+import pytest
+
+from billing_server.domain.ports.invoices import InvoiceFilter
+from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.context import ServiceContext
+from billing_server.services.list_invoices import list_invoices
+from billing_server.services.list_subscriptions import show_subscription
+from billing_server.services.move_clock import advance_clock
+from billing_server.services.pages import PageRequest
+from billing_server.services.upcoming_invoice import upcoming_invoice
+from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
+from tests.billing_server.world import CATALOG, Usage, apply, make_context
+
+NEW_PRICE = """
+      - {key: new, kind: usage, meter: tokens, where: {model: new}, model: per_unit,
+         unit_price: "1"}
+"""
+
+
+def _with_new_price(effective_from: str | None = "2026-01-01T00:00:00Z") -> str:
+    added = CATALOG.replace("customers:", NEW_PRICE.strip("\n") + "\ncustomers:")
+    if effective_from is None:
+        return added
+    return added.replace(
+        "    name: Pro\n", f"    name: Pro\n    effective_from: {effective_from}\n"
+    )
+
+
+def _described(
+    context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APPLY
+) -> list[str]:
+    changes = apply_catalog(context, sources=[CatalogSource("c.yaml", text)], mode=mode)
+    (plan,) = [change for change in changes if change.kind == "plan"]
+    return [line.strip() for line in plan.description.split("\n") if "subscription" in line]
+
+
+def _move(context: ServiceContext, text: str) -> None:
+    advance_clock(context, to=parse_instant(text))
+
+
+def test_r32_unpriced_usage_of_the_open_period_is_priced_by_an_added_price(
+    store: SqlStore,
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    usage.send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    moves = ["1 subscription moves to version 2: open periods are priced anew"]
+    assert _described(context, _with_new_price(), mode=ApplyMode.DRY_RUN) == moves
+    assert show_subscription(context, subscription_id="sub-1").plan_version == 1
+    assert _described(context, _with_new_price()) == moves
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert draft["unpriced"] == []
+    # 20.00 in advance and 5 × 1.00.
+    assert draft["total"] == "25.00"
+    usage.send("1", at="2026-02-03T00:00:00Z", dimensions={"model": "new"})
+    _move(context, "2026-02-28T11:00:00Z")
+    (invoice,) = list_invoices(context, page=PageRequest(), wanted=InvoiceFilter()).entries[1:]
+    assert [(line["price"], line["quantity"]) for line in invoice["lines"]] == [
+        ("base", "1"),
+        ("new", "6"),
+    ]
+
+
+def test_r32_invoiced_periods_stay_without_the_added_price(store: SqlStore) -> None:
+    """Late usage of an invoiced period does not bring in what had no price then."""
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    usage.send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    _move(context, "2026-03-05T00:00:00Z")
+    usage.send("7", at="2026-03-04T00:00:00Z", dimensions={"model": "new"})
+    _described(context, _with_new_price())
+    usage.send("1500", at="2026-02-03T00:00:00Z")
+    usage.send("9", at="2026-02-03T00:00:00Z", dimensions={"model": "new"})
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert [(line["kind"], line["price"], line["quantity"]) for line in draft["lines"]] == [
+        ("recurring", "base", "1"),
+        ("usage", "new", "7"),
+        ("late_usage", "tokens", "1500"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _with_new_price(None),
+        # In the middle of the open period.
+        _with_new_price("2026-02-05T00:00:00Z"),
+        _with_new_price().replace('unit_price: "0.01"', 'unit_price: "0.02"'),
+        _with_new_price().replace("where: {model: new}", "where: {model: large, region: eu}"),
+    ],
+    ids=["no time of its own", "later", "changed price", "takes usage from a price"],
+)
+def test_r37_other_versions_leave_subscriptions_on_theirs_and_apply_says_so(
+    store: SqlStore, text: str
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    assert _described(context, text) == ["1 subscription stays on version 1"]
+    assert show_subscription(context, subscription_id="sub-1").plan_version == 1
+
+
+def test_r32_a_price_that_would_take_usage_from_an_invoice_leaves_the_subscription(
+    store: SqlStore,
+) -> None:
+    """Sub-2, which started later and has weekly periods, has invoiced that usage already."""
+    context = make_context(store)
+    weekly = """
+plans:
+  - key: weekly
+    currency: USD
+    billing_period: week
+    prices: [{key: all, kind: usage, meter: tokens, model: per_unit, unit_price: "1"}]
+subscriptions:
+  - {id: sub-2, customer: acme, plan: weekly, start: 2026-02-01T00:00:00Z}
+"""
+    apply(context, CATALOG)
+    apply(context, weekly)
+    Usage(context).send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    _move(context, "2026-02-09T00:00:00Z")
+    assert _described(context, _with_new_price()) == ["1 subscription stays on version 1"]
