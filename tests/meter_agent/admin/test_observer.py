@@ -180,7 +180,7 @@ def test_a_full_disk_is_not_ready_and_is_live(
 
 
 def test_a_stop_is_announced_first_and_waits_as_long_as_was_asked(process: AgentProcess) -> None:
-    process.start("--admin-listen=127.0.0.1:0", "--pre-stop-seconds=1.5")
+    process.start("--admin-listen=127.0.0.1:0", "--pre-stop-seconds=5")
     admin = admin_of(process)
     os.kill(process.pid, signal.SIGTERM)
     wait_until(lambda: get(admin, "/readyz")[0] == 503)
