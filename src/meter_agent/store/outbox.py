@@ -4,7 +4,6 @@ Used by the writer's thread alone; readers go through `store.reader`.
 """
 
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Final
 import structlog
 
 from meter_agent.core import positions as core
+from meter_agent.core.blocks import block_checksum
 from meter_agent.core.positions import Positions
 from meter_agent.store import database
-from meter_agent.store.group import Append, rows_from_appends
+from meter_agent.store.group import Append, Row, rows_from_appends
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """Size of the log at which the writer checkpoints."""
@@ -108,7 +108,7 @@ class Outbox:
         connection.execute("BEGIN IMMEDIATE")
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
-            connection.executemany(_INSERT_ROW, [(*row, zlib.crc32(row[5])) for row in rows])
+            connection.executemany(_INSERT_ROW, [_checked(row) for row in rows])
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
@@ -135,7 +135,7 @@ class Outbox:
         try:
             for append in appends:
                 [row] = rows_from_appends([append], next_seq=next_seq, end_bytes=end_bytes)
-                connection.execute(_INSERT_ROW, (*row, zlib.crc32(row[5])))
+                connection.execute(_INSERT_ROW, _checked(row))
                 next_seq += append.event_count
                 end_bytes = row[4]
             connection.execute("COMMIT")
@@ -281,3 +281,12 @@ class Outbox:
             "COALESCE((SELECT end_bytes - LENGTH(events) FROM block ORDER BY first_seq LIMIT 1), 0)"
         ).fetchone()
         return OutboxState(positions, end_bytes, kept_from_bytes, is_trim_due=True)
+
+
+def _checked(row: Row) -> tuple[int | bytes, ...]:
+    """Returns a row with its checksum."""
+    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
+    crc32 = block_checksum(
+        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
+    )
+    return (*row, crc32)

@@ -2,19 +2,20 @@
 
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from meter_agent.core.blocks import Block, drop_before, take
+from meter_agent.core.blocks import Block, block_checksum, drop_before, take
 from meter_agent.core.positions import Positions
 from meter_agent.store.database import is_damage, open_reader, store_error
 from metering.errors import MeteringError
 
-_BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events, events_crc32"
+_BLOCK_COLUMNS: Final = (
+    "first_seq, event_count, receive_time_us, events, oldest_event_time_us, events_crc32"
+)
 # The block that holds a position is the last one that does not begin after it.
 _FROM_POSITION: Final = (
     "first_seq >= COALESCE((SELECT max(first_seq) FROM block WHERE first_seq <= ?), 0)"
@@ -176,9 +177,15 @@ def _fill(
     bytes_max: int,
 ) -> None:
     event_count = size = 0
-    for *columns, crc32 in cursor:
+    for *columns, oldest_event_time_us, crc32 in cursor:
         block = Block(*columns)
-        if crc32 is not None and zlib.crc32(block.events) != crc32:
+        if crc32 is not None and crc32 != block_checksum(
+            block.first_seq,
+            block.event_count,
+            block.receive_time_us,
+            oldest_event_time_us,
+            events=block.events,
+        ):
             raise _damage(block)
         if block.last_seq < first_seq:
             continue
