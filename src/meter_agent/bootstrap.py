@@ -144,8 +144,9 @@ class Agent:
     def __init__(self, settings: AgentSettings, *, clock: Clock | None = None) -> None:
         clock = SystemClock() if clock is None else clock
         addresses = settings.addresses
-        if settings.server:
-            parse_address(settings.server, flag="--server")
+        for server in settings.servers:
+            parse_address(server, flag="--server")
+        _ = settings.tls_settings  # Told before anything is made.
         if settings.admin_listen:
             parse_admin_address(settings.admin_listen)
         self._pre_stop_seconds = settings.pre_stop_seconds
@@ -261,7 +262,7 @@ class Agent:
         self.stop()
 
     def _build_shipper(self, settings: AgentSettings, *, clock: Clock) -> Shipper | None:
-        if not settings.server:
+        if not settings.servers:
             return None
         reader = self._add_reader()
         token = None if settings.token is None else settings.token.get_secret_value()
@@ -270,6 +271,7 @@ class Agent:
                 server=settings.server,
                 agent_version=agent_version(),
                 backoff=BackoffPolicy(cap_seconds=settings.retry_seconds_max),
+                tls=settings.tls_settings,
             ),
             writer=self._writer,
             reader=reader,

@@ -109,3 +109,21 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="line 1") as caught:
         load_settings(config_file=broken)
     assert caught.value.reason == "CONFIG_MALFORMED"
+
+
+def test_servers_come_as_a_list_or_with_commas(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('server = ["a:4280", "b:4280"]\n')
+    assert load_settings(config_file=file).servers == ("a:4280", "b:4280")
+    assert load_settings(flags={"server": "a:1, b:2"}).servers == ("a:1", "b:2")
+    assert load_settings().servers == ()
+
+
+def test_tls_that_contradicts_itself_is_refused_with_the_flags(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="--tls-cert and --tls-key belong together"):
+        _ = load_settings(flags={"tls_cert": tmp_path / "a"}).tls_settings
+    with pytest.raises(ValidationError, match="--tls off speaks no TLS"):
+        _ = load_settings(flags={"tls": "off", "server_ca": tmp_path / "a"}).tls_settings
+    with pytest.raises(ValidationError, match="--tls: "):
+        load_settings(flags={"tls": "maybe"})
+    assert load_settings(flags={"tls": "off"}).tls_settings.mode == "off"
