@@ -260,3 +260,13 @@ def test_every_mount_names_a_volume_and_every_file_of_a_flag_lies_in_a_mount() -
                 flag, _, path = word.partition("=")
                 if flag in {"--data-dir", "--token-file", "--server-ca", "--tls-cert", "--tls-key"}:
                     assert any(path.startswith(mount) for mount in paths), (name, word)
+
+
+def test_every_finding_of_the_doctor_is_explained() -> None:
+    text = (ROOT / "docs" / "operations" / "agent.md").read_text().partition("## Doctor")[2]
+    found = {
+        reason
+        for path in (ROOT / "src" / "meter_agent" / "doctor").glob("*.py")
+        for reason in re.findall(r"\"([A-Z]+(?:_[A-Z]+)+)\"", path.read_text())
+    }
+    assert {reason for reason in found if f"`{reason}`" not in text} == set()

@@ -80,7 +80,7 @@ def test_a_scrape_of_a_real_agent_shows_what_it_did(process: AgentProcess, tmp_p
         wait_until(lambda: value(scrape(admin), "applied_position") == 25)
         wait_until(lambda: value(scrape(admin), "events_acked_total", result="counted") == 20)
         found = scrape(admin)
-        assert get(admin, "/readyz") == (200, "ready\n")
+        wait_until(lambda: get(admin, "/readyz") == (200, "ready\n"))
         assert process.stop() == 0
     # 25 accepted = 20 counted + 5 duplicates + 0 buffered.
     assert value(found, "events_accepted_total") == 25
