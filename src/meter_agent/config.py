@@ -20,6 +20,7 @@ from meter_agent.edge.addresses import (
     is_directory_usable,
     parse_address,
 )
+from meter_agent.uplink.client import CALL_SECONDS
 from meter_agent.uplink.connector import split_servers
 from meter_agent.uplink.tls import TlsMode, TlsSettings
 from metering.errors import FieldViolation, ValidationError
@@ -63,10 +64,14 @@ class AgentSettings(BaseSettings):
     """Bytes that buffered events may take, >= 1 MiB."""
     ballast_bytes: int = Field(default=BALLAST_BYTES_DEFAULT, ge=0)
     """Bytes of the file that is given up when the disk is full; 0: none."""
+    replay_retention_seconds: int = Field(default=86_400, ge=0, le=35 * 86_400)
+    """How long applied events are kept for a server that is restored, seconds, 0 to 35 days."""
     socket_group: str = ""
     """Group that may use the sockets; empty: that of the process."""
     retry_seconds_max: float = Field(default=60.0, ge=0.5, le=3600.0)
     """Cap of the waits between tries to reach the server, seconds, 0.5 to 3,600."""
+    call_seconds_max: float = Field(default=CALL_SECONDS, ge=1.0, le=300.0)
+    """How long a call to the server may take before it is tried again, seconds, 1 to 300."""
     admin_listen: str = ""
     """HOST:PORT of metrics and probes; empty: none."""
     pre_stop_seconds: float = Field(default=0.0, ge=0.0, le=300.0)

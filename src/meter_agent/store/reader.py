@@ -11,6 +11,7 @@ from typing import Final
 from meter_agent.core.blocks import Block, block_checksum, drop_before, take
 from meter_agent.core.positions import Positions
 from meter_agent.store.database import is_damage, open_reader, store_error
+from meter_agent.store.oldest_event_time import OldestEventTime
 from metering.errors import MeteringError
 
 _BLOCK_COLUMNS: Final = (
@@ -44,6 +45,8 @@ class OutboxReader:
         self._path = path
         self._on_damage = on_damage
         self._lock = threading.Lock()
+        self._oldest_lock = threading.Lock()
+        self._oldest = OldestEventTime()
         self._connection = open_reader(path)
 
     def close(self) -> None:
@@ -112,12 +115,8 @@ class OutboxReader:
         Raises:
             MeteringError: The database cannot be read.
         """
-        # The plus keeps SQLite on the index of times: by position it would sort the backlog.
-        return self._one_number(
-            "SELECT oldest_event_time_us FROM block WHERE +first_seq + event_count > ? "
-            "ORDER BY oldest_event_time_us LIMIT 1",
-            (first_seq,),
-        )
+        with self._oldest_lock:
+            return self._oldest.find(self._one_number, first_seq=first_seq)
 
     def backlog(self, positions: Positions) -> Backlog:
         """Returns what is not applied yet.

@@ -16,7 +16,7 @@ from meter_agent.store.reader import OutboxReader
 from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
-from meter_agent.uplink.client import IdentityTakenError, IngestClient, UplinkError
+from meter_agent.uplink.client import CALL_SECONDS, IdentityTakenError, IngestClient, UplinkError
 from meter_agent.uplink.connector import Connector, split_servers
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from meter_agent.uplink.tls import TlsSettings, TlsSource
@@ -68,6 +68,8 @@ class UplinkSettings:
     """How often an idle agent tells the server that nothing waits, seconds, > 0."""
     tls: TlsSettings = field(default_factory=TlsSettings)
     """Whether and with which certificates TLS is spoken."""
+    call_seconds: float = CALL_SECONDS
+    """Deadline of one call, seconds, > 0."""
 
 
 class Shipper:
@@ -94,7 +96,10 @@ class Shipper:
         self._writer = writer
         self._reader = reader
         self._connector = Connector(
-            split_servers(settings.server), tokens=tokens, tls=TlsSource(settings.tls)
+            split_servers(settings.server),
+            tokens=tokens,
+            tls=TlsSource(settings.tls),
+            call_seconds=settings.call_seconds,
         )
         self._clock = clock
         self._health = UplinkHealth()
