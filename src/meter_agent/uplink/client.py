@@ -76,14 +76,21 @@ class IngestClient:
         target: HOST:PORT, or unix:/path.
         token: Bearer token.
         credentials: Of TLS; None: plain text.
+        call_seconds: Deadline of one call, seconds, > 0.
     """
 
     def __init__(
-        self, target: str, *, token: str, credentials: grpc.ChannelCredentials | None = None
+        self,
+        target: str,
+        *,
+        token: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self.token: Final = token
         self.has_answered = False
         self._target = target
+        self._call_seconds = call_seconds
         self._channel = open_channel(target, credentials=credentials)
         self._stub = ingest_pb2_grpc.IngestServiceStub(  # type: ignore[no-untyped-call]
             self._channel
@@ -101,7 +108,7 @@ class IngestClient:
         """
         try:
             response: ingest_pb2.OpenSessionResponse = self._stub.OpenSession(
-                request, metadata=self._metadata, timeout=CALL_SECONDS
+                request, metadata=self._metadata, timeout=self._call_seconds
             )
         except grpc.RpcError as error:
             raise self._uplink_error(error) from None
@@ -116,7 +123,7 @@ class IngestClient:
         """
         try:
             response: ingest_pb2.PushUsageResponse = self._stub.PushUsage(
-                request, metadata=self._metadata, timeout=CALL_SECONDS
+                request, metadata=self._metadata, timeout=self._call_seconds
             )
         except grpc.RpcError as error:
             raise self._uplink_error(error) from None
@@ -143,7 +150,7 @@ class IngestClient:
         if code is grpc.StatusCode.UNAVAILABLE:
             message = f"the server {self._target} cannot be reached ({error.message})"
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            message = f"the server {self._target} did not answer within {CALL_SECONDS:.0f} s"
+            message = f"the server {self._target} did not answer within {self._call_seconds:.0f} s"
         else:
             message = f"the server {self._target} answered {code.name}: {error.message}"
         return UplinkError(

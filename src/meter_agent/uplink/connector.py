@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from meter_agent.uplink.client import IngestClient, UplinkError
+from meter_agent.uplink.client import CALL_SECONDS, IngestClient, UplinkError
 from meter_agent.uplink.tls import Fingerprint, TlsMaterial, TlsSource
 from meter_agent.uplink.tls_probe import explain
 from meter_agent.uplink.token import TokenSource
@@ -29,12 +29,21 @@ class Connector:
         servers: HOST:PORT or unix:/path, at least one, in order of preference.
         tokens: The agent's token.
         tls: Its certificates.
+        call_seconds: Deadline of one call, seconds, > 0.
     """
 
-    def __init__(self, servers: Sequence[str], *, tokens: TokenSource, tls: TlsSource) -> None:
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *,
+        tokens: TokenSource,
+        tls: TlsSource,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
         self._servers: Final = tuple(servers)
         self._tokens = tokens
         self._tls = tls
+        self._call_seconds = call_seconds
         self._index = 0
         self._lock = threading.Lock()
         self._client: IngestClient | None = None
@@ -72,7 +81,9 @@ class Connector:
             is_tls = self._tls.settings.is_spoken_to(self.server)
             self._material = self._tls.material() if is_tls else None
             credentials = None if self._material is None else self._material.channel_credentials()
-            self._client = IngestClient(self.server, token=token, credentials=credentials)
+            self._client = IngestClient(
+                self.server, token=token, credentials=credentials, call_seconds=self._call_seconds
+            )
             return self._client
 
     def failed(self, error: BaseException | None) -> str:
