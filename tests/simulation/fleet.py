@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from meter_agent.core.positions import Positions
 from tests.simulation.fleet_agent import Agent, lost_copies
 from tests.simulation.fleet_disk import Disk
-from tests.simulation.fleet_server import Server
+from tests.simulation.fleet_server import CUSTOMERS, TOKENS, Server
 from tests.simulation.fleet_truth import Event, Truth, Violation
 from tests.simulation.fleet_world import FAULT_SECONDS, HEAL_SECONDS, Rules, World, weather
 
-CUSTOMERS = ("acme", "globex", "initech")
+MakeServer = Callable[[World], Server]
 CALLER_TIMEOUT_SECONDS = 3.0
 CLONES_MAX = 2
 
@@ -91,17 +91,19 @@ class Caller:
 class Fleet:
     """A world with its agents and server, and the faults that its seed has chosen."""
 
-    def __init__(self, seed: int, *, rules: Rules | None = None) -> None:
+    def __init__(
+        self, seed: int, *, rules: Rules | None = None, make_server: MakeServer = Server
+    ) -> None:
         source = random.Random(seed)
         self.world = World(source, rules or Rules(), weather(source))
-        self.server = Server(self.world)
+        self.server = make_server(self.world)
         self.agents: list[Agent] = []
         self._snapshots: dict[str, list[Disk]] = {}
         self._clone_count = 0
         self._event_no = 0
-        for number in range(source.randint(1, 4)):
+        for number in range(source.randint(1, len(TOKENS))):
             disk = Disk(Positions(disk_id=self.world.fresh_bytes()))
-            self._add_agent(f"agent-{number}", f"token-{number}", disk)
+            self._add_agent(f"agent-{number}", TOKENS[number], disk)
 
     def _add_agent(self, name: str, token: str, disk: Disk) -> None:
         agent = Agent(
@@ -236,10 +238,9 @@ class Fleet:
         return True
 
     def _restore(self, kind: str) -> bool:
-        if not self.server.backups:
-            return False
         before = self.server.counted
-        self.server.restore(is_noticed=kind == "server restored")
+        if not self.server.restore(is_noticed=kind == "server restored"):
+            return False
         self.world.truth.recorded(self.server.counted)
         suspects = sorted(before, key=repr)
         lost_copies(self.world, self.server, self.agents, suspects, cause="server")
@@ -255,13 +256,18 @@ def _done(_nothing: None) -> bool:
     return True
 
 
-def play(seed: int, *, rules: Rules | None = None) -> Result:
+def play(seed: int, *, rules: Rules | None = None, make_server: MakeServer = Server) -> Result:
     """Lives through the world of a seed.
+
+    Args:
+        seed: Of the world.
+        rules: The decisions, where one of them is a mutant's.
+        make_server: The server, where it is not the small one.
 
     Raises:
         Violation: A promise was broken; the message begins with the seed.
     """
-    fleet = Fleet(seed, rules=rules)
+    fleet = Fleet(seed, rules=rules, make_server=make_server)
     try:
         return fleet.run()
     except Violation as violation:
