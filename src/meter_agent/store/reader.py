@@ -1,5 +1,6 @@
 """Reading the buffer: pages of blocks by key, so memory stays the same however long it is."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,9 @@ class OutboxReader:
         self._connection = open_reader(path)
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; a long read of another thread ends with an error."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self._connection.interrupt()
         with self._lock:
             self._connection.close()
 
