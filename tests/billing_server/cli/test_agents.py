@@ -32,9 +32,7 @@ def test_a_token_file_is_never_overwritten_and_nothing_is_enrolled_then(
     assert commands.json("agents", "list") == []
 
 
-def test_a_token_is_rotated_into_a_new_file_and_revoked(
-    commands: Commands, tmp_path: Path
-) -> None:
+def test_a_token_is_rotated_into_a_new_file_and_revoked(commands: Commands, tmp_path: Path) -> None:
     old = commands.output("agent", "enroll", "host-1").strip()
     file = tmp_path / "token"
     printed = commands.output("agent", "rotate", "host-1", f"--token-file={file}")
