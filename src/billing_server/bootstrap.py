@@ -20,6 +20,7 @@ import structlog
 from billing_server.config import SQLITE_FILE_PREFIX, ServerSettings, parse_listen
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.edge.grpc.server import IngestServer
+from billing_server.edge.grpc.tls import TlsFiles
 from billing_server.edge.http.app import create_app
 from billing_server.edge.http.server import HttpServer
 from billing_server.jobs.scheduler import Scheduler
@@ -40,6 +41,7 @@ LISTEN_BACKLOG = 1024
 STOP_SECONDS_MAX = 10.0
 """How long a stop waits for calls in hand."""
 DISTRIBUTION = "meter-agent"
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 log = structlog.get_logger(__name__)
 
@@ -227,7 +229,13 @@ def _running_parts(
     is_ready = threading.Event()
     app = create_app(context, version=version(DISTRIBUTION), is_ready=is_ready.is_set)
     with ExitStack() as stack:
-        ingest = IngestServer(store=context.store, clock=context.clock, listen=settings.grpc_listen)
+        ingest = IngestServer(
+            store=context.store,
+            clock=context.clock,
+            listen=settings.grpc_listen,
+            tls=_tls_files(settings),
+        )
+        warn_of_plain_text(settings)
         ingest.start()
         stack.callback(ingest.stop)
         scheduler = Scheduler(context)
@@ -244,11 +252,30 @@ def _running_parts(
             part
             for part in (
                 f"billing-server ready: HTTP http://{host}:{port}",
-                f"gRPC {parse_listen(settings.grpc_listen)[0]}:{ingest.port}",
+                f"gRPC {parse_listen(settings.grpc_listen)[0]}:{ingest.port}"
+                f"{' (TLS)' if settings.tls_cert else ''}",
                 f"data {settings.data_dir}",
                 clock,
             )
             if part
+        )
+
+
+def _tls_files(settings: ServerSettings) -> TlsFiles | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return TlsFiles(cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca)
+
+
+def warn_of_plain_text(settings: ServerSettings) -> None:
+    """Warn where agents on other hosts would send their tokens in plain text."""
+    host, _ = parse_listen(settings.grpc_listen)
+    if settings.tls_cert is None and host not in LOOPBACK_HOSTS:
+        log.warning(
+            "grpc_plain_text",
+            listen=settings.grpc_listen,
+            remedy="give --tls-cert and --tls-key; agents on other hosts refuse plain text unless "
+            "they are told --tls off",
         )
 
 

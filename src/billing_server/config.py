@@ -109,6 +109,15 @@ class ServerSettings(BaseSettings):
     http_listen: Listen = HTTP_LISTEN_DEFAULT
     """Where the HTTP API listens, `HOST:PORT`."""
 
+    tls_cert: Path | None = None
+    """PEM file of the gRPC port's certificate and its chain; unset: plain text."""
+
+    tls_key: Path | None = None
+    """PEM file of that certificate's key."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of the authorities that sign agents' certificates; unset: agents need none."""
+
     test_clock: InstantText | None = None
     """First instant of a test database, whose time moves only when told; unset: real time."""
 
@@ -178,6 +187,12 @@ def load_settings(
         raise _config_error(error) from error
     if settings.grace < timedelta(0):
         raise _single_error("grace", "must not be negative")
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise _single_error("tls-cert", "give --tls-cert and --tls-key together, or neither")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        raise _single_error(
+            "tls-client-ca", "agents show certificates only where --tls-cert and --tls-key are set"
+        )
     return settings
 
 

@@ -11,6 +11,7 @@ from meter_agent.admin.observer import ObservedParts, Observer
 from meter_agent.config import AgentSettings
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.core.disk_budget import DiskBudget
+from meter_agent.core.retention import Retention
 from meter_agent.edge.addresses import Address, parse_address
 from meter_agent.edge.agent_service import AgentService, timestamp_from_datetime
 from meter_agent.edge.server import AgentServer
@@ -91,15 +92,15 @@ class _AgentStatus:
             buffered_event_count=positions.buffered_count,
             buffered_bytes=backlog.bytes,
             oldest_buffered_time=None if oldest_us is None else timestamp_from_us(oldest_us),
-            next_seq=positions.next_seq,
-            applied_seq=positions.applied_seq,
+            next_seq=positions.next_seq + positions.seq_offset,
+            applied_seq=positions.applied_seq + positions.seq_offset,
             server_address=identity.server,
             is_server_reachable=health.is_reachable,
             last_error=health.last_error,
             disk_used_bytes=_disk_used_bytes(self._directory),
             disk_budget_bytes=identity.budget.bytes_max,
             session_no=positions.session_no,
-            safe_seq=positions.safe_seq,
+            safe_seq=positions.safe_seq + positions.seq_offset,
             disk_warn_bytes=identity.budget.warn_bytes,
             disk_refuse_bytes=identity.budget.refuse_bytes,
             warnings=[*self._writer.admission.warnings, *damage_warnings(reports)],
@@ -145,8 +146,9 @@ class Agent:
     def __init__(self, settings: AgentSettings, *, clock: Clock | None = None) -> None:
         clock = SystemClock() if clock is None else clock
         addresses = settings.addresses
-        if settings.server:
-            parse_address(settings.server, flag="--server")
+        for server in settings.servers:
+            parse_address(server, flag="--server")
+        _ = settings.tls_settings  # Told before anything is made.
         if settings.admin_listen:
             parse_admin_address(settings.admin_listen)
         self._pre_stop_seconds = settings.pre_stop_seconds
@@ -165,10 +167,15 @@ class Agent:
         path = self._directory.database_path
         is_check_due = ended_uncleanly(path)
         outbox = open_outbox(path, now=clock.now)
+        outbox.retention = Retention(
+            seconds=settings.replay_retention_seconds, bytes_max=settings.disk_budget_bytes
+        )
+        outbox.now_us = lambda: int(clock.now().timestamp() * 1_000_000)
         self._readers: list[OutboxReader] = []
         self._budget = DiskBudget(settings.disk_budget_bytes)
         ballast = Ballast(self._directory.path, size_bytes=settings.ballast_bytes)
         ballast.make()
+        outbox.is_disk_short = lambda: ballast.is_missing
         self._writer = Writer(
             outbox,
             admission=AdmissionControl(budget=self._budget, ballast=ballast),
@@ -262,7 +269,7 @@ class Agent:
         self.stop()
 
     def _build_shipper(self, settings: AgentSettings, *, clock: Clock) -> Shipper | None:
-        if not settings.server:
+        if not settings.servers:
             return None
         reader = self._add_reader()
         token = None if settings.token is None else settings.token.get_secret_value()
@@ -271,6 +278,8 @@ class Agent:
                 server=settings.server,
                 agent_version=agent_version(),
                 backoff=BackoffPolicy(cap_seconds=settings.retry_seconds_max),
+                tls=settings.tls_settings,
+                call_seconds=settings.call_seconds_max,
             ),
             writer=self._writer,
             reader=reader,

@@ -12,6 +12,14 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from meter_agent.cli_operation import add_operation_commands
+from meter_agent.cli_options import (
+    ServerCaOption,
+    ServerOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TlsOption,
+    TokenFileOption,
+)
 from meter_agent.cli_rescue import add_rescue_commands
 from metering.errors import MeteringError, UnavailableError
 
@@ -74,17 +82,12 @@ def serve(
         ),
     ] = None,
     data_dir: DataDirOption = None,
-    server: Annotated[
-        str | None,
-        typer.Option(help="HOST:PORT of the billing server.  [default: none, buffer only]"),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the agent's token (see `billing-server agent enroll`); mode 0600. "
-            "The token itself may be given as METER_AGENT_TOKEN."
-        ),
-    ] = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+    tls: TlsOption = None,
+    server_ca: ServerCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     config: ConfigOption = None,
     instance: InstanceOption = None,
     disk_budget_bytes: DiskBudgetOption = None,
@@ -118,7 +121,11 @@ def serve(
     flags = {
         "listen": tuple(listen or ()),
         "data_dir": data_dir,
-        "server": server,
+        "server": ",".join(server or ()) or None,
+        "tls": tls,
+        "server_ca": server_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "token_file": token_file,
         "instance": instance,
         "disk_budget_bytes": disk_budget_bytes,

@@ -10,6 +10,14 @@ from typing import Annotated
 
 import typer
 
+from meter_agent.cli_options import (
+    ServerCaOption,
+    ServerOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TlsOption,
+    TokenFileOption,
+)
 from metering.errors import MeteringError
 
 Fail = Callable[[MeteringError], None]
@@ -46,10 +54,12 @@ def _doctor_command(fail: Fail) -> Callable[..., None]:
             list[str] | None, typer.Option(help="Address of the agent as `serve` has it.")
         ] = None,
         data_dir: DataDirOption = None,
-        server: Annotated[str | None, typer.Option(help="HOST:PORT of the billing server.")] = None,
-        token_file: Annotated[
-            Path | None, typer.Option(help="File with the agent's token.")
-        ] = None,
+        server: ServerOption = None,
+        token_file: TokenFileOption = None,
+        tls: TlsOption = None,
+        server_ca: ServerCaOption = None,
+        tls_cert: TlsCertOption = None,
+        tls_key: TlsKeyOption = None,
         config: ConfigOption = None,
         instance: InstanceOption = None,
     ) -> None:
@@ -66,7 +76,11 @@ def _doctor_command(fail: Fail) -> Callable[..., None]:
         flags = {
             "listen": tuple(listen or ()),
             "data_dir": data_dir,
-            "server": server,
+            "server": ",".join(server or ()) or None,
+            "tls": tls,
+            "server_ca": server_ca,
+            "tls_cert": tls_cert,
+            "tls_key": tls_key,
             "token_file": token_file,
             "instance": instance,
         }

@@ -20,6 +20,9 @@ from meter_agent.edge.addresses import (
     is_directory_usable,
     parse_address,
 )
+from meter_agent.uplink.client import CALL_SECONDS
+from meter_agent.uplink.connector import split_servers
+from meter_agent.uplink.tls import TlsMode, TlsSettings
 from metering.errors import FieldViolation, ValidationError
 
 DISK_BUDGET_BYTES_DEFAULT: Final = 1024 * 1024 * 1024
@@ -47,7 +50,15 @@ class AgentSettings(BaseSettings):
     data_dir: Path | None = None
     """Directory of the buffer; None: /var/lib/meter-agent where writable, else a user's own."""
     server: str = ""
-    """HOST:PORT of the billing server; empty: buffer only."""
+    """HOST:PORT of the billing server, or several, separated by commas; empty: buffer only."""
+    tls: TlsMode = TlsMode.AUTO
+    """auto, on or off; auto: on for a server that is not on this host, or where a file is given."""
+    server_ca: Path | None = None
+    """PEM file of the authorities that may sign the server's certificate; None: the system's."""
+    tls_cert: Path | None = None
+    """PEM file of the agent's own certificate, for servers that want one."""
+    tls_key: Path | None = None
+    """PEM file of its key."""
     token_file: Path | None = None
     """File that holds the agent's token."""
     token: SecretStr | None = None
@@ -58,10 +69,14 @@ class AgentSettings(BaseSettings):
     """Bytes that buffered events may take, >= 1 MiB."""
     ballast_bytes: int = Field(default=BALLAST_BYTES_DEFAULT, ge=0)
     """Bytes of the file that is given up when the disk is full; 0: none."""
+    replay_retention_seconds: int = Field(default=86_400, ge=0, le=35 * 86_400)
+    """How long applied events are kept for a server that is restored, seconds, 0 to 35 days."""
     socket_group: str = ""
     """Group that may use the sockets; empty: that of the process."""
     retry_seconds_max: float = Field(default=60.0, ge=0.5, le=3600.0)
     """Cap of the waits between tries to reach the server, seconds, 0.5 to 3,600."""
+    call_seconds_max: float = Field(default=CALL_SECONDS, ge=1.0, le=300.0)
+    """How long a call to the server may take before it is tried again, seconds, 1 to 300."""
     admin_listen: str = ""
     """HOST:PORT of metrics and probes; empty: none."""
     pre_stop_seconds: float = Field(default=0.0, ge=0.0, le=300.0)
@@ -74,6 +89,13 @@ class AgentSettings(BaseSettings):
     def _split_addresses(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("server", mode="before")
+    @classmethod
+    def _join_servers(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return ",".join(str(part) for part in value)
         return value
 
     @classmethod
@@ -98,6 +120,33 @@ class AgentSettings(BaseSettings):
             return system
         own = Path.home() / ".local" / "state" / "meter-agent"
         return own / self.instance if self.instance else own
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Addresses of the server, in order of preference."""
+        return split_servers(self.server)
+
+    @property
+    def tls_settings(self) -> TlsSettings:
+        """What is said about TLS.
+
+        Raises:
+            ValidationError: TLS_CONTRADICTORY.
+        """
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValidationError(
+                reason="TLS_CONTRADICTORY",
+                message="--tls-cert and --tls-key belong together: give both, or neither",
+            )
+        if self.tls is TlsMode.OFF and (self.server_ca is not None or self.tls_cert is not None):
+            raise ValidationError(
+                reason="TLS_CONTRADICTORY",
+                message="--tls off speaks no TLS, so --server-ca, --tls-cert and --tls-key mean "
+                "nothing: leave them out, or leave out --tls off",
+            )
+        return TlsSettings(
+            mode=self.tls, server_ca=self.server_ca, cert=self.tls_cert, key=self.tls_key
+        )
 
     @property
     def addresses(self) -> tuple[Address, ...]:

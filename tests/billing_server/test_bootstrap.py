@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing_server.bootstrap import (
     counted_bytes,
@@ -14,6 +15,7 @@ from billing_server.bootstrap import (
     opened_server,
     settle_clock,
     simulate,
+    warn_of_plain_text,
 )
 from billing_server.config import ServerSettings, load_settings
 from billing_server.services.api_keys import authenticate_api_key
@@ -147,3 +149,16 @@ def test_counted_bytes_are_the_same_in_every_run_and_never_repeat() -> None:
     first, second = counted_bytes(), counted_bytes()
     assert [first(15), first(15)] == [second(15), second(15)]
     assert first(15) != first(15)
+
+
+def test_plain_text_for_other_hosts_is_warned_of_with_the_flags(tmp_path: Path) -> None:
+    def warned(**settings: object) -> list[str]:
+        with capture_logs() as logs:
+            warn_of_plain_text(load_settings(overrides={"data_dir": tmp_path, **settings}))
+        return [line["remedy"] for line in logs]
+
+    assert warned() == []
+    (remedy,) = warned(grpc_listen="0.0.0.0:4280")
+    assert "--tls-cert" in remedy
+    files = {"tls_cert": tmp_path / "c", "tls_key": tmp_path / "k"}
+    assert warned(grpc_listen="0.0.0.0:4280", **files) == []

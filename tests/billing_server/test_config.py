@@ -87,3 +87,13 @@ def test_the_data_directory_is_the_system_s_where_it_may_be_written(
 def test_an_address_is_split_also_with_ipv6() -> None:
     assert parse_listen("[::1]:8080") == ("::1", 8080)
     assert parse_listen("localhost:0") == ("localhost", 0)
+
+
+def test_certificates_of_the_grpc_port_are_given_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "server.pem"
+    with pytest.raises(ValidationError, match="--tls-cert and --tls-key together"):
+        load_settings(overrides={"tls_cert": file})
+    with pytest.raises(ValidationError, match="only where --tls-cert and --tls-key are set"):
+        load_settings(overrides={"tls_client_ca": file})
+    settings = load_settings(overrides={"tls_cert": file, "tls_key": file, "tls_client_ca": file})
+    assert settings.tls_client_ca == file

@@ -40,16 +40,16 @@ class World:
         self.event_time = min(datetime.now(UTC), self.month_end) - timedelta(hours=1)
         self.room = room
         self.http_port, self.agent_port = free_port(), free_port()
-        grpc_port = free_port()
+        self.grpc_port = free_port()
         token_file = room / "agent.token"
         self.server = server_program(
             room / "server",
-            grpc_port=grpc_port,
+            grpc_port=self.grpc_port,
             http_port=self.http_port,
             extra=[f"--test-clock={format_instant(self.month_start)}"],
         )
         self.agent = agent_program(
-            room / "agent", port=self.agent_port, server_port=grpc_port, token_file=token_file
+            room / "agent", port=self.agent_port, server_port=self.grpc_port, token_file=token_file
         )
         self._token_file = token_file
 

@@ -52,7 +52,16 @@ class Books:
 class FakeServer:
     """Plays IngestService on a free loopback port, or again on the port it had."""
 
-    def __init__(self, *, push_event_count_max: int = 5_000, safe_lag: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        push_event_count_max: int = 5_000,
+        safe_lag: int = 0,
+        credentials: grpc.ServerCredentials | None = None,
+        options: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        self.credentials = credentials
+        self.options = options
         self.books = Books()
         self.faults: deque[Fault] = deque()
         self.pushes: list[ingest_pb2.PushUsageRequest] = []
@@ -72,10 +81,16 @@ class FakeServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 << 20))
+        options = (
+            *(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 << 20)),
+            *self.options,
+        )
         server = grpc.server(ThreadPoolExecutor(4), options=options)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(_Servicer(self), server)
-        self.port = server.add_insecure_port(self.address)
+        if self.credentials is None:
+            self.port = server.add_insecure_port(self.address)
+        else:
+            self.port = server.add_secure_port(self.address, self.credentials)
         server.start()
         self._server = server
         return self

@@ -36,6 +36,10 @@ class AgentProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self, *arguments: str) -> None:
         """Starts it and returns once it has said where it listens."""
         with self.log_path.open("a") as log:
@@ -52,6 +56,13 @@ class AgentProcess:
         code = self._process.wait(WAIT_SECONDS)
         self._close()
         return code
+
+    def has_ended(self) -> bool:
+        """Returns whether a process that was told to stop has ended; a clean end is a must."""
+        assert self._process is not None
+        code = self._process.poll()
+        assert code in (None, 0)
+        return code == 0
 
     def kill(self) -> None:
         if self._process is not None:

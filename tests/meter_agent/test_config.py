@@ -121,3 +121,21 @@ def test_an_empty_variable_is_as_good_as_unset(
     file = tmp_path / "agent.toml"
     file.write_text('data_dir = "/from-file"\n')
     assert load_settings(config_file=file).data_dir == Path("/from-file")
+
+
+def test_servers_come_as_a_list_or_with_commas(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('server = ["a:4280", "b:4280"]\n')
+    assert load_settings(config_file=file).servers == ("a:4280", "b:4280")
+    assert load_settings(flags={"server": "a:1, b:2"}).servers == ("a:1", "b:2")
+    assert load_settings().servers == ()
+
+
+def test_tls_that_contradicts_itself_is_refused_with_the_flags(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="--tls-cert and --tls-key belong together"):
+        _ = load_settings(flags={"tls_cert": tmp_path / "a"}).tls_settings
+    with pytest.raises(ValidationError, match="--tls off speaks no TLS"):
+        _ = load_settings(flags={"tls": "off", "server_ca": tmp_path / "a"}).tls_settings
+    with pytest.raises(ValidationError, match="--tls: "):
+        load_settings(flags={"tls": "maybe"})
+    assert load_settings(flags={"tls": "off"}).tls_settings.mode == "off"

@@ -112,8 +112,8 @@ def test_a_disk_filled_by_the_agent_itself_is_emptied_by_shipping_without_a_rest
         server.start()
         assert server.wait_for_event_count(count * 400)
         agent.wait_until_drained()
-        wait_until(ballast.exists)
-        assert names(agent) == []
+        wait_until(lambda: names(agent) == [])
+        assert ballast.stat().st_size == 6 << 20
         assert agent.record(batch(1_000)).accepted_count == 400
         assert server.wait_for_event_count((count + 1) * 400)
         assert server.books.losses == []

@@ -170,8 +170,11 @@ def test_bytes_flipped_in_the_database_never_make_another_event_and_are_counted(
     numbers = [int(group[0].split("-")[0]) for group in groups]
     assert groups == [ids_of_group(number) for number in numbers]
     assert numbers == sorted(set(numbers))
-    lost = sum(report.lost_event_count for report in damage_reports(image.path))
-    assert lost == GROUP_COUNT * GROUP_EVENT_COUNT - len(found)
+    reports = damage_reports(image.path)
+    lost = sum(report.lost_event_count for report in reports)
+    missing = GROUP_COUNT * GROUP_EVENT_COUNT - len(found)
+    # Without the agent's state it is not known where the buffer began.
+    assert lost <= missing if any(item.is_state_lost for item in reports) else lost == missing
 
 
 def damage_is_seen(path: Path) -> bool:

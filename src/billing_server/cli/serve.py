@@ -32,6 +32,15 @@ def serve_command(
     http_listen: Annotated[
         str | None, typer.Option(help=f"Where the API listens. Default: {HTTP_LISTEN_DEFAULT}.")
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the gRPC port's certificate. Default: plain text."),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the authority whose certificates agents have to show."),
+    ] = None,
     test_clock: Annotated[
         str | None,
         typer.Option(
@@ -63,6 +72,9 @@ def serve_command(
             "database_url": database_url,
             "grpc_listen": grpc_listen,
             "http_listen": http_listen,
+            "tls_cert": tls_cert,
+            "tls_key": tls_key,
+            "tls_client_ca": tls_client_ca,
             "test_clock": test_clock,
             "grace": grace,
         },

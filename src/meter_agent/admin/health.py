@@ -21,6 +21,8 @@ class HealthInput:
     """Whether the thread runs that makes events durable."""
     is_shipper_alive: bool
     """Whether the thread runs that ships; true where there is no server."""
+    is_sampled: bool
+    """Whether the disk was looked at."""
     sample_age_seconds: float
     """Age of the last look at the disk, seconds."""
     commit_running_seconds: float
@@ -60,6 +62,8 @@ def why_not_ready(found: HealthInput) -> str:
     stalled = max(found.sample_age_seconds, found.commit_running_seconds)
     if stalled >= STALLED_SECONDS:
         return f"the disk has not answered for {stalled:.0f} s"
+    if not found.is_sampled:
+        return "the agent is starting"
     if found.disk_free_bytes < DISK_FREE_BYTES_MIN:
         return f"the disk is full: {found.disk_free_bytes} bytes are free"
     if found.kept_bytes >= found.refuse_bytes:

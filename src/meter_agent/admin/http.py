@@ -97,8 +97,10 @@ class _Server(ThreadingHTTPServer):
         super().__init__((address.host.strip("[]"), address.port), _Handler)
 
     def server_bind(self) -> None:
-        # The base class looks the host's name up, which may wait for a name server.
-        socket.socket.bind(self.socket, self.server_address)
+        # The base class looks the host's name up, which may wait for a name server. Answered
+        # connections linger in the kernel: without the option a restart could not bind again.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 

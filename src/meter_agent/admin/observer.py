@@ -95,6 +95,7 @@ class Observer(MetricsSource):
             is_stopping=self._is_stopping,
             is_writer_alive=parts.writer.is_alive,
             is_shipper_alive=parts.shipper is None or parts.shipper.is_alive,
+            is_sampled=self.sampler.is_sampled,
             sample_age_seconds=self.sampler.age_seconds,
             commit_running_seconds=commits.running_seconds,
             failure_age_seconds=None if error is None else commits.failure_age_seconds,

@@ -76,6 +76,7 @@ class Sampler:
         self._path = database_path
         self._clock = clock
         self._sample = Sample(taken_seconds=clock.monotonic())
+        self._is_sampled = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -83,6 +84,11 @@ class Sampler:
     def sample(self) -> Sample:
         """The newest sample; replaced whole."""
         return self._sample
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the disk has answered at least once."""
+        return self._is_sampled
 
     @property
     def age_seconds(self) -> float:
@@ -111,6 +117,7 @@ class Sampler:
                 disk_used_bytes=disk_used_bytes(self._path),
                 disk_free_bytes=shutil.disk_usage(self._path.parent).free,
             )
+            self._is_sampled = True
         except (OSError, sqlite3.Error, MeteringError) as error:
             _LOG.warning("sample_failed", error=str(error))
 

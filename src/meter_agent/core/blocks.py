@@ -4,12 +4,15 @@ A block's content is a serialized `UsageEvents`. Two such contents joined byte b
 content of both, so blocks are carried and joined without being parsed; only a cut parses.
 """
 
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from metering.api.v1.ingest_pb2 import UsageEvents
 
+_HEAD: Final = struct.Struct("<4q")
 _EVENTS_FIELD: Final = 1
 _EVENTS_TAG: Final = 0x0A  # Field 1, with a length.
 _ACK_LEVEL_FIELD: Final = 2
@@ -34,6 +37,27 @@ class Block:
     def last_seq(self) -> int:
         """Position of the last event."""
         return self.first_seq + self.event_count - 1
+
+
+def block_checksum(
+    first_seq: int,
+    event_count: int,
+    receive_time_us: int,
+    oldest_event_time_us: int,
+    *,
+    events: bytes,
+) -> int:
+    """Returns the CRC-32 over all that a block says: a changed time would be a changed invoice.
+
+    Args:
+        first_seq: Position of the first event, on disk.
+        event_count: Number of events.
+        receive_time_us: When they were received, microseconds since 1970 UTC.
+        oldest_event_time_us: Oldest event time among them, microseconds since 1970 UTC.
+        events: A serialized `UsageEvents`.
+    """
+    head = _HEAD.pack(first_seq, event_count, receive_time_us, oldest_event_time_us)
+    return zlib.crc32(events, zlib.crc32(head))
 
 
 def drop_before(block: Block, *, seq: int) -> Block:

@@ -1,10 +1,11 @@
 """All checks, in the order in which one mistake hides the next."""
 
-import grpc
-
 from meter_agent.config import AgentSettings
 from meter_agent.doctor import disk, running, server
+from meter_agent.doctor import tls as tls_check
 from meter_agent.doctor.finding import Finding, Severity, warning
+from meter_agent.uplink.client import open_channel
+from meter_agent.uplink.tls import TlsSource
 from meter_agent.uplink.token import TokenSource
 from metering.clock import Clock
 
@@ -24,7 +25,7 @@ def examine(settings: AgentSettings, *, clock: Clock) -> list[Finding]:
         *disk.check_sqlite(),
         *running.check_addresses(settings.addresses),
     ]
-    if not settings.server:
+    if not settings.servers:
         findings.append(
             warning(
                 "server",
@@ -35,23 +36,28 @@ def examine(settings: AgentSettings, *, clock: Clock) -> list[Finding]:
             )
         )
         return findings
-    return findings + _examine_server(settings, clock=clock)
-
-
-def _examine_server(settings: AgentSettings, *, clock: Clock) -> list[Finding]:
     token = None if settings.token is None else settings.token.get_secret_value()
-    findings = [
-        *server.check_token(settings.token_file, token=token),
-        *server.check_address(settings.server),
-    ]
+    findings += server.check_token(settings.token_file, token=token)
+    shown = TokenSource(token_file=settings.token_file, token=token).read()
+    for address in settings.servers:
+        findings += _examine_server(
+            address, tls=TlsSource(settings.tls_settings), token=shown, clock=clock
+        )
+    return findings
+
+
+def _examine_server(address: str, *, tls: TlsSource, token: str, clock: Clock) -> list[Finding]:
+    findings = server.check_address(address)
     if findings[-1].severity is Severity.ERROR:
         return findings
-    with grpc.insecure_channel(settings.server) as channel:
-        answer = server.check_service(channel, server=settings.server)
+    found, material = tls_check.check_tls(address, tls=tls)
+    findings += found
+    if any(item.severity is Severity.ERROR for item in found):
+        return findings
+    credentials = None if material is None else material.channel_credentials()
+    with open_channel(address, credentials=credentials) as channel:
+        answer = server.check_service(channel, server=address)
         findings += answer.findings
-        shown = TokenSource(token_file=settings.token_file, token=token).read()
-        if answer.is_ours and shown:
-            findings += server.check_agent(
-                channel, server=settings.server, token=shown, clock=clock
-            )
+        if answer.is_ours and token:
+            findings += server.check_agent(channel, server=address, token=token, clock=clock)
     return findings

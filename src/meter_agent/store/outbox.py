@@ -4,7 +4,7 @@ Used by the writer's thread alone; readers go through `store.reader`.
 """
 
 import sqlite3
-import zlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Final
 import structlog
 
 from meter_agent.core import positions as core
+from meter_agent.core.blocks import block_checksum
 from meter_agent.core.positions import Positions
+from meter_agent.core.retention import Retention
 from meter_agent.store import database
-from meter_agent.store.group import Append, rows_from_appends
+from meter_agent.store.group import Append, Row, rows_from_appends
 from meter_agent.store.refused import RefusedEvent, insert_refused
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
@@ -74,6 +76,13 @@ class Outbox:
         self.path: Final = path
         self._connection = connection
         self._is_reopen_needed = False
+        self.retention: Retention | None = None
+        """How long rows that may go are kept for a replay; None: not at all."""
+        self.now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+        """The present, microseconds since 1970 UTC."""
+        self.is_disk_short: Callable[[], bool] = lambda: False
+        """Whether room is needed more than a replay."""
+        self._applied_end_bytes = 0
         self.surfaced_count = 0
         """Events of commits that seemed to have failed and were found on disk all the same."""
         self._log_bytes = CHECKPOINT_BYTES  # An inherited log is emptied at the first chance.
@@ -117,7 +126,7 @@ class Outbox:
         connection.execute("BEGIN IMMEDIATE")
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
-            connection.executemany(_INSERT_ROW, [(*row, zlib.crc32(row[5])) for row in rows])
+            connection.executemany(_INSERT_ROW, [_checked(row) for row in rows])
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
@@ -128,7 +137,10 @@ class Outbox:
         if changes:
             database.store_positions(connection, positions)
         after = replace(state, positions=positions, end_bytes=end_bytes)
-        if state.is_trim_due or changes:
+        is_room_needed = self._is_replay_too_large(
+            kept_from_bytes=state.kept_from_bytes, end_bytes=end_bytes
+        )
+        if state.is_trim_due or changes or is_room_needed:
             after = self._trim(after)
         connection.execute("COMMIT")
         self._log_bytes += end_bytes - state.end_bytes + _COMMIT_OVERHEAD_BYTES
@@ -146,7 +158,7 @@ class Outbox:
         try:
             for append in appends:
                 [row] = rows_from_appends([append], next_seq=next_seq, end_bytes=end_bytes)
-                connection.execute(_INSERT_ROW, (*row, zlib.crc32(row[5])))
+                connection.execute(_INSERT_ROW, _checked(row))
                 next_seq += append.event_count
                 end_bytes = row[4]
             connection.execute("COMMIT")
@@ -211,6 +223,7 @@ class Outbox:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             self._log_bytes = CHECKPOINT_BYTES  # The log's own space may be what is missing.
+            self._state = replace(self._state, is_trim_due=True)
         else:
             # After a failed sync the fate of the pages is unknown: only a new connection reads
             # what the disk really holds.
@@ -242,16 +255,8 @@ class Outbox:
         deletable_seq = state.positions.deletable_seq
         if state.positions.earliest_kept_seq > deletable_seq:
             return replace(state, is_trim_due=False)
-        rows = self._connection.execute(
-            "SELECT first_seq + event_count, end_bytes FROM block "
-            "WHERE first_seq <= ? ORDER BY first_seq LIMIT ?",
-            (deletable_seq, TRIM_ROW_COUNT_MAX),
-        ).fetchall()
-        bytes_max = state.kept_from_bytes + TRIM_BYTES_MAX
-        doomed = [row for index, row in enumerate(rows) if index == 0 or row[1] <= bytes_max]
-        is_trim_due = len(rows) == TRIM_ROW_COUNT_MAX or len(doomed) < len(rows)
-        if doomed and doomed[-1][0] - 1 > deletable_seq:
-            doomed.pop()  # Applied in part only: it stays whole.
+        self._applied_end_bytes = self._end_bytes_of(state.positions.applied_seq)
+        doomed, is_trim_due = self._doomed(state, deletable_seq=deletable_seq)
         if not doomed:
             return replace(state, is_trim_due=False)
         earliest_kept_seq, kept_from_bytes = doomed[-1]
@@ -262,6 +267,57 @@ class Outbox:
             kept_from_bytes=kept_from_bytes,
             is_trim_due=is_trim_due,
         )
+
+    def _doomed(
+        self, state: OutboxState, *, deletable_seq: int
+    ) -> tuple[list[tuple[int, int]], bool]:
+        """Returns what goes now, as (next position, end of its bytes), and whether more is due."""
+        doomed: list[tuple[int, int]] = []
+        bytes_max = state.kept_from_bytes + TRIM_BYTES_MAX
+        kept_from_bytes = state.kept_from_bytes
+        cursor = self._connection.execute(
+            "SELECT first_seq + event_count, end_bytes, receive_time_us FROM block "
+            "WHERE first_seq <= ? ORDER BY first_seq",
+            (deletable_seq,),
+        )
+        try:
+            for next_seq, end_bytes, receive_time_us in cursor:
+                # A row that is applied in part only stays whole.
+                if next_seq - 1 > deletable_seq or self._is_kept(
+                    receive_time_us, kept_from_bytes=kept_from_bytes, end_bytes=state.end_bytes
+                ):
+                    break
+                if doomed and (len(doomed) == TRIM_ROW_COUNT_MAX or end_bytes > bytes_max):
+                    return doomed, True
+                doomed.append((next_seq, end_bytes))
+                kept_from_bytes = end_bytes
+        finally:
+            cursor.close()
+        return doomed, False
+
+    def _is_kept(self, receive_time_us: int, *, kept_from_bytes: int, end_bytes: int) -> bool:
+        """Whether the oldest row that is left is kept for a replay."""
+        if self.retention is None or self.is_disk_short():
+            return False
+        if self.retention.is_over(receive_time_us=receive_time_us, now_us=self.now_us()):
+            return False
+        return not self._is_replay_too_large(kept_from_bytes=kept_from_bytes, end_bytes=end_bytes)
+
+    def _is_replay_too_large(self, *, kept_from_bytes: int, end_bytes: int) -> bool:
+        if self.retention is None:
+            return False
+        allowed = self.retention.replay_bytes_max(
+            unapplied_bytes=max(0, end_bytes - self._applied_end_bytes)
+        )
+        return self._applied_end_bytes - kept_from_bytes > allowed
+
+    def _end_bytes_of(self, seq: int) -> int:
+        """Returns the bytes of all rows up to the one that holds a number."""
+        row = self._connection.execute(
+            "SELECT end_bytes FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            (seq,),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _run_checkpoint(self, mode: str) -> tuple[int, int, int] | None:
         try:
@@ -292,3 +348,12 @@ class Outbox:
             "COALESCE((SELECT end_bytes - LENGTH(events) FROM block ORDER BY first_seq LIMIT 1), 0)"
         ).fetchone()
         return OutboxState(positions, end_bytes, kept_from_bytes, is_trim_due=True)
+
+
+def _checked(row: Row) -> tuple[int | bytes, ...]:
+    """Returns a row with its checksum."""
+    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
+    crc32 = block_checksum(
+        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
+    )
+    return (*row, crc32)

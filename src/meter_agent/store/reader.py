@@ -1,21 +1,24 @@
 """Reading the buffer: pages of blocks by key, so memory stays the same however long it is."""
 
+import contextlib
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from meter_agent.core.blocks import Block, drop_before, take
+from meter_agent.core.blocks import Block, block_checksum, drop_before, take
 from meter_agent.core.positions import Positions
 from meter_agent.store.database import is_damage, open_reader, store_error
+from meter_agent.store.oldest_event_time import OldestEventTime
 from meter_agent.store.refused import COUNT_REFUSED
 from metering.errors import MeteringError
 
-_BLOCK_COLUMNS: Final = "first_seq, event_count, receive_time_us, events, events_crc32"
+_BLOCK_COLUMNS: Final = (
+    "first_seq, event_count, receive_time_us, events, oldest_event_time_us, events_crc32"
+)
 # The block that holds a position is the last one that does not begin after it.
 _FROM_POSITION: Final = (
     "first_seq >= COALESCE((SELECT max(first_seq) FROM block WHERE first_seq <= ?), 0)"
@@ -44,10 +47,14 @@ class OutboxReader:
         self._path = path
         self._on_damage = on_damage
         self._lock = threading.Lock()
+        self._oldest_lock = threading.Lock()
+        self._oldest = OldestEventTime()
         self._connection = open_reader(path)
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; a long read of another thread ends with an error."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self._connection.interrupt()
         with self._lock:
             self._connection.close()
 
@@ -112,12 +119,8 @@ class OutboxReader:
         Raises:
             MeteringError: The database cannot be read.
         """
-        # The plus keeps SQLite on the index of times: by position it would sort the backlog.
-        return self._one_number(
-            "SELECT oldest_event_time_us FROM block WHERE +first_seq + event_count > ? "
-            "ORDER BY oldest_event_time_us LIMIT 1",
-            (first_seq,),
-        )
+        with self._oldest_lock:
+            return self._oldest.find(self._one_number, first_seq=first_seq)
 
     def backlog(self, positions: Positions) -> Backlog:
         """Returns what is not applied yet.
@@ -185,9 +188,15 @@ def _fill(
     bytes_max: int,
 ) -> None:
     event_count = size = 0
-    for *columns, crc32 in cursor:
+    for *columns, oldest_event_time_us, crc32 in cursor:
         block = Block(*columns)
-        if crc32 is not None and zlib.crc32(block.events) != crc32:
+        if crc32 is not None and crc32 != block_checksum(
+            block.first_seq,
+            block.event_count,
+            block.receive_time_us,
+            oldest_event_time_us,
+            events=block.events,
+        ):
             raise _damage(block)
         if block.last_seq < first_seq:
             continue

@@ -20,7 +20,7 @@ import structlog
 
 from meter_agent.store.data_dir import FILE_MODE, sync_directory
 from meter_agent.store.database import open_writer, store_error
-from meter_agent.store.salvage import BlockSalvage, SalvagedRow
+from meter_agent.store.salvage import BlockSalvage, SalvagedRow, row_checksum
 from metering.clock import format_instant
 
 COMMIT_BYTES: Final = 4 * 1024 * 1024
@@ -190,6 +190,7 @@ def _copy_blocks(target: sqlite3.Connection, source: BlockSalvage, survey: _Surv
         uncommitted += len(row["events"])
         values = {name: value for name, value in row.items() if name in known}
         values |= {"first_seq": next_seq, "end_bytes": end_bytes}
+        values["events_crc32"] = row_checksum(values)
         places = ", ".join("?" * len(values))
         target.execute(
             f"INSERT INTO block ({', '.join(values)}) VALUES ({places})",

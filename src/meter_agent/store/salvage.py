@@ -1,21 +1,21 @@
 """What can still be read of a damaged database: whole blocks, by ranges of their keys."""
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from meter_agent.core.blocks import block_checksum
 from metering.api.v1.ingest_pb2 import UsageEvents
 
 KEY_BITS: Final = 63
 KEY_MAX: Final = (1 << KEY_BITS) - 1
 READ_FAILURE_COUNT_MAX: Final = 20_000
 """Reads that may fail before the ranges that are tried grow coarse: the work stays bounded."""
-BLOCK_EVENT_COUNT_MAX: Final = 10_000
-"""Events that a block may say it has; more is a sign of damage."""
+EVENT_BYTES_MIN: Final = 8
+"""No event is smaller: a block that says it has more events is damaged."""
 COARSER_COUNT: Final = 500
 """Failed reads after which the positions that are then given up together are doubled."""
 
@@ -40,6 +40,7 @@ class BlockSalvage:
         self._connection.execute("PRAGMA cell_size_check = ON")
         self._failure_count = 0
         self._bad_count = 0
+        self._last_first_seq: int | None = None
         self.end_seq = 0
         """Highest position of the blocks met so far, good ones or not."""
 
@@ -69,6 +70,11 @@ class BlockSalvage:
 
     def last_first_seq(self) -> int:
         """Returns the position of the last block, whether it can be read or not; 0 if unknown."""
+        if self._last_first_seq is None:
+            self._last_first_seq = self._find_last_first_seq()
+        return self._last_first_seq
+
+    def _find_last_first_seq(self) -> int:
         # The index holds the key of each row and lies on other pages than the rows themselves.
         for query in (
             "SELECT max(first_seq) FROM (SELECT first_seq FROM block "
@@ -87,17 +93,24 @@ class BlockSalvage:
         """Yields the good blocks that hold positions from `first_seq` on, lowest first."""
         last_seq = 0
         for row in self._range(0, KEY_MAX):
-            self._note_end(row)
             if not _is_good(row, last_seq=last_seq):
+                self._note_end(row)
                 self._bad_count += 1
                 continue
             last_seq = row["first_seq"] + row["event_count"] - 1
+            self.end_seq = max(self.end_seq, last_seq)
             if last_seq >= first_seq:
                 yield row
 
     def _note_end(self, row: SalvagedRow) -> None:
-        first_seq, event_count = row["first_seq"], row["event_count"]
-        if isinstance(event_count, int) and 0 < event_count <= BLOCK_EVENT_COUNT_MAX:
+        """Takes the end of a bad block too, where it is the last and its count can be true."""
+        first_seq, event_count, events = row["first_seq"], row["event_count"], row["events"]
+        is_plausible = (
+            isinstance(event_count, int)
+            and isinstance(events, bytes)
+            and 0 < event_count * EVENT_BYTES_MIN <= len(events)
+        )
+        if is_plausible and first_seq == self.last_first_seq():
             self.end_seq = max(self.end_seq, first_seq + event_count - 1)
 
     def _range(self, low: int, high: int) -> Iterator[SalvagedRow]:
@@ -138,6 +151,17 @@ class BlockSalvage:
             yield dict(zip(names, values, strict=True))
 
 
+def row_checksum(row: SalvagedRow) -> int:
+    """Returns the checksum that a row must have."""
+    return block_checksum(
+        row["first_seq"],
+        row["event_count"],
+        row["receive_time_us"],
+        row["oldest_event_time_us"],
+        events=row["events"],
+    )
+
+
 def _is_good(row: SalvagedRow, *, last_seq: int) -> bool:
     numbers = ("first_seq", "event_count", "receive_time_us", "oldest_event_time_us")
     if not all(isinstance(row[name], int) for name in numbers):
@@ -147,7 +171,7 @@ def _is_good(row: SalvagedRow, *, last_seq: int) -> bool:
         return False
     crc32 = row.get("events_crc32")
     if crc32 is not None:
-        return bool(zlib.crc32(events) == crc32)
+        return bool(crc32 == row_checksum(row))
     try:
         event_count = len(UsageEvents.FromString(events).events)
     except DecodeError:

@@ -118,9 +118,18 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
         InvalidStateError: DATABASE_NEWER where a newer program has changed the schema.
     """
     empty = sqlite_utils.Database(memory=True, execute_plugins=False)
-    known = {migration.name for migration in MIGRATIONS.pending(empty)}
+    known = [migration.name for migration in MIGRATIONS.pending(empty)]
     empty.close()
-    unknown = [item.name for item in MIGRATIONS.applied(db) if item.name not in known]
+    applied = [item.name for item in MIGRATIONS.applied(db)]
+    unknown = [name for name in applied if name not in known]
+    missing = [name for name in known if name not in applied]
+    # A newer program has applied all that this one knows, an older one the first of them.
+    if missing and (unknown or applied != known[: len(applied)] or _is_made(db, applied)):
+        raise InvalidStateError(
+            reason="DATABASE_DAMAGED",
+            message=f"{path} is damaged: its schema says {', '.join(applied) or 'nothing'}",
+            metadata={"path": str(path)},
+        )
     if unknown:
         raise InvalidStateError(
             reason="DATABASE_NEWER",
@@ -129,6 +138,11 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
             metadata={"path": str(path), "schema": unknown[-1]},
         )
     MIGRATIONS.apply(db)
+
+
+def _is_made(db: sqlite_utils.Database, applied: list[str]) -> bool:
+    """Returns whether there are tables although the schema says that none was made."""
+    return not applied and bool({"block", "agent_state"} & set(db.table_names()))
 
 
 def _table(db: sqlite_utils.Database, name: str) -> Table:

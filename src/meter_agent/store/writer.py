@@ -107,6 +107,7 @@ class Writer:
         self._carried: Append | Transition | _Damage | _Stop | None = None
         self._lock = threading.Lock()
         self._queued_bytes = 0
+        self._queued_oldest_us: dict[int, int] = {}
         self._is_stopping = False
         self._accepted_count = 0
         self._border = Border(0, outbox.state.positions)
@@ -172,8 +173,17 @@ class Writer:
                     retry_after_seconds=QUEUE_FULL_RETRY_SECONDS,
                 )
             self._queued_bytes += len(events)
+            self._queued_oldest_us[id(item)] = oldest_event_time_us
             self._queue.put(item)
         return ticket
+
+    def oldest_queued_event_time_us(self) -> int | None:
+        """Returns the oldest event time of what is being made durable; None where nothing is.
+
+        Whoever asks this first and the rows on disk next has seen every event that was received.
+        """
+        with self._lock:
+            return min(self._queued_oldest_us.values(), default=None)
 
     def change(
         self, change: Callable[[Positions], Positions], *, refused: RefusedEvent | None = None
@@ -294,6 +304,8 @@ class Writer:
             left = error
         with self._lock:
             self._queued_bytes -= sum(len(item.events) for item in queued)
+            for item in queued:
+                self._queued_oldest_us.pop(id(item), None)
         for item in appends:
             item.ticket.resolve(error)
         for transition in transitions:

@@ -11,6 +11,10 @@ from metering.rpc import bearer_metadata, error_from_rpc
 
 CALL_SECONDS: Final = 30.0
 """Deadline of one call; a server that is alive answers in a fraction of it."""
+CONNECT_SECONDS: Final = 5
+"""Bound of one try to connect."""
+KEEPALIVE_SECONDS: Final = 30
+"""An idle connection is pinged this often."""
 _MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 _UNANSWERED_CODES: Final = (
@@ -21,9 +25,17 @@ _UNANSWERED_CODES: Final = (
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
-    # The shipper's own back-off decides when to try again, so each channel is fresh.
+    # The shipper's own back-off decides when to try again, so each channel is fresh. The library
+    # itself repeats only calls that no server has seen, as when a connection's age has run out.
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_retries", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    # An address that swallows connections is given up after this, not after the default of 20 s.
+    ("grpc.min_reconnect_backoff_ms", CONNECT_SECONDS * 1_000),
+    # Below the idle times of usual address translators and balancers, of which few are under 60 s.
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 
@@ -37,6 +49,8 @@ class UplinkError(Exception):
     """Whether a server answered at all."""
     is_refused: bool = False
     """Whether the agent's token was refused or missing: a person must act."""
+    is_unreachable: bool = False
+    """Whether no connection came about, or it broke."""
     retry_after_seconds: float | None = None
     """What the server asked for, seconds; None where it did not."""
     is_content_refused: bool = False
@@ -52,18 +66,36 @@ class IdentityTakenError(UplinkError):
     """The server knows this disk id from elsewhere: the disk was rolled back or copied."""
 
 
+def open_channel(target: str, *, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    """Opens a channel as the agent has it; no credentials: plain text."""
+    if credentials is None:
+        return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+    return grpc.secure_channel(target, credentials, options=_CHANNEL_OPTIONS)
+
+
 class IngestClient:
     """One channel to the server.
 
     Args:
         target: HOST:PORT, or unix:/path.
         token: Bearer token.
+        credentials: Of TLS; None: plain text.
+        call_seconds: Deadline of one call, seconds, > 0.
     """
 
-    def __init__(self, target: str, *, token: str) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
         self.token: Final = token
+        self.has_answered = False
         self._target = target
-        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._call_seconds = call_seconds
+        self._channel = open_channel(target, credentials=credentials)
         self._stub = ingest_pb2_grpc.IngestServiceStub(  # type: ignore[no-untyped-call]
             self._channel
         )
@@ -80,10 +112,11 @@ class IngestClient:
         """
         try:
             response: ingest_pb2.OpenSessionResponse = self._stub.OpenSession(
-                request, metadata=self._metadata, timeout=CALL_SECONDS
+                request, metadata=self._metadata, timeout=self._call_seconds
             )
         except grpc.RpcError as error:
             raise self._uplink_error(error) from None
+        self.has_answered = True
         return response
 
     def push_usage(self, request: ingest_pb2.PushUsageRequest) -> ingest_pb2.PushUsageResponse:
@@ -94,10 +127,11 @@ class IngestClient:
         """
         try:
             response: ingest_pb2.PushUsageResponse = self._stub.PushUsage(
-                request, metadata=self._metadata, timeout=CALL_SECONDS
+                request, metadata=self._metadata, timeout=self._call_seconds
             )
         except grpc.RpcError as error:
             raise self._uplink_error(error) from None
+        self.has_answered = True
         return response
 
     def close(self) -> None:
@@ -120,12 +154,13 @@ class IngestClient:
         if code is grpc.StatusCode.UNAVAILABLE:
             message = f"the server {self._target} cannot be reached ({error.message})"
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            message = f"the server {self._target} did not answer within {CALL_SECONDS:.0f} s"
+            message = f"the server {self._target} did not answer within {self._call_seconds:.0f} s"
         else:
             message = f"the server {self._target} answered {code.name}: {error.message}"
         return UplinkError(
             message=message,
             is_answered=code not in _UNANSWERED_CODES,
+            is_unreachable=code is grpc.StatusCode.UNAVAILABLE,
             retry_after_seconds=error.retry_after_seconds,
             is_content_refused=code is grpc.StatusCode.INVALID_ARGUMENT,
             reason=error.reason,

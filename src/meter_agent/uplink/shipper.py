@@ -18,8 +18,10 @@ from meter_agent.store.refused import refused_from_block
 from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
-from meter_agent.uplink.client import IdentityTakenError, IngestClient, UplinkError
+from meter_agent.uplink.client import CALL_SECONDS, IdentityTakenError, IngestClient, UplinkError
+from meter_agent.uplink.connector import Connector, split_servers
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
+from meter_agent.uplink.tls import TlsSettings, TlsSource
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1.ingest_pb2 import PushUsageResponse
 from metering.clock import Clock
@@ -57,7 +59,7 @@ class UplinkSettings:
     """How the agent talks to the server."""
 
     server: str
-    """HOST:PORT, or unix:/path."""
+    """HOST:PORT, or unix:/path; several, separated by commas, in order of preference."""
     agent_version: str
     """Version of the program, told to the server."""
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
@@ -66,6 +68,10 @@ class UplinkSettings:
     """Least wait after a refused token, seconds, > 0."""
     alive_seconds: float = ALIVE_SECONDS
     """How often an idle agent tells the server that nothing waits, seconds, > 0."""
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    """Whether and with which certificates TLS is spoken."""
+    call_seconds: float = CALL_SECONDS
+    """Deadline of one call, seconds, > 0."""
 
 
 class Shipper:
@@ -91,14 +97,17 @@ class Shipper:
         self._settings = settings
         self._writer = writer
         self._reader = reader
-        self._tokens = tokens
+        self._connector = Connector(
+            split_servers(settings.server),
+            tokens=tokens,
+            tls=TlsSource(settings.tls),
+            call_seconds=settings.call_seconds,
+        )
         self._clock = clock
         self._health = UplinkHealth()
         border = writer.border
         carried_over = border.positions.buffered_count - border.accepted_count
         self.tally: Final = UplinkTally(carried_over=carried_over, clock=clock)
-        self._client: IngestClient | None = None
-        self._client_lock = threading.Lock()
         self._event_count_max = PUSH_EVENT_COUNT_MAX
         self._bytes_max = PUSH_BYTES_MAX
         self._is_session_fruitful = True
@@ -131,9 +140,7 @@ class Shipper:
         """Ends the thread; a call in flight is given up, which is safe: it will be repeated."""
         self._stopping.set()
         self._work.set()
-        with self._client_lock:
-            if self._client is not None:
-                self._client.close()
+        self._connector.close()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
@@ -153,11 +160,11 @@ class Shipper:
             except Exception:  # noqa: BLE001 - a bug here must not end shipping for good
                 _LOG.exception("shipping_failed")
                 self._stopping.wait(self._settings.backoff.cap_seconds)
-        self._drop_client()
+        self._connector.close()
 
     def _step(self) -> None:
         """Ships one page, or waits for one. Returns where it went well."""
-        client = self._connected_client()
+        client = self._connector.client()
         positions = self._writer.state.positions
         if positions.session_no == 0:
             positions = self._open_session(client)
@@ -205,6 +212,7 @@ class Shipper:
         self._health = UplinkHealth(is_reachable=True)
         _LOG.info(
             "session_opened",
+            server=self._connector.server,
             agent_id=opened.agent_id,
             session_no=opened.session_no,
             applied_seq=opened.applied_seq,
@@ -248,7 +256,7 @@ class Shipper:
         answer = mapping.push_answer_from_proto(response)
         if answer is None:
             raise UplinkError(
-                message=f"the server {self._settings.server} answered a push with the unknown "
+                message=f"the server {self._connector.server} answered a push with the unknown "
                 f"result {response.result}: it is newer than this agent; upgrade the agent",
                 is_answered=True,
             )
@@ -316,7 +324,7 @@ class Shipper:
         """
         if not self._is_session_fruitful:
             raise UplinkError(
-                message=f"the server {self._settings.server} refuses this agent's position again "
+                message=f"the server {self._connector.server} refuses this agent's position again "
                 "and again: another agent may use the same token; enroll each agent by itself",
                 is_answered=True,
             )
@@ -338,26 +346,16 @@ class Shipper:
         return self._settings.alive_seconds * secrets.SystemRandom().uniform(0.8, 1.2)
 
     def _oldest_event_time_us(self, first_seq: int) -> int | None:
-        return self._reader.oldest_event_time_us(first_seq=first_seq)
+        """Returns the oldest event time that is left once what lies before `first_seq` is applied.
 
-    def _connected_client(self) -> IngestClient:
-        """Returns the channel, a new one after a failure or a changed token."""
-        token = self._tokens.read()
-        if not token:
-            raise UplinkError(message=self._tokens.missing_message(), is_refused=True)
-        with self._client_lock:
-            if self._client is not None and self._client.token == token:
-                return self._client
-            if self._client is not None:
-                self._client.close()
-            self._client = IngestClient(self._settings.server, token=token)
-            return self._client
-
-    def _drop_client(self) -> None:
-        with self._client_lock:
-            if self._client is not None:
-                self._client.close()
-            self._client = None
+        What is still on its way to the disk counts too, and is asked first: a period is closed on
+        this word.
+        """
+        queued = self._writer.oldest_queued_event_time_us()
+        durable = self._reader.oldest_event_time_us(first_seq=first_seq)
+        if queued is None or durable is None:
+            return queued if durable is None else durable
+        return min(queued, durable)
 
     def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
         error = _failure(state)
@@ -379,25 +377,25 @@ class Shipper:
         is_reachable = (
             error.is_answered if isinstance(error, UplinkError) else self._health.is_reachable
         )
-        self._health = UplinkHealth(is_reachable=is_reachable, last_error=str(error))
+        message = self._connector.failed(error)
+        self._health = UplinkHealth(is_reachable=is_reachable, last_error=message)
         if isinstance(error, UplinkError):
             self.tally.failed()
-        self._drop_client()
         _LOG.warning(
             "uplink_failed",
-            error=str(error),
+            error=message,
             attempt=state.attempt_number,
             retry_in_seconds=round(state.upcoming_sleep, 3),
             buffered_count=self._writer.state.positions.buffered_count,
         )
 
     def _sleep(self, seconds: float) -> None:
-        """Waits; ends early at a stop, or when the token file has changed."""
-        fingerprint = self._tokens.fingerprint()
+        """Waits; ends early at a stop, or when the token or a certificate has changed."""
+        fingerprint = self._connector.fingerprint()
         end = self._clock.monotonic() + seconds
         while not self._stopping.is_set():
             left = end - self._clock.monotonic()
-            if left <= 0 or self._tokens.fingerprint() != fingerprint:
+            if left <= 0 or self._connector.fingerprint() != fingerprint:
                 return
             self._stopping.wait(min(left, _WATCH_SECONDS))
 

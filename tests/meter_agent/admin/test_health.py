@@ -11,6 +11,7 @@ WELL = HealthInput(
     is_stopping=False,
     is_writer_alive=True,
     is_shipper_alive=True,
+    is_sampled=True,
     sample_age_seconds=0.5,
     commit_running_seconds=0.0,
     failure_age_seconds=None,
@@ -33,6 +34,7 @@ def test_an_agent_that_is_well_is_live_and_ready() -> None:
         ({"sample_age_seconds": 11.0}, "the disk has not answered for 11 s"),
         ({"commit_running_seconds": 12.0}, "the disk has not answered for 12 s"),
         ({"failure_age_seconds": 3.0, "failure": "no room"}, "the last commit failed: no room"),
+        ({"is_sampled": False, "disk_free_bytes": 0}, "the agent is starting"),
         ({"is_stopping": True}, "the agent is stopping"),
     ],
 )

@@ -80,6 +80,17 @@ def test_more_clients_than_the_bound_are_closed(
     server.close()
 
 
+def test_the_port_can_be_bound_again_at_once(server: AdminServer) -> None:
+    for _ in range(3):
+        assert get(server, "/livez")[0] == 200  # The server closes first: its side lingers.
+    pages = server._server.pages
+    server.close()
+    again = AdminServer(server.bound, pages=pages)
+    again.start()
+    assert get(again, "/livez")[0] == 200
+    again.close()
+
+
 def test_a_port_in_use_is_named_with_its_flag(server: AdminServer) -> None:
     with pytest.raises(InvalidStateError, match="--admin-listen") as caught:
         AdminServer(server.bound, pages=server._server.pages)

@@ -80,7 +80,7 @@ def test_a_scrape_of_a_real_agent_shows_what_it_did(process: AgentProcess, tmp_p
         wait_until(lambda: value(scrape(admin), "applied_position") == 25)
         wait_until(lambda: value(scrape(admin), "events_acked_total", result="counted") == 20)
         found = scrape(admin)
-        assert get(admin, "/readyz") == (200, "ready\n")
+        wait_until(lambda: get(admin, "/readyz") == (200, "ready\n"))
         assert process.stop() == 0
     # 25 accepted = 20 counted + 5 duplicates + 0 buffered.
     assert value(found, "events_accepted_total") == 25
@@ -180,7 +180,7 @@ def test_a_full_disk_is_not_ready_and_is_live(
 
 
 def test_a_stop_is_announced_first_and_waits_as_long_as_was_asked(process: AgentProcess) -> None:
-    process.start("--admin-listen=127.0.0.1:0", "--pre-stop-seconds=1.5")
+    process.start("--admin-listen=127.0.0.1:0", "--pre-stop-seconds=5")
     admin = admin_of(process)
     os.kill(process.pid, signal.SIGTERM)
     wait_until(lambda: get(admin, "/readyz")[0] == 503)

@@ -83,6 +83,7 @@ def test_a_disk_that_hangs_makes_the_sample_grow_old(
     disk.answering.clear()
     sampler.start()
     assert disk.asked.wait(WAIT_SECONDS)
+    assert not sampler.is_sampled
     clock.advance(timedelta(seconds=42))
     assert sampler.age_seconds == 42.0
 

@@ -12,6 +12,7 @@ from billing_server.store.unit_of_work import SqlStore
 from meter_agent.cli import app
 from meter_agent.config import AgentSettings
 from meter_agent.doctor.examine import examine
+from meter_agent.doctor.finding import Severity
 from metering.clock import SystemClock
 from tests.meter_agent.support import RunningAgent
 
@@ -85,3 +86,44 @@ def test_a_wrong_setting_is_named_with_its_flag() -> None:
     done = CliRunner().invoke(app, ["doctor", "--instance=../x"])
     assert done.exit_code == 1
     assert "--instance" in done.stderr
+
+
+def test_every_address_of_several_is_looked_at(tmp_path: Path, server: IngestServer) -> None:
+    settings = AgentSettings(
+        data_dir=tmp_path,
+        listen=(f"unix:{tmp_path}/a.sock",),
+        server=f"127.0.0.1:1,127.0.0.1:{server.port}",
+        token="mat_nobody",
+    )
+    findings = examine(settings, clock=SystemClock())
+    reasons = [item.reason for item in findings if item.severity is Severity.ERROR]
+    assert reasons == ["SERVER_UNREACHABLE", "TOKEN_REFUSED"]
+
+
+def test_tls_towards_a_server_without_it_is_named_with_the_remedy(
+    tmp_path: Path, server: IngestServer
+) -> None:
+    settings = AgentSettings(
+        data_dir=tmp_path,
+        listen=(f"unix:{tmp_path}/a.sock",),
+        server=f"127.0.0.1:{server.port}",
+        token="t",
+        tls="on",
+    )
+    last = examine(settings, clock=SystemClock())[-1]
+    assert (last.reason, "speaks no TLS" in last.message) == ("TLS_FAILED", True)
+    assert "--tls-cert" in last.remedy
+
+
+def test_a_certificate_file_that_is_missing_is_named_with_its_flag(
+    tmp_path: Path, server: IngestServer
+) -> None:
+    settings = AgentSettings(
+        data_dir=tmp_path,
+        listen=(f"unix:{tmp_path}/a.sock",),
+        server=f"127.0.0.1:{server.port}",
+        token="t",
+        server_ca=tmp_path / "none.pem",
+    )
+    last = examine(settings, clock=SystemClock())[-1]
+    assert (last.reason, "--server-ca" in last.message) == ("TLS_FILE_UNUSABLE", True)

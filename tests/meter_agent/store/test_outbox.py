@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meter_agent.core.positions import Positions
+from meter_agent.core.retention import Retention
 from meter_agent.store import outbox as module
 from meter_agent.store.database import open_reader, open_writer
 from meter_agent.store.group import Append, Ticket
@@ -120,7 +121,8 @@ def test_a_full_disk_fails_the_commit_and_the_next_one_goes_on(tmp_path: Path) -
     with pytest.raises(sqlite3.OperationalError, match="full") as caught:
         outbox.commit([append(3)])
     outbox.recover(caught.value)
-    assert outbox.state == before
+    # Nothing changed, but that what may go is looked for again.
+    assert outbox.state == replace(before, is_trim_due=True)
     connection.execute("PRAGMA max_page_count = 1000000")
     outbox.commit([append(3)])
     assert outbox.state.positions.next_seq == 6
@@ -227,3 +229,65 @@ def test_a_state_that_is_gone_is_damage(path: Path) -> None:
     connection.execute("DELETE FROM agent_state")
     with pytest.raises(InvalidStateError, match="the agent's state is gone"):
         Outbox(path, connection=connection)
+
+
+def _retained(outbox: Outbox, *, now_us: int = 100, bytes_max: int = 4_000_000) -> None:
+    outbox.retention = Retention(seconds=60, bytes_max=bytes_max)
+    outbox.now_us = lambda: now_us
+
+
+def test_rows_that_may_go_are_kept_for_a_replay_until_their_time_is_over(
+    path: Path, outbox: Outbox
+) -> None:
+    _retained(outbox)
+    outbox.commit([append(3), append(2)])
+    outbox.commit([], changes=applied(5))
+    # Two rows of 300,000 bytes: below a quarter of the budget of 4,000,000.
+    assert first_seqs(path) == [1, 4]
+    assert outbox.state.positions.earliest_kept_seq == 1
+    assert not outbox.is_idle_work_due or not outbox.state.is_trim_due
+    _retained(outbox, now_us=100 + 60_000_000)
+    outbox.commit([], changes=applied(5))
+    assert first_seqs(path) == []
+    assert outbox.state.positions.next_seq == 6
+
+
+def test_the_oldest_replay_rows_go_beyond_a_quarter_of_the_budget(
+    path: Path, outbox: Outbox
+) -> None:
+    _retained(outbox)
+    outbox.commit([append(1) for _ in range(5)])
+    outbox.commit([], changes=applied(5))
+    # 1,500,000 bytes are more than the 1,000,000 allowed: two rows of 300,000 go.
+    assert first_seqs(path) == [3, 4, 5]
+
+
+def test_replay_rows_make_way_for_new_events(path: Path, outbox: Outbox) -> None:
+    _retained(outbox)
+    outbox.commit([append(1) for _ in range(3)])
+    outbox.commit([], changes=applied(3))
+    assert first_seqs(path) == [1, 2, 3]
+    outbox.commit([append(1) for _ in range(8)])
+    # 2,400,000 wait: (3,600,000 - 2,400,000) / 2 = 600,000 may be kept beside them.
+    assert first_seqs(path)[:3] == [2, 3, 4]
+    assert outbox.state.positions.buffered_count == 8
+
+
+def test_rows_that_are_not_safe_are_kept_whatever_the_budget(path: Path, outbox: Outbox) -> None:
+    _retained(outbox, now_us=10**15)
+    outbox.commit([append(1) for _ in range(5)])
+    outbox.commit([], changes=applied(5, safe_seq=1))
+    assert first_seqs(path) == [2, 3, 4, 5]
+
+
+def test_a_full_disk_needs_the_room_more_than_a_replay(path: Path, outbox: Outbox) -> None:
+    _retained(outbox)
+    outbox.commit([append(1), append(1)])
+    outbox.commit([], changes=applied(2))
+    assert first_seqs(path) == [1, 2]
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    outbox.is_disk_short = lambda: True
+    outbox.recover(full)
+    outbox.commit([append(1)])
+    assert first_seqs(path) == [3]

@@ -182,3 +182,27 @@ def test_a_repair_that_fails_leaves_the_agent_as_it_was(
     buffer.record("two")
     assert buffer.read() == ["one", "two"]
     buffer.stop()
+
+
+def test_a_stop_does_not_wait_for_a_long_check(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.record(events("a"))
+        reader = OutboxReader(store.path)
+        begun = threading.Event()
+        # A check without end: each step tells that it runs, and goes on.
+        reader._connection.set_progress_handler(begun.set, 1)
+
+        class Endless(IntegrityCheck):
+            def _run(self) -> None:
+                with reader._lock, pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                    reader._connection.execute(
+                        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                        "SELECT max(i) FROM n"
+                    ).fetchall()
+
+        check = Endless(reader, on_damage=lambda _: None)
+        check.start()
+        assert begun.wait(WAIT_SECONDS)
+        reader.close()
+        check.join(WAIT_SECONDS)
+        reader.close()

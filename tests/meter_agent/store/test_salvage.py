@@ -98,3 +98,19 @@ def test_without_the_root_of_the_blocks_the_work_ends_too(
     connection.close()
     wipe_page(path, (root - 1) * PAGE_BYTES)
     assert salvaged(path) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "first_seq = 4711 WHERE first_seq = 10",
+        "event_count = 2 WHERE first_seq = 10",
+        "receive_time_us = receive_time_us + 60000000 WHERE first_seq = 10",
+        "oldest_event_time_us = 1 WHERE first_seq = 10",
+    ],
+)
+def test_a_changed_number_of_a_block_is_damage_too(path: Path, change: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE block SET {change}")
+    connection.close()
+    assert salvaged(path) == [seq for seq in range(1, BLOCK_COUNT + 1) if seq != 10]

@@ -11,6 +11,12 @@ from meter_agent.store.schema import MIGRATIONS, migrate
 from metering.errors import InvalidStateError
 from tests.meter_agent.support import Store, events, ids_of
 
+STATE_COLUMNS_FIRST = {"id", "disk_id", "agent_id", "server_incarnation", "sync_no", "nonce"} | {
+    "applied_seq",
+    "safe_seq",
+}
+"""What the first migration made."""
+
 
 def test_all_tables_are_strict_and_the_state_has_one_row(tmp_path: Path) -> None:
     connection = open_writer(tmp_path / "agent.db")
@@ -69,7 +75,9 @@ def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_pa
         store.record(events("old"))
     old = sqlite_utils.Database(path, execute_plugins=False)
     old.conn.execute("ALTER TABLE block DROP COLUMN events_crc32")
-    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name = '0002_block_checksum'")
+    for name in set(old.table("agent_state").columns_dict) - STATE_COLUMNS_FIRST:
+        old.conn.execute(f"ALTER TABLE agent_state DROP COLUMN {name}")
+    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name > '0002'")
     old.conn.commit()
     old.close()
     with Store(tmp_path) as store:
@@ -78,3 +86,23 @@ def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_pa
         page = reader.page(first_seq=1, event_count_max=10, bytes_max=10_000)
         reader.close()
     assert [ids_of(block.events) for block in page] == [["old"], ["new"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE _sqlite_migrations SET name = '0002_blo\"k' WHERE name LIKE '0002%'",
+        "DELETE FROM _sqlite_migrations WHERE name LIKE '0001%'",
+        "UPDATE _sqlite_migrations SET migration_set = 'meter_agfnt'",
+    ],
+)
+def test_a_schema_that_no_program_leaves_behind_is_damage_and_not_a_newer_one(
+    tmp_path: Path, change: str
+) -> None:
+    path = tmp_path / "agent.db"
+    connection = open_writer(path)
+    connection.execute(change)
+    connection.close()
+    with pytest.raises(InvalidStateError, match="schema says") as caught:
+        open_writer(path)
+    assert caught.value.reason == "DATABASE_DAMAGED"

@@ -247,3 +247,31 @@ def test_whatever_fails_beside_a_commit_the_thread_goes_on(
         assert failed.wait(WAIT_SECONDS)
         store.record(events("b"))
         assert stored_ids(store) == ["a", "b"]
+
+
+def test_what_is_on_its_way_to_the_disk_counts_for_the_oldest_event_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path) as store:
+        assert store.writer.oldest_queued_event_time_us() is None
+        committing, go_on = threading.Event(), threading.Event()
+        commit = store.outbox.commit
+
+        def slow_commit(*arguments: object, **fields: object) -> None:
+            committing.set()
+            assert go_on.wait(30)
+            commit(*arguments, **fields)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(store.outbox, "commit", slow_commit)
+        tickets = [
+            store.writer.append(
+                b"", event_count=1, receive_time_us=9, oldest_event_time_us=oldest_us
+            )
+            for oldest_us in (7, 5)
+        ]
+        assert committing.wait(30)
+        assert store.writer.oldest_queued_event_time_us() == 5
+        go_on.set()
+        for ticket in tickets:
+            ticket.wait(30)
+        assert store.writer.oldest_queued_event_time_us() is None

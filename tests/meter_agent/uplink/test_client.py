@@ -1,5 +1,6 @@
 """What a failed call to the server becomes."""
 
+import threading
 from collections.abc import Iterator
 
 import grpc
@@ -75,4 +76,17 @@ def test_any_other_status_is_an_answer_and_named(
     with pytest.raises(UplinkError, match="INVALID_ARGUMENT: not like this") as caught:
         client.push_usage(ingest_pb2.PushUsageRequest())
     assert caught.value.is_answered
+    client.close()
+
+
+def test_a_call_that_nobody_answers_is_given_up_after_its_deadline(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(server, "push_usage", lambda *_: is_over.wait(30))
+    client = IngestClient(server.address, token=TOKEN, call_seconds=1)
+    with pytest.raises(UplinkError, match="did not answer within 1 s") as caught:
+        client.push_usage(ingest_pb2.PushUsageRequest())
+    is_over.set()
+    assert (caught.value.is_answered, client.has_answered) == (False, False)
     client.close()
