@@ -154,7 +154,8 @@ def test_drain_waits_until_nothing_is_buffered(tmp_path: Path) -> None:
     ):
         agent.record(numbered(0, 500))
         code, out, _ = run("drain", "--timeout=20", f"--address={agent.address}")
-        assert (code, out) == (0, "0 events buffered\n")
+        # What the agent in this process logs meanwhile may stand before it.
+        assert (code, out.splitlines()[-1]) == (0, "0 events buffered")
         assert len(server.event_ids) == 500
 
 
