@@ -28,7 +28,8 @@ from meter_agent.store.repairer import (
 )
 from meter_agent.store.writer import Writer
 from meter_agent.uplink.mapping import timestamp_from_us
-from meter_agent.uplink.shipper import Shipper, UplinkHealth, UplinkSettings
+from meter_agent.uplink.settings import UplinkHealth, UplinkSettings
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1 import agent_pb2
 from metering.clock import Clock, SystemClock

@@ -20,7 +20,8 @@ from billing_server.store.unit_of_work import SqlStore
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.store.reader import OutboxReader
 from meter_agent.uplink.client import IngestClient
-from meter_agent.uplink.shipper import Shipper, UplinkSettings
+from meter_agent.uplink.settings import UplinkSettings
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.token import TokenSource
 from metering.clock import SystemClock
 from tests.billing_server.ingest_world import START, IngestWorld

@@ -13,7 +13,8 @@ from meter_agent.core import positions as core
 from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
 from meter_agent.core.positions import Positions, PushOutcome, PushSent, SessionAnswer
 from meter_agent.core.validation import ACCEPT_FUTURE_US, ACCEPT_PAST_US
-from meter_agent.uplink.shipper import ALIVE_SECONDS, LINGER_SECONDS
+from meter_agent.uplink.settings import ALIVE_SECONDS
+from meter_agent.uplink.shipper import LINGER_SECONDS
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from tests.simulation.fleet_disk import Disk, Work, Writer
 from tests.simulation.fleet_server import Push, PushReply, Server, TakenReply

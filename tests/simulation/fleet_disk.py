@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from meter_agent.core import positions as core
 from meter_agent.core.positions import Positions
-from meter_agent.store.writer import Border
+from meter_agent.store.border import Border
 from tests.simulation.fleet_truth import Event, Violation
 from tests.simulation.fleet_world import Action, World
 

@@ -21,7 +21,8 @@ from meter_agent.core.disk_budget import DiskBudget
 from meter_agent.edge.call_counters import CallCounters
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.writer import Writer
-from meter_agent.uplink.shipper import Shipper, UplinkHealth
+from meter_agent.uplink.settings import UplinkHealth
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.tally import UplinkFigures
 from metering.api.v1.agent_pb2 import GetAgentStatusResponse
 from metering.clock import Clock

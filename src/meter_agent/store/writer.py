@@ -16,6 +16,7 @@ import structlog
 from meter_agent.core.positions import Positions
 from meter_agent.store.admission import AdmissionControl
 from meter_agent.store.applied_watch import AppliedWatch
+from meter_agent.store.border import Border
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
@@ -52,19 +53,6 @@ class Transition:
     """Where the caller waits."""
     refused: RefusedEvent | None = None
     """An event that is set aside by the change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """Two numbers of the same commit, for the conservation line."""
-
-    accepted_count: int
-    """Events made durable since the process started, >= 0."""
-    positions: Positions
-    """The agent's place in the stream."""
-    damaged_count: int = 0
-    """Events that waited and were lost to damage of the disk since the process started; below 0
-    where a repair made more wait than did before."""
 
 
 @dataclass(frozen=True, slots=True)

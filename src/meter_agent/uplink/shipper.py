@@ -2,14 +2,14 @@
 
 import secrets
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
 import tenacity
 
 from meter_agent.core import positions as core
-from meter_agent.core.backoff import BackoffPolicy, backoff_seconds
+from meter_agent.core.backoff import backoff_seconds
 from meter_agent.core.blocks import Block
 from meter_agent.core.isolation import Isolation, RefusalStep
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent
@@ -18,10 +18,11 @@ from meter_agent.store.refused import refused_from_block
 from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
-from meter_agent.uplink.client import CALL_SECONDS, IdentityTakenError, IngestClient, UplinkError
+from meter_agent.uplink.client import IdentityTakenError, IngestClient, UplinkError
 from meter_agent.uplink.connector import Connector, split_servers
+from meter_agent.uplink.settings import UplinkHealth, UplinkSettings
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
-from meter_agent.uplink.tls import TlsSettings, TlsSource
+from meter_agent.uplink.tls import TlsSource
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1.ingest_pb2 import PushUsageResponse
 from metering.clock import Clock
@@ -31,47 +32,12 @@ PUSH_EVENT_COUNT_MAX: Final = 5_000
 """Events of one push, also where the server would take more."""
 PUSH_BYTES_MAX: Final = 4 * 1024 * 1024
 """Bytes of the blocks of one push, also where the server would take more."""
-REFUSED_RETRY_SECONDS: Final = 30.0
-"""After a refused token a person must act: tries are rare, and a changed token file wakes."""
-ALIVE_SECONDS: Final = 60.0
-"""An idle agent says so this often: the server may then close periods, and a server that went back
-to a backup is noticed."""
 LINGER_SECONDS: Final = 0.02
 """After a push that was not full, more may gather: a call a commit would be wasteful."""
 STOP_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 1.0
 _NONCE_BYTES: Final = 16
 _LOG = structlog.get_logger("meter_agent.uplink")
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkHealth:
-    """How the last call to the server ended."""
-
-    is_reachable: bool = False
-    """Whether it was answered."""
-    last_error: str = ""
-    """Why it failed; for people. Empty where it did not."""
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkSettings:
-    """How the agent talks to the server."""
-
-    server: str
-    """HOST:PORT, or unix:/path; several, separated by commas, in order of preference."""
-    agent_version: str
-    """Version of the program, told to the server."""
-    backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
-    """Waits between tries."""
-    refused_retry_seconds: float = REFUSED_RETRY_SECONDS
-    """Least wait after a refused token, seconds, > 0."""
-    alive_seconds: float = ALIVE_SECONDS
-    """How often an idle agent tells the server that nothing waits, seconds, > 0."""
-    tls: TlsSettings = field(default_factory=TlsSettings)
-    """Whether and with which certificates TLS is spoken."""
-    call_seconds: float = CALL_SECONDS
-    """Deadline of one call, seconds, > 0."""
 
 
 class Shipper:

@@ -11,7 +11,7 @@ from meter_agent.core import conservation
 from meter_agent.core.conservation import Ledger, PushCounts
 from meter_agent.core.positions import Positions
 from meter_agent.core.rate import RateWindow
-from meter_agent.store.writer import Border
+from meter_agent.store.border import Border
 from metering.clock import Clock
 
 _LOG = structlog.get_logger("meter_agent.uplink")

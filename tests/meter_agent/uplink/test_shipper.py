@@ -11,7 +11,8 @@ from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.core.conservation import PushCounts
 from meter_agent.store.reader import OutboxReader
 from meter_agent.uplink import shipper as module
-from meter_agent.uplink.shipper import Shipper, UplinkSettings
+from meter_agent.uplink.settings import UplinkSettings
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.token import TokenSource
 from metering.clock import SystemClock
 from tests.meter_agent.fake_server import AGENT_ID, TOKEN, FakeServer, Fault

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from billing_server.edge.grpc.tls import ServerTls, TlsFiles
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.store.reader import OutboxReader
-from meter_agent.uplink.shipper import Shipper, UplinkSettings
+from meter_agent.uplink.settings import UplinkSettings
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.tls import TlsSettings
 from meter_agent.uplink.token import TokenSource
 from metering.clock import SystemClock

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.store.database import open_reader
 from meter_agent.store.reader import OutboxReader
-from meter_agent.uplink.shipper import Shipper, UplinkSettings
+from meter_agent.uplink.settings import UplinkSettings
+from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.token import TokenSource
 from metering.clock import SystemClock
 from tests.meter_agent.fake_server import TOKEN, FakeServer

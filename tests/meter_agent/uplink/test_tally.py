@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from meter_agent.core.conservation import PushCounts
 from meter_agent.core.positions import Positions
-from meter_agent.store.writer import Border
+from meter_agent.store.border import Border
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from metering.clock import ManualClock
 from tests.meter_agent.support import NOW
