@@ -137,7 +137,7 @@ def test_an_event_with_more_than_16_kib_is_refused_alone(
 
 
 @pytest.mark.parametrize(
-    ("level", "code"), [(b"\x10\x02", "UNIMPLEMENTED"), (b"\x10\x07", "INVALID_ARGUMENT")]
+    ("level", "code"), [(b"\x10\x02", "FAILED_PRECONDITION"), (b"\x10\x07", "INVALID_ARGUMENT")]
 )
 def test_the_level_is_also_refused_where_one_event_is_broken(
     agent: RunningAgent, reader: OutboxReader, level: bytes, code: str

@@ -75,6 +75,7 @@ def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_pa
         store.record(events("old"))
     old = sqlite_utils.Database(path, execute_plugins=False)
     old.conn.execute("ALTER TABLE block DROP COLUMN events_crc32")
+    old.conn.execute("DROP TABLE refused_block")
     for name in set(old.table("agent_state").columns_dict) - STATE_COLUMNS_FIRST:
         old.conn.execute(f"ALTER TABLE agent_state DROP COLUMN {name}")
     old.conn.execute("DELETE FROM _sqlite_migrations WHERE name > '0002'")
