@@ -23,7 +23,7 @@ from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushS
 from tests.simulation.shipping_faults import faults
 from tests.simulation.shipping_world import Agent, Faults, Rules, World, first_world, steps
 
-STATES_MAX = 400_000
+STATES_MAX = 1_000_000
 
 
 class Violation(AssertionError):
@@ -146,6 +146,11 @@ LARGER_WORLDS = {
     "two live copies and a retry at the other": (Faults(clone=1, retry_elsewhere=1), 2),
     "two live copies, one of which goes back": (Faults(clone=1, rollback=1), 1),
     "two live copies and a lost answer": (Faults(clone=1, give_up=1), 1),
+    "a restored server and two live copies": (Faults(backup=1, restore_noticed=1, clone=1), 1),
+    "a server restored unnoticed and two live copies": (
+        Faults(backup=1, restore_unnoticed=1, clone=1),
+        1,
+    ),
 }
 # The server may call safe what its backup holds only where no disk goes back or is copied: a
 # position then names one event alone.
