@@ -228,13 +228,20 @@ def set_aside(state: Positions, *, sent: PushSent) -> Positions:
 def told_behind(attempt: Positions, *, set_aside_seq: int) -> Positions:
     """Returns a session attempt as it is told to the server: what was set aside is not offered.
 
+    Nor is it told as applied, which it is not: a server that hears of more than it has applied
+    takes itself for restored from a backup.
+
     Args:
         attempt: As it lies on disk.
         set_aside_seq: Position that was set aside last by this process; 0 where none was.
     """
     if attempt.applied_seq != set_aside_seq:
         return attempt
-    return replace(attempt, earliest_kept_seq=max(attempt.earliest_kept_seq, set_aside_seq + 1))
+    return replace(
+        attempt,
+        applied_seq=set_aside_seq - 1,
+        earliest_kept_seq=max(attempt.earliest_kept_seq, set_aside_seq + 1),
+    )
 
 
 def _send_all_again(state: Positions, *, answer: SessionAnswer) -> Positions:
