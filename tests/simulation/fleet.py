@@ -220,7 +220,7 @@ class Fleet:
         lost_copies(self.world, self.server, self.agents, old_rows, cause="disk")
 
     def _clone(self, agent: Agent) -> bool:
-        if self._clone_count >= CLONES_MAX:
+        if self._clone_count >= CLONES_MAX or self._is_beyond("server restored unnoticed"):
             return False
         self._clone_count += 1
         name = f"{agent.name}-clone-{self._clone_count}"
@@ -238,6 +238,8 @@ class Fleet:
         return True
 
     def _restore(self, kind: str) -> bool:
+        if kind == "server restored unnoticed" and self._is_beyond("live clone"):
+            return False
         before = self.server.counted
         if not self.server.restore(is_noticed=kind == "server restored"):
             return False
@@ -245,6 +247,10 @@ class Fleet:
         suspects = sorted(before, key=repr)
         lost_copies(self.world, self.server, self.agents, suspects, cause="server")
         return True
+
+    def _is_beyond(self, other: str) -> bool:
+        """Whether a fault would meet another one beyond the limit in docs/reliability.md."""
+        return bool(self.world.truth.faults[other]) and not self.world.rules.beyond_the_limit
 
     def _step_clock(self, agent: Agent) -> bool:
         steps = (-3_600.0, -200.0, 200.0, 3_600.0, 3_200_000.0)

@@ -172,7 +172,7 @@ class Server:
         outside of what the protocol cures: see the known limit in docs/reliability.md.
         """
         is_current = incarnation == self.incarnation
-        return is_noticed or is_current or self._world.rules.undoes_incarnations
+        return is_noticed or is_current or self._world.rules.beyond_the_limit
 
     def _renew_incarnation(self) -> None:
         self.store.incarnation = f"i{self._incarnations}"

@@ -33,8 +33,8 @@ class Rules:
     acks_before_counting: bool = False
     marks_apart: bool = False
     answers_before_commit: bool = False
-    undoes_incarnations: bool = False
-    """Not a mutant: lets an unnoticed restore also undo one that was noticed."""
+    beyond_the_limit: bool = False
+    """Not a mutant: lets an unnoticed restore meet a live clone, or undo a noticed restore."""
 
 
 @dataclass
