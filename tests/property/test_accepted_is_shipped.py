@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 
 from billing_server.services.usage_payload import PushedBlock, UsagePush, decode_push
 from meter_agent.edge.agent_service import AgentService
+from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.group import Ticket
 from metering.api.v1 import agent_pb2
 from metering.clock import ManualClock
 from metering.errors import ValidationError
 from tests.meter_agent.support import NOW, event, packed
 
-CONTEXT = cast(grpc.ServicerContext, SimpleNamespace(time_remaining=lambda: None))
+CONTEXT = cast(
+    grpc.ServicerContext,
+    SimpleNamespace(
+        time_remaining=lambda: None, invocation_metadata=lambda: (), peer=lambda: "unix:"
+    ),
+)
 # Field 9 as a varint, 10 as eight bytes, 11 as four, 12 as a text, 13 as a group.
 UNKNOWN = [b"\x48\x81\x01", b"\x51" + b"8" * 8, b"\x5d4444", b"\x62\x02hi", b"\x6b\x6c"]
 LEVELS = [b"\x10\x00", b"\x10\x01", b"\x90\x00\x00"]
@@ -50,10 +56,18 @@ class Disk:
     """Keeps what was made durable, as blocks would be shipped."""
 
     blocks: list[PushedBlock] = field(default_factory=list)
+    applied: AppliedWatch = field(default_factory=AppliedWatch)
     agent_id = ""
+    has_server = True
 
     def append(
-        self, events: bytes, *, event_count: int, receive_time_us: int, oldest_event_time_us: int
+        self,
+        events: bytes,
+        *,
+        event_count: int,
+        receive_time_us: int,
+        oldest_event_time_us: int,
+        caller: str = "",
     ) -> Ticket:
         first_seq = 1 + sum(block.event_count for block in self.blocks)
         self.blocks.append(PushedBlock(first_seq, event_count, receive_time_us, events))
