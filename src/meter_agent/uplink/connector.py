@@ -49,6 +49,7 @@ class Connector:
         self._client: IngestClient | None = None
         self._material: TlsMaterial | None = None
         self._opened_with: Fingerprint = ()
+        self._is_closed = False
 
     @property
     def server(self) -> str:
@@ -63,13 +64,16 @@ class Connector:
         """Returns the channel.
 
         Raises:
-            UplinkError: There is no token, or a certificate cannot be used.
+            UplinkError: There is no token, a certificate cannot be used, or the agent stops.
         """
         token = self._tokens.read()
         if not token:
             raise UplinkError(message=self._tokens.missing_message(), is_refused=True)
         files = self._tls.fingerprint()
         with self._lock:
+            if self._is_closed:
+                # A channel opened behind a stop would hold it up for the length of a call.
+                raise UplinkError(message="the agent is stopping")
             client = self._client
             if client is not None and client.token == token and self._opened_with == files:
                 return client
@@ -107,8 +111,9 @@ class Connector:
         return explain(server, material=material) or str(error)
 
     def close(self) -> None:
-        """Closes the channel; a call in flight ends at once with an error."""
+        """Closes the channel for good; a call in flight ends at once with an error."""
         with self._lock:
+            self._is_closed = True
             if self._client is not None:
                 self._client.close()
             self._client = None

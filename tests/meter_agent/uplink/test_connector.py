@@ -39,6 +39,14 @@ def test_the_channel_stays_the_same_while_nothing_changes(server: FakeServer) ->
     made.close()
 
 
+def test_no_channel_is_opened_behind_a_stop(server: FakeServer) -> None:
+    made = connector(server.address)
+    made.client()
+    made.close()
+    with pytest.raises(UplinkError, match="stopping"):
+        made.client()
+
+
 def test_failures_go_round_the_addresses_and_what_works_is_kept(server: FakeServer) -> None:
     made = connector("127.0.0.1:1", "127.0.0.1:2", server.address)
     seen = []
