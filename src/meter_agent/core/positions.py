@@ -235,7 +235,7 @@ def told_behind(attempt: Positions, *, set_aside_seq: int) -> Positions:
         attempt: As it lies on disk.
         set_aside_seq: Position that was set aside last by this process; 0 where none was.
     """
-    if attempt.applied_seq != set_aside_seq:
+    if set_aside_seq == 0 or attempt.applied_seq != set_aside_seq:
         return attempt
     return replace(
         attempt,

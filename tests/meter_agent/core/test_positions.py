@@ -181,4 +181,6 @@ def test_an_event_that_is_set_aside_is_done_with_and_a_session_tells_the_server(
     told = core.told_behind(after, set_aside_seq=10)
     assert (told.applied_seq, told.earliest_kept_seq) == (9, 11)
     assert core.told_behind(after, set_aside_seq=0) == after
+    fresh = Positions(disk_id=b"d")
+    assert core.told_behind(fresh, set_aside_seq=0) == fresh
     assert core.set_aside(STATE, sent=replace(sent, first_seq=12, last_seq=12)) == STATE
