@@ -19,7 +19,7 @@ import structlog
 
 from billing_server.config import SQLITE_FILE_PREFIX, ServerSettings, parse_listen
 from billing_server.domain.ports.unit_of_work import Store
-from billing_server.edge.grpc.server import IngestServer
+from billing_server.edge.grpc.server import IngestServer, Reflection
 from billing_server.edge.grpc.tls import TlsFiles
 from billing_server.edge.http.app import create_app
 from billing_server.edge.http.server import HttpServer
@@ -234,6 +234,7 @@ def _running_parts(
             clock=context.clock,
             listen=settings.grpc_listen,
             tls=_tls_files(settings),
+            reflection_mode=Reflection(settings.grpc_reflection),
         )
         warn_of_plain_text(settings)
         ingest.start()

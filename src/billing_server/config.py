@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 from pydantic import ValidationError as PydanticValidationError
@@ -105,6 +105,9 @@ class ServerSettings(BaseSettings):
 
     grpc_listen: Listen = GRPC_LISTEN_DEFAULT
     """Where agents push usage, `HOST:PORT`."""
+
+    grpc_reflection: Literal["off", "on"] = "off"
+    """Whether the gRPC port describes its services to tools that ask."""
 
     http_listen: Listen = HTTP_LISTEN_DEFAULT
     """Where the HTTP API listens, `HOST:PORT`."""

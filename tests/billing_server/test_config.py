@@ -47,6 +47,7 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(
     [
         ({"http_listen": "8080"}, "http_listen"),
         ({"grpc_listen": "127.0.0.1:70000"}, "grpc_listen"),
+        ({"grpc_reflection": "maybe"}, "grpc_reflection"),
         ({"grace": "1 hour"}, "grace"),
         ({"test_clock": "2026-03-01"}, "test_clock"),
     ],

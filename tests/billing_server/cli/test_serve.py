@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from metering.api.v1 import ingest_pb2, ingest_pb2_grpc, usage_pb2
 from metering.rpc import bearer_metadata
@@ -153,3 +154,28 @@ def test_a_wrong_setting_ends_the_start_with_its_name(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("grace: ")
+
+
+def _described_services(port: int) -> set[str]:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        [answer] = stub.ServerReflectionInfo(iter([request]), timeout=10)
+        return {service.name for service in answer.list_services_response.service}
+
+
+def test_services_are_described_to_tools_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    try:
+        server.program.start()
+        with pytest.raises(grpc.RpcError) as caught:
+            _described_services(server.grpc_port)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        server.program.stop()
+        config = tmp_path / "server.toml"
+        config.write_text('grpc_reflection = "on"\n')
+        server.program.arguments = [*server.program.arguments, f"--config={config}"]
+        server.program.start()
+        assert "metering.api.v1.IngestService" in _described_services(server.grpc_port)
+    finally:
+        server.program.stop()
