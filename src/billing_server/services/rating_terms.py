@@ -45,84 +45,8 @@ class CatalogTerms:
     """Which revision."""
     index: MeterIndex
     """Which meters an event feeds."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChargeSlot:
-    """One running charge: where it is kept and how it is rated. Compared by identity."""
-
-    key: ChargeKey
-    """The row."""
-    terms: UsageTerms
-    """The compiled price."""
-    decimals: int
-    """Of the meter."""
-    currency_digits: int
-    """Of the plan's currency."""
-    is_maximum: bool
-    """Whether quantities are folded by the largest, not by the sum."""
-
-
-class SeriesRoute:
-    """A series with the charge that it feeds in a span of minutes. Compared by identity."""
-
-    __slots__ = (
-        "_assigner",
-        "_from_minute",
-        "_period",
-        "_slot",
-        "_until_minute",
-        "customer",
-        "dimensions_json",
-        "is_maximum",
-        "meter",
-        "series_id",
-    )
-
-    def __init__(
-        self,
-        customer: "CompiledCustomer",
-        *,
-        meter: Meter,
-        assigner: SeriesAssigner,
-        dimensions_json: str,
-    ) -> None:
-        self.customer = customer
-        self.meter = meter
-        self.dimensions_json = dimensions_json
-        self.is_maximum = meter.aggregation is Aggregation.MAX
-        self.series_id: int | None = None
-        self._assigner = assigner
-        self._slot: ChargeSlot | None = None
-        self._period: tuple[str, int] | None = None
-        self._from_minute = self._until_minute = 0
-
-    def slot_at(self, minute: int) -> ChargeSlot | None:
-        """Returns the charge that usage in this minute feeds; None where there is none."""
-        if not self._from_minute <= minute < self._until_minute:
-            self._look_at(minute)
-        return self._slot
-
-    def period_at(self, minute: int) -> tuple[str, int] | None:
-        """Returns the subscription and period start (microseconds) that charge this minute.
-
-        They are known where the charge itself cannot be rated; None: the usage is unpriced.
-        """
-        if not self._from_minute <= minute < self._until_minute:
-            self._look_at(minute)
-        return self._period
-
-    def _look_at(self, minute: int) -> None:
-        assignment = self._assigner.at(instant_from_minute(minute))
-        timeline, period = assignment.timeline, assignment.period
-        self._slot = self.customer.slot(assignment, meter=self.meter)
-        self._period = (
-            None
-            if timeline is None or period is None
-            else (timeline.subscription.id, microseconds_from_instant(period.start))
-        )
-        self._from_minute = minute_from_instant(assignment.valid_from)
-        self._until_minute = minute_from_instant(assignment.valid_until)
+    kept_by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Meters that keep what each event brought, with the quantities that are money there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -153,9 +77,13 @@ class CompiledCustomer:
         if route is None:
             if len(self._routes) >= SERIES_CACHED_MAX:
                 self._routes.clear()
-            assigner = self.assigner.series(meter.key, dimensions=dimensions)
             route = SeriesRoute(
-                self, meter=meter, assigner=assigner, dimensions_json=dimensions_json
+                self,
+                meter=meter,
+                assigner=self.assigner.series(meter.key, dimensions=dimensions),
+                dimensions=dimensions,
+                dimensions_json=dimensions_json,
+                money_quantities=self.catalog.kept_by_event.get(meter.key),
             )
             self._routes[key] = route
         return route

@@ -4,6 +4,7 @@ from billing_server.store.schema import metadata
 from billing_server.store.tables_billing import (
     api_key,
     billing_period,
+    charge_value,
     customer,
     idempotency_key,
     invoice,
@@ -28,6 +29,11 @@ from billing_server.store.tables_usage import (
     usage_event,
     usage_series,
 )
+from billing_server.store.tables_usage_facts import (
+    usage_adjustment,
+    usage_correction,
+    usage_reading,
+)
 
 __all__ = [
     "agent",
@@ -35,6 +41,7 @@ __all__ = [
     "api_key",
     "billing_period",
     "catalog_state",
+    "charge_value",
     "customer",
     "declared_loss",
     "idempotency_key",
@@ -48,8 +55,11 @@ __all__ = [
     "server_state",
     "setting",
     "subscription",
+    "usage_adjustment",
     "usage_bucket",
     "usage_conflict",
+    "usage_correction",
     "usage_event",
+    "usage_reading",
     "usage_series",
 ]

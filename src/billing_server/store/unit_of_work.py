@@ -29,6 +29,7 @@ from billing_server.store.subscription_repository import SqlSubscriptionReposito
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
 
 MEMORY_URL = "sqlite://"
@@ -93,6 +94,13 @@ class SqlUnitOfWork:
         from billing_server.store.usage_repository import SqlUsageRepository
 
         return SqlUsageRepository(self.connection)
+
+    @cached_property
+    def usage_facts(self) -> "SqlUsageFactRepository":
+        """Readings, events by time, corrections and adjustments."""
+        from billing_server.store.usage_fact_repository import SqlUsageFactRepository
+
+        return SqlUsageFactRepository(self.connection)
 
 
 class SqlStore:

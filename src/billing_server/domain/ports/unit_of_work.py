@@ -17,6 +17,7 @@ from billing_server.domain.ports.customers import (
 )
 from billing_server.domain.ports.invoices import InvoiceRepository
 from billing_server.domain.ports.usage import UsageRepository
+from billing_server.domain.ports.usage_facts import UsageFactRepository
 
 
 class UnitOfWork(Protocol):
@@ -61,6 +62,10 @@ class UnitOfWork(Protocol):
     @property
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
+
+    @property
+    def usage_facts(self) -> UsageFactRepository:
+        """Readings, events by time, corrections and adjustments."""
 
 
 class Store(Protocol):
