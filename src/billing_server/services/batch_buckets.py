@@ -1,6 +1,6 @@
 """The minute buckets of a batch, in memory: one state a series and minute, whatever the events."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -8,6 +8,13 @@ from billing_server.domain.catalog.model import Aggregation
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import BucketChange, LatestChange, ReadingRow
+from billing_server.domain.ports.usage_facts import Adjustment
+from billing_server.domain.usage.instants import (
+    MICROSECONDS_PER_MINUTE,
+    microseconds_from_instant,
+)
+from billing_server.domain.usage.meter_index import MeterEffect
+from billing_server.services.rating_terms import CompiledCustomer
 from billing_server.services.series_route import SeriesRoute
 from billing_server.services.usage_payload import DecodedEvent
 
@@ -18,6 +25,9 @@ NumberOf = Callable[[SeriesRoute], int]
 
 _LATEST: Final = frozenset({Aggregation.LATEST, Aggregation.TIME_WEIGHTED})
 """Aggregations whose bucket keeps the last value."""
+_LEVEL: Final = 0
+_CHANGE: Final = 1
+"""Whether a reading sets a level or changes the one before it."""
 
 
 class _OrderedGroup:
@@ -34,6 +44,13 @@ class _OrderedGroup:
         self.total += value
         self.count += 1
         self.largest = max(self.largest, value)
+        self._last(value, time_us=time_us, event_id=event_id)
+
+    def change(self, value: int, *, time_us: int, event_id: str) -> None:
+        self.total += value
+        self._last(value, time_us=time_us, event_id=event_id)
+
+    def _last(self, value: int, *, time_us: int, event_id: str) -> None:
         if (time_us, event_id) > (self.time_us, self.event_id):
             self.time_us, self.event_id, self.latest = time_us, event_id, value
 
@@ -46,13 +63,49 @@ class BatchBuckets:
         """Of meters that add up: [sum, number of events]."""
         self.ordered: dict[Group, _OrderedGroup] = {}
         """Of the others, and of those that keep what each event brought."""
-        self._readings: list[tuple[SeriesRoute, int, str, int, str | None]] = []
+        self._readings: list[tuple[SeriesRoute, int, str, int, int, str | None]] = []
+
+    def add(
+        self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
+    ) -> None:
+        """Adds what one event brings to its customer's meters."""
+        sums = self.sums
+        minute = event.minute
+        for meter, value in effects:
+            route = customer.route(
+                meter, dimensions=event.dimensions, dimensions_json=event.dimensions_json
+            )
+            if not route.is_plain:
+                self._add_in_order(event, route=route, value=value)
+                continue
+            group = sums.get((route, minute))
+            if group is None:
+                sums[route, minute] = [value, 1]
+                continue
+            group[0] += value
+            group[1] += 1
+
+    def adjust(self, adjustment: Adjustment, *, route: SeriesRoute) -> None:
+        """Adds a signed quantity, which counts as no event.
+
+        To a level it is a change: the level is higher or lower by it until the next event sets one.
+        """
+        time_us = microseconds_from_instant(adjustment.event_time)
+        place = (route, time_us // MICROSECONDS_PER_MINUTE)
+        if route.is_plain:
+            self.sums.setdefault(place, [0, 0])[0] += adjustment.value
+            return
+        group = self.ordered.setdefault(place, _OrderedGroup())
+        group.change(adjustment.value, time_us=time_us, event_id=adjustment.id)
+        if route.keeps_readings:
+            change = (route, time_us, adjustment.id, adjustment.value, _CHANGE, None)
+            self._readings.append(change)
 
     def groups(self) -> Iterator[Group]:
         """Yields every series and minute that is fed."""
         return chain(self.sums, self.ordered)
 
-    def add_in_order(self, event: DecodedEvent, *, route: SeriesRoute, value: int) -> None:
+    def _add_in_order(self, event: DecodedEvent, *, route: SeriesRoute, value: int) -> None:
         """Adds what an event brings to a series of which more than the sum counts."""
         row = event.row
         group = self.ordered.get((route, event.minute))
@@ -61,7 +114,7 @@ class BatchBuckets:
         group.add(value, time_us=row.event_time_us, event_id=row.event_id)
         if route.keeps_readings:
             money = money_of(event.quantities, names=route.money_quantities)
-            self._readings.append((route, row.event_time_us, row.event_id, value, money))
+            self._readings.append((route, row.event_time_us, row.event_id, value, _LEVEL, money))
 
     def levels_since(self) -> dict[str, int]:
         """Returns the customers whose levels are set, each with the earliest instant of it."""
@@ -108,10 +161,10 @@ class BatchBuckets:
                         time_us,
                         event_id,
                         value,
-                        0,
+                        is_change,
                         money,
                     )
-                    for route, time_us, event_id, value, money in self._readings
+                    for route, time_us, event_id, value, is_change, money in self._readings
                 ]
             )
 

@@ -102,6 +102,10 @@ def _count_new(
         return _count_group(unit, events=events, customers=customers, catalog=catalog)
     except (ConflictError, UnavailableError):
         raise
+    except AmountTooLargeError:
+        if len(events) == 1:
+            _insert_all(unit, [waiting_row(events[0], AMOUNT_TOO_LARGE)])
+            return Tally(quarantined=1)
     except Exception:
         if len(events) == 1:
             log.exception("ingest_event_failed", customer_id=events[0].row.customer_id)
@@ -128,7 +132,8 @@ def _count_group(
     """Counts events behind one savepoint.
 
     Raises:
-        OverflowError: a bucket or a charge would pass its bound, with several events to blame.
+        OverflowError: a bucket would pass its bound, with several events to blame.
+        AmountTooLargeError: a charge would.
     """
     batch = UsageBatch()
     with unit.usage.savepoint():

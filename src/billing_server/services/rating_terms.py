@@ -15,24 +15,21 @@ import structlog
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey
-from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, SeriesAssigner
-from billing_server.domain.rating.usage import UsageTerms, usage_terms
+from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
 from billing_server.domain.subscription.timeline import Timeline
-from billing_server.domain.usage.instants import (
-    instant_from_minute,
-    microseconds_from_instant,
-    minute_from_instant,
-)
 from billing_server.domain.usage.meter_index import MeterIndex
+from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_slot
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.list_customers import customer_not_found
+from billing_server.services.series_route import SeriesRoute
 from metering.errors import ConflictError, UnavailableError
-from metering.money import minor_unit_digits
 
 CUSTOMERS_CACHED_MAX: Final = 20_000
 """Compiled customers that are kept; some 10 KiB each."""
 SERIES_CACHED_MAX: Final = 10_000
 """Series of one customer that are kept compiled."""
+SLOTS_CACHED_MAX: Final = 10_000
+"""Running charges of one customer that are kept compiled; groups may be many."""
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +63,7 @@ class CompiledCustomer:
     newly_failed: dict[str, str]
     """Those of them that the store does not know of yet."""
     _routes: dict[tuple[str, str], SeriesRoute] = field(default_factory=dict)
-    _slots: dict[tuple[str, int, str], ChargeSlot] = field(default_factory=dict)
+    _slots: dict[ChargeKey, ChargeSlot] = field(default_factory=dict)
 
     def route(
         self, meter: Meter, *, dimensions: Mapping[str, str], dimensions_json: str
@@ -88,33 +85,33 @@ class CompiledCustomer:
             self._routes[key] = route
         return route
 
-    def slot(self, assignment: Assignment, *, meter: Meter) -> ChargeSlot | None:
-        """Returns the running charge of an assignment; None where it is unpriced or unratable."""
-        timeline, price, period = assignment.timeline, assignment.price, assignment.period
-        if timeline is None or price is None or period is None:
-            return None
-        subscription_id = timeline.subscription.id
-        if subscription_id in self.failed:
-            return None
-        period_start_us = microseconds_from_instant(period.start)
-        slot = self._slots.get((subscription_id, period_start_us, price.key))
-        if slot is not None:
-            return slot
-        key = ChargeKey(
-            self.customer_id, subscription_id, period_start_us, price.key, assignment.segment
-        )
+    def slots(
+        self, assignment: Assignment, *, meter: Meter, dimensions: Mapping[str, str]
+    ) -> tuple[ChargeSlot, ...]:
+        """Returns the running charges that usage with this assignment feeds.
+
+        None where it is unpriced or unratable, nor for a level, whose charge grows by itself and
+        is folded when it is looked at.
+        """
+        timeline = assignment.timeline
+        if timeline is None or meter.aggregation is Aggregation.TIME_WEIGHTED:
+            return ()
+        if timeline.subscription.id in self.failed:
+            return ()
+        keys = charge_keys(assignment, customer_id=self.customer_id, dimensions=dimensions)
         try:
-            slot = ChargeSlot(
-                key=key,
-                terms=usage_terms(price, meter=meter, share=timeline.share_of(period)),
-                decimals=meter.decimals,
-                currency_digits=minor_unit_digits(timeline.plan.currency),
-                is_maximum=meter.aggregation is Aggregation.MAX,
-            )
+            return tuple(self._slot(key, assignment=assignment, meter=meter) for key in keys)
         except Exception as error:  # noqa: BLE001 - a rating error never undoes counting
-            self.fail(subscription_id, error)
-            return None
-        self._slots[subscription_id, period_start_us, price.key] = slot
+            self.fail(timeline.subscription.id, error)
+            return ()
+
+    def _slot(self, key: ChargeKey, *, assignment: Assignment, meter: Meter) -> ChargeSlot:
+        slot = self._slots.get(key)
+        if slot is None:
+            if len(self._slots) >= SLOTS_CACHED_MAX:
+                self._slots.clear()
+            slot = charge_slot(key, assignment=assignment, meter=meter, assigner=self.assigner)
+            self._slots[key] = slot
         return slot
 
     def fail(self, subscription_id: str, error: Exception) -> None:
@@ -123,6 +120,14 @@ class CompiledCustomer:
         reason = f"{type(error).__name__}: {error}"
         self.failed[subscription_id] = reason
         self.newly_failed[subscription_id] = reason
+
+
+def load_catalog_terms(unit: UnitOfWork, *, revision: int) -> CatalogTerms:
+    """Returns the meters as they are now, compiled."""
+    kept = unit.catalog.kept_by_event()
+    money = frozenset[str]().union(*kept.values())
+    index = MeterIndex(unit.catalog.meters(), money_quantities=money)
+    return CatalogTerms(revision=revision, index=index, kept_by_event=kept)
 
 
 class TermsCache:
@@ -139,7 +144,7 @@ class TermsCache:
         revision = unit.usage.share_catalog()
         catalog = self._catalog
         if catalog is None or catalog.revision != revision:
-            catalog = CatalogTerms(revision=revision, index=MeterIndex(unit.catalog.meters()))
+            catalog = load_catalog_terms(unit, revision=revision)
             self._catalog = catalog
         return catalog
 

@@ -92,6 +92,10 @@ def _redrive_rows(
         return _redrive_group(unit, rows=rows, customers=customers, catalog=catalog)
     except (ConflictError, UnavailableError):
         raise
+    except AmountTooLargeError:
+        if len(rows) == 1:
+            _keep_waiting(unit, row=rows[0], why=AMOUNT_TOO_LARGE)
+            return Redriven(waiting=1)
     except Exception:
         if len(rows) == 1:
             log.exception("redrive_failed", customer_id=rows[0].customer_id)

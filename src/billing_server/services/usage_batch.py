@@ -36,22 +36,8 @@ class UsageBatch:
         self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
     ) -> None:
         """Adds one event."""
-        sums = self._buckets.sums
-        minute = event.minute
         self._customers[customer.customer_id] = customer
-        for meter, value in effects:
-            route = customer.route(
-                meter, dimensions=event.dimensions, dimensions_json=event.dimensions_json
-            )
-            if not route.is_plain:
-                self._buckets.add_in_order(event, route=route, value=value)
-                continue
-            group = sums.get((route, minute))
-            if group is None:
-                sums[route, minute] = [value, 1]
-                continue
-            group[0] += value
-            group[1] += 1
+        self._buckets.add(event, customer=customer, effects=effects)
 
     def too_large(self, unit: UnitOfWork) -> Quarantine | None:
         """Returns why a bucket would pass its bound; asked on the careful path only."""
