@@ -88,9 +88,7 @@ def _check_form(request: FieldReader, form: str, terms: UsageTerms) -> None:
         terms.model, Percentage | GraduatedPercentage
     )
     if form == "events" and not takes_events:
-        problem = (
-            f'a {terms.model.name} price is rated by the total; write it as quantity: "15000"'
-        )
+        problem = f'a {terms.model.name} price is rated by the total; write it as quantity: "15000"'
         request.note(form, reason="EVENTS_NOT_RATED", problem=problem)
 
 

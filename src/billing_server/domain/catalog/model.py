@@ -149,6 +149,9 @@ class UsagePrice:
     """What a hard money limit takes a unit to cost before it is rated; None: worked out."""
     name: str = ""
     """For invoices; the key where empty."""
+    unit_cost: Decimal | None = None
+    """What one used unit costs the seller, in major units, >= 0; None: not known. Charges nothing:
+    margins are shown from it, never on the customer's invoice."""
 
 
 Price = RecurringPrice | UsagePrice

@@ -5,16 +5,13 @@ something is wrong; what is wrong is noted, with its line.
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Final
 
 from billing_server.domain.catalog.model import (
     Aggregation,
-    BillTiming,
     Meter,
     Plan,
     Price,
-    RecurringPrice,
     SubscriptionEntry,
     UsagePrice,
 )
@@ -34,16 +31,11 @@ from billing_server.domain.fields import (
     instant,
     integer,
     key_text,
-    not_a_choice,
     peek,
-    price,
-    quantity,
     text,
     timezone,
 )
 from billing_server.domain.rating.matching import tied_prices
-from billing_server.domain.rating.models import read_price_model
-from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.subscription.model import Customer
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX

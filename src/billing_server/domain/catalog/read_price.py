@@ -91,10 +91,14 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
     convert = reader.child("convert")
     discount = reader.child("discount")
     included = _read_included(reader)
-    maximum, minimum = reader.maybe("maximum", price), reader.optional("minimum", price, default=ZERO)
+    maximum, minimum = (
+        reader.maybe("maximum", price),
+        reader.optional("minimum", price, default=ZERO),
+    )
     charge_flat_at_zero = reader.optional("charge_flat_at_zero", boolean, default=False)
     prorate = _read_prorate(reader)
     estimate = reader.maybe("estimate_unit_price", price)
+    unit_cost = reader.maybe("unit_cost", price)
     if maximum is not None and minimum > maximum:
         problem = (
             f"{plain_decimal(minimum)} is above maximum {plain_decimal(maximum)}; write a minimum "
@@ -121,6 +125,7 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
         minimum=minimum,
         prorate=prorate,
         estimate_unit_price=estimate,
+        unit_cost=unit_cost,
     )
 
 

@@ -47,4 +47,6 @@ def _modifiers(price: UsagePrice) -> dict[str, object]:
         fields["prorate"] = [str(term) for term in Proratable if term in price.prorate]
     if price.estimate_unit_price is not None:
         fields["estimate_unit_price"] = plain_decimal(price.estimate_unit_price)
+    if price.unit_cost is not None:
+        fields["unit_cost"] = plain_decimal(price.unit_cost)
     return fields

@@ -17,7 +17,6 @@ from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
 from metering.money import EXACT_CONTEXT, Exact
 from metering.quantity import plain_decimal
 
-
 _ONE: Final = Decimal(1)
 
 

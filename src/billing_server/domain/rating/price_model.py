@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Final, Protocol, TypeGuard, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from metering.money import Exact
 
@@ -128,6 +128,6 @@ PriceModel = QuantityModel | EventModel
 """A model of either way. One file and one row of the table each."""
 
 
-def is_rated_by_event(model: PriceModel) -> TypeGuard[EventModel]:
+def is_rated_by_event(model: PriceModel) -> bool:
     """Returns whether a model needs the segment's events one by one."""
     return isinstance(model, EventModel)

@@ -21,11 +21,11 @@ from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.exact import add, multiply, subtract
 from billing_server.domain.rating.price_model import (
     ZERO,
+    EventModel,
     EventUsage,
     PriceModel,
     RatingStep,
     StepKind,
-    is_rated_by_event,
 )
 from metering.errors import InvariantError
 from metering.money import Exact
@@ -76,7 +76,7 @@ class UsageTerms:
 
     def __post_init__(self) -> None:
         model = self.model
-        rate = _needs_events if is_rated_by_event(model) else model.rate
+        rate = _needs_events if isinstance(model, EventModel) else model.rate
         object.__setattr__(self, "_rate", rate)
         # Identity is far quicker than comparing fractions, and true for nearly all.
         is_adjusted = bool(self.adjustments) or self.amount_share is not WHOLE
@@ -85,12 +85,12 @@ class UsageTerms:
     @property
     def is_rated_by_event(self) -> bool:
         """Whether the price needs the segment's events in the order (event_time, event_id)."""
-        return is_rated_by_event(self.model)
+        return isinstance(self.model, EventModel)
 
     @property
     def amount_quantity(self) -> str | None:
         """The quantity of an event that is its `EventUsage.amount`; None: it needs none."""
-        return self.model.amount_quantity if is_rated_by_event(self.model) else None
+        return self.model.amount_quantity if isinstance(self.model, EventModel) else None
 
     def without_minimum(self) -> "UsageTerms":
         """Returns the terms of an invoice that is not the last of its period (R34)."""
@@ -118,14 +118,14 @@ class UsageTerms:
             InvariantError: QUANTITY_NEEDED for a price that is rated by the total.
         """
         model = self.model
-        if not is_rated_by_event(model):
+        if not isinstance(model, EventModel):
             raise _needs_quantity(model)
         return self._adjusted(model.rate_events(self._billable_events(events)))
 
     def explain(self, quantity: Exact) -> RatedUsage:
         """Returns the same amount as `rate` with its explanation."""
         model = self.model
-        if is_rated_by_event(model):
+        if isinstance(model, EventModel):
             raise _events_needed()
         converted = quantity if self.conversion is None else self.conversion.convert(quantity)
         included = min(converted, self.included)
@@ -138,7 +138,7 @@ class UsageTerms:
     def explain_events(self, events: Iterable[EventUsage]) -> RatedUsage:
         """Returns the same amount as `rate_events` with its explanation."""
         model = self.model
-        if not is_rated_by_event(model):
+        if not isinstance(model, EventModel):
             raise _needs_quantity(model)
         known = list(events)
         billable = list(self._billable_events(known))
@@ -241,9 +241,7 @@ def usage_terms(price: UsagePrice, *, meter: Meter, share: Fraction = WHOLE) -> 
 def _adjustments(price: UsagePrice, *, share: Fraction) -> tuple[Adjustment, ...]:
     adjustments: list[Adjustment] = []
     if price.discount is not None:
-        adjustments.append(
-            price.discount if share is WHOLE else price.discount.for_share(share)
-        )
+        adjustments.append(price.discount if share is WHOLE else price.discount.for_share(share))
     if price.maximum is not None:
         part = share if Proratable.MAXIMUM in price.prorate else WHOLE
         adjustments.append(Maximum(_part(price.maximum, part)))
