@@ -134,15 +134,26 @@ class BatchBuckets:
         largest: list[BucketChange] = []
         latest: list[LatestChange] = []
         for (route, minute), found in self.ordered.items():
-            place = (minute, route.customer.customer_id, number_of(route))
+            customer_id, number = route.customer.customer_id, number_of(route)
             aggregation = route.meter.aggregation
             if aggregation.is_summed:
-                added.append(BucketChange(*place, found.total, found.count))
+                added.append(BucketChange(minute, customer_id, number, found.total, found.count))
             elif aggregation in _LATEST:
-                last = (found.latest, found.count, found.time_us, found.event_id)
-                latest.append(LatestChange(*place, *last))
+                latest.append(
+                    LatestChange(
+                        minute,
+                        customer_id,
+                        number,
+                        found.latest,
+                        found.count,
+                        found.time_us,
+                        found.event_id,
+                    )
+                )
             else:
-                largest.append(BucketChange(*place, found.largest, found.count))
+                largest.append(
+                    BucketChange(minute, customer_id, number, found.largest, found.count)
+                )
         if added:
             unit.usage.add_to_buckets(added)
         if largest:

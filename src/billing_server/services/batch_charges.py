@@ -87,9 +87,7 @@ class BatchCharges:
                 elif aggregation is Aggregation.MAX:
                     self._join(slot, AggregateState(group.largest))
                 elif aggregation is Aggregation.LATEST:
-                    self._join(
-                        slot, AggregateState(group.latest, 0, group.time_us, group.event_id)
-                    )
+                    self._join(slot, AggregateState(group.latest, 0, group.time_us, group.event_id))
                 # A level's charge grows by itself: it is folded when it is looked at.
 
     def _join(self, slot: ChargeSlot, state: AggregateState) -> None:

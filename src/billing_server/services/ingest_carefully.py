@@ -18,8 +18,10 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ConflictRow, EventKey, EventRow
 from billing_server.domain.usage.instants import microseconds_from_instant
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import (
+    AMOUNT_TOO_LARGE,
     INTERNAL_ERROR,
     unknown_customer,
     waiting_row,

@@ -35,9 +35,7 @@ def fold_levels(
     ):
         inside[reading.series_id].append(reading)
     for series_id, dimensions in series.items():
-        before = unit.usage_facts.readings_back(
-            customer_id, series_id=series_id, before=span.start
-        )
+        before = unit.usage_facts.readings_back(customer_id, series_id=series_id, before=span.start)
         level, changes = level_before(before), inside.get(series_id, [])
         if level == 0 and not changes:
             continue

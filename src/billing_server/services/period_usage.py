@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.invoice.model import UnpricedUsage
@@ -112,9 +111,7 @@ def fold_period(
     for series, meter, found in _assigned(unit, terms=terms, period=period, at=at):
         if found.timeline is None or found.timeline.subscription.id != subscription_id:
             continue
-        for key in charge_keys(
-            found, customer_id=terms.customer.id, dimensions=series.dimensions
-        ):
+        for key in charge_keys(found, customer_id=terms.customer.id, dimensions=series.dimensions):
             fold = folds.get(key)
             if fold is None:
                 fold = folds[key] = _new_fold(key, found=found, meter=meter, terms=terms)

@@ -10,7 +10,9 @@ import structlog
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import EventKey, EventRow
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.judge_event import (
+    AMOUNT_TOO_LARGE,
     INTERNAL_ERROR,
     detail_of,
     unknown_customer,

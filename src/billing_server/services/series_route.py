@@ -98,9 +98,7 @@ class SeriesRoute:
     def _look_at(self, minute: int) -> None:
         assignment = self._assigner.at(instant_from_minute(minute))
         timeline, period = assignment.timeline, assignment.period
-        self._slots = self.customer.slots(
-            assignment, meter=self.meter, dimensions=self.dimensions
-        )
+        self._slots = self.customer.slots(assignment, meter=self.meter, dimensions=self.dimensions)
         self._period = (
             None
             if timeline is None or period is None

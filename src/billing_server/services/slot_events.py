@@ -6,13 +6,14 @@ how usage travelled.
 
 from collections import defaultdict
 from decimal import Decimal
+from fractions import Fraction
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.ports.usage_facts import Reading
 from billing_server.domain.rating.assignment import CustomerAssigner, SeriesAssigner
-from billing_server.domain.rating.price_model import ZERO, EventUsage, is_rated_by_event
+from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage
 from billing_server.domain.usage.aggregate import AggregateState
 from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
 from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_row
@@ -49,16 +50,13 @@ def events_of_charges(
         dimensions = series[reading.series_id]
         known = assigners.get(reading.series_id)
         if known is None:
-            known = assigners[reading.series_id] = assigner.series(
-                meter.key, dimensions=dimensions
-            )
+            known = assigners[reading.series_id] = assigner.series(meter.key, dimensions=dimensions)
         assignment = known.at(instant_from_minute(reading.time_us // MICROSECONDS_PER_MINUTE))
-        price = assignment.price
-        if price is None or not is_rated_by_event(price.model):
-            continue
-        usage = _event_usage(reading, meter=meter, amount_quantity=price.model.amount_quantity)
-        for key in charge_keys(assignment, customer_id=customer_id, dimensions=dimensions):
-            found[key].append(usage)
+        model = None if assignment.price is None else assignment.price.model
+        if isinstance(model, EventModel):
+            usage = _event_usage(reading, meter=meter, amount_quantity=model.amount_quantity)
+            for key in charge_keys(assignment, customer_id=customer_id, dimensions=dimensions):
+                found[key].append(usage)
     return found
 
 
@@ -77,8 +75,8 @@ def rate_slot_events(unit: UnitOfWork, *, slot: ChargeSlot) -> ChargeRow:
 
 def events_state(events: list[EventUsage], *, meter: Meter) -> AggregateState:
     """Return the aggregate of some events of a meter that adds up."""
-    total = sum((event.quantity for event in events), ZERO)
-    return AggregateState(int(total.scaleb(meter.decimals)))
+    total = sum((Fraction(event.quantity) for event in events), Fraction(0))
+    return AggregateState(int(total * 10**meter.decimals))
 
 
 def _event_usage(reading: Reading, *, meter: Meter, amount_quantity: str | None) -> EventUsage:

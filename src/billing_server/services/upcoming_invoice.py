@@ -16,9 +16,9 @@ from billing_server.services.customer_terms import CustomerTerms, load_customer_
 from billing_server.services.late_usage import find_late_periods
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
+from billing_server.services.running_usage import running_quantities
 from metering.money import Money
 from metering.period import Period, PeriodUnit, calendar_cycle
-from metering.quantity import unscale_quantity
 
 ALL_SUBSCRIPTIONS = "all"
 CURRENCY_OF_NOTHING = "USD"
@@ -55,7 +55,7 @@ def upcoming_invoice(
                 closing += drafts[:-1]
                 current += drafts[-1:]
         span = _span_of(context, terms=terms, drafts=current)
-        unpriced = fold_unpriced(unit, terms=terms, period=span)
+        unpriced = fold_unpriced(unit, terms=terms, period=span, at=context.clock.now())
         ended = [
             replace(draft, unpriced=fold_unpriced(unit, terms=terms, period=draft.period))
             for draft in sorted(closing, key=lambda draft: (draft.period.end, draft.cause))
@@ -78,7 +78,9 @@ def _drafts(
     late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
     drafts: list[Invoice] = []
     for period in open_periods(unit, timeline=timeline, now=now):
-        drafts.append(_draft(unit, terms=terms, timeline=timeline, period=period, late=late))
+        drafts.append(
+            _draft(unit, terms=terms, timeline=timeline, period=period, late=late, now=now)
+        )
         late = ()
     return drafts
 
@@ -90,19 +92,10 @@ def _draft(
     timeline: Timeline,
     period: Period,
     late: Sequence[LatePeriod],
+    now: datetime,
 ) -> Invoice:
-    subscription_id = timeline.subscription.id
-    decimals = {
-        price.key: terms.meters[price.meter].decimals for price in timeline.plan.usage_prices
-    }
-    charges = unit.usage.running_charges(
-        subscription_id, customer_id=terms.customer.id, period_start=period.start
-    )
-    quantities = {
-        charge.price_key: unscale_quantity(charge.quantity, decimals=decimals[charge.price_key])
-        for charge in charges
-    }
-    subscribed = terms.of_subscription(subscription_id)
+    quantities = running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now)
+    subscribed = terms.of_subscription(timeline.subscription.id)
     return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
 
 

@@ -213,9 +213,7 @@ class PostgresqlCounting:
                 [(*key, Decimal(quantity), *rest) for key, quantity, *rest in rows],
             )
 
-    def add_charge_values(
-        self, values: Collection[tuple[ChargeKey, str]]
-    ) -> dict[ChargeKey, int]:
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
         """Notes values that charges have seen; returns how many were new to each."""
         if not values:
             return {}

@@ -182,9 +182,7 @@ class SqliteCounting:
             ],
         )
 
-    def add_charge_values(
-        self, values: Collection[tuple[ChargeKey, str]]
-    ) -> dict[ChargeKey, int]:
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
         """Notes values that charges have seen; returns how many were new to each."""
         rows = {(*key, value): key for key, value in values}
         known = {row for row, _ in self._points(_SELECT_CHARGE_VALUE, rows)}

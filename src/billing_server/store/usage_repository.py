@@ -110,9 +110,7 @@ class SqlUsageRepository:
         """Returns those running charges that exist."""
         return self._counting.charges(keys)
 
-    def add_charge_values(
-        self, values: Collection[tuple[ChargeKey, str]]
-    ) -> dict[ChargeKey, int]:
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
         """Notes values that charges have seen; returns how many were new to each."""
         return self._counting.add_charge_values(values)
 

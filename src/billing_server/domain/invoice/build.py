@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 
 from billing_server.domain.catalog.model import BillTiming, Price, RecurringPrice
 from billing_server.domain.invoice.identities import check_identities
@@ -26,7 +25,7 @@ from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, InvariantError
-from metering.money import Money
+from metering.money import Exact, Money
 from metering.period import Period
 
 
@@ -36,7 +35,7 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[str, Decimal]
+    quantities: Mapping[str, Exact]
     """By price key: all usage of the period, what was invoiced among it, in the meter's unit."""
     invoiced: Mapping[str, AlreadyInvoiced]
     """By price key: what the invoices so far carry; absent: nothing."""
@@ -46,7 +45,7 @@ class LatePeriod:
 class NothingInvoiced:
     """What is invoiced for a price that had no usage yet."""
 
-    quantity: Decimal = ZERO
+    quantity: Exact = ZERO
     """None shown."""
     amount_minor: int = 0
     """None charged."""
@@ -88,7 +87,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[str, Exact],
     late: Sequence[LatePeriod] = (),
 ) -> InvoiceBuild:
     """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
@@ -118,7 +117,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[str, Exact],
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:
@@ -151,7 +150,7 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[str, Exact],
     late: Sequence[LatePeriod],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
     _check_price_keys(terms, quantities)
@@ -235,7 +234,7 @@ def _periodic_line(
     price: Price,
     period: Period,
     following: Period | None,
-    used: Mapping[str, Decimal],
+    used: Mapping[str, Exact],
 ) -> InvoiceLine | None:
     if not isinstance(price, RecurringPrice):
         quantity = used.get(price.key, ZERO)
@@ -266,7 +265,7 @@ def _late_lines(
     return lines, tuple(held_back)
 
 
-def _check_price_keys(terms: BillingTerms, quantities: Mapping[str, Decimal]) -> None:
+def _check_price_keys(terms: BillingTerms, quantities: Mapping[str, Exact]) -> None:
     unknown = set(quantities) - {price.key for price in terms.plan.usage_prices}
     if unknown:
         raise InvariantError(
@@ -283,7 +282,7 @@ def _build(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[str, Decimal] | None = None,
+    quantities: Mapping[str, Exact] | None = None,
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
 from billing_server.domain.catalog.serialize import (
@@ -15,6 +14,7 @@ from billing_server.domain.catalog.serialize import (
 from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
 from metering.clock import format_instant
+from metering.money import Exact
 from metering.period import Period
 from metering.quantity import plain_decimal
 
@@ -27,7 +27,7 @@ class LateUsage(Protocol):
         """The period in which the usage happened."""
 
     @property
-    def quantities(self) -> Mapping[str, Decimal]:
+    def quantities(self) -> Mapping[str, Exact]:
         """By price key: all usage of the period."""
 
     @property
@@ -41,7 +41,7 @@ def inputs_sha256(
     reason: InvoiceReason,
     cause: str,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[str, Exact],
     late: Sequence[LateUsage] = (),
 ) -> str:
     """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
@@ -86,7 +86,7 @@ def _late(item: LateUsage) -> dict[str, object]:
     }
 
 
-def _plain(quantities: Mapping[str, Decimal]) -> dict[str, str]:
+def _plain(quantities: Mapping[str, Exact]) -> dict[str, str]:
     # A price without usage and a price with a usage of zero give the same invoice.
     return {key: plain_decimal(value) for key, value in quantities.items() if value}
 

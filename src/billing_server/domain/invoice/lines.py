@@ -62,7 +62,7 @@ class AlreadyInvoiced(Protocol):
     """What the lines of earlier invoices carry for one price in one period."""
 
     @property
-    def quantity(self) -> Decimal:
+    def quantity(self) -> Exact:
         """Units that they show in all, in the meter's unit."""
 
     @property
@@ -114,7 +114,7 @@ def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period
 
 
 def usage_line(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Exact
 ) -> InvoiceLine | None:
     """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
 
@@ -146,7 +146,7 @@ def late_usage_line(
     *,
     price: UsagePrice,
     period: Period,
-    quantity: Decimal,
+    quantity: Exact,
     invoiced: AlreadyInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of usage that was counted after its period was invoiced (R76).
@@ -193,7 +193,7 @@ def late_usage_line(
 
 
 def rate_price(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Exact
 ) -> RatedUsage:
     """Rates the quantity of a period with the share that the period is (R17)."""
     share = terms.timeline.share_of(period)

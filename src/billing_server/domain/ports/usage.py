@@ -227,9 +227,7 @@ class UsageRepository(Protocol):
     def charges(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, ChargeRow]:
         """Return those running charges that exist."""
 
-    def add_charge_values(
-        self, values: Collection[tuple[ChargeKey, str]]
-    ) -> dict[ChargeKey, int]:
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
         """Note values that charges on unique counts have seen; return how many were new to each."""
 
     def add_readings(self, rows: Sequence[ReadingRow]) -> None:

@@ -34,7 +34,9 @@ NOTHING = AggregateState(0)
 """The state of no usage."""
 
 
-def joined(aggregation: Aggregation, first: AggregateState, second: AggregateState) -> AggregateState:
+def joined(
+    aggregation: Aggregation, first: AggregateState, second: AggregateState
+) -> AggregateState:
     """Returns the state of the usage of two states together.
 
     Not for a unique count, whose values have to be seen, nor for levels, whose spans follow each
@@ -47,9 +49,7 @@ def joined(aggregation: Aggregation, first: AggregateState, second: AggregateSta
     return AggregateState(first.value + second.value, first.divisor + second.divisor)
 
 
-def state_of(
-    meter: Meter, members: Sequence[SeriesUsage], *, whole_us: int = 0
-) -> AggregateState:
+def state_of(meter: Meter, members: Sequence[SeriesUsage], *, whole_us: int = 0) -> AggregateState:
     """Returns the state of some series of a meter together.
 
     Args:

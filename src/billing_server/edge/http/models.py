@@ -35,7 +35,9 @@ class MeterAnswer(BaseModel):
     quantity: str | None = Field(
         description="Which of an event's quantities it reads; null: it looks at every event."
     )
-    of: str | None = Field(default=None, description="Dimension whose values a unique count counts.")
+    of: str | None = Field(
+        default=None, description="Dimension whose values a unique count counts."
+    )
     where: dict[str, str] = Field(description="Dimension values an event must carry.")
 
 
