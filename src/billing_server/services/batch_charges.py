@@ -44,10 +44,12 @@ class BatchCharges:
         for slot, (value, count) in self._sums.items():
             row = before.get(slot.key)
             divisor = count if slot.meter.aggregation is Aggregation.AVERAGE else 0
-            if row is not None:
-                value += row.quantity
-                divisor += row.value_count
-            yield slot, partial(charge_row, slot, AggregateState(value, divisor))
+            state = (
+                AggregateState(value, divisor)
+                if row is None
+                else AggregateState(value + row.quantity, divisor + row.value_count)
+            )
+            yield slot, partial(charge_row, slot, state)
         for slot, state in self._states.items():
             known = state_of_row(before.get(slot.key))
             whole = state if known is None else joined(slot.meter.aggregation, known, state)

@@ -1,4 +1,4 @@
-"""The usage of a period that still runs, as it is shown: from running charges where they tell it."""
+"""The usage of a running period as it is shown: from running charges where they tell it."""
 
 from datetime import datetime
 

@@ -77,7 +77,7 @@ class SqlCatalogRepository:
         return frozenset(found.scalars())
 
     def kept_by_event(self) -> dict[str, frozenset[str]]:
-        """Returns the meters that keep what each event brought, with the quantities that are money."""
+        """Returns the meters that keep what each event brought, with what is money there."""
         rows = self._connection.execute(
             select(meter.c.key, meter.c.money_quantities).where(meter.c.keeps_readings.is_(True))
         )

@@ -54,8 +54,14 @@ def test_counted_events_are_found_by_customer_and_time(store: SqlStore) -> None:
     waiting = row("w", 1)._replace(quarantine_reason="WHY")
     with store.write() as unit:
         unit.usage.insert_events(
-            [row("b", 5), row("a", 5), row("z", 0), row("x", 60_000_000), waiting]
-            + [row("a", 7, customer="other")]
+            [
+                row("b", 5),
+                row("a", 5),
+                row("z", 0),
+                row("x", 60_000_000),
+                waiting,
+                row("a", 7, customer="other"),
+            ]
         )
         found = unit.usage_facts.events_between("acme", start=START, end=START + MINUTE)
         assert [each.event_id for each in found] == ["z", "a", "b"]

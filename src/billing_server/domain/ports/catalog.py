@@ -41,7 +41,7 @@ class CatalogRepository(Protocol):
     def kept_by_event(self) -> dict[str, frozenset[str]]:
         """Return the meters that keep what each event brought, with the quantities that are money.
 
-        Those of time-weighted levels, and those on which some price was ever rated by event.
+        Those on which some price was ever rated by event; time-weighted ones do so anyway.
         """
 
     def keep_by_event(self, meter_key: str, *, money_quantities: frozenset[str]) -> None:
