@@ -22,7 +22,7 @@ class OnAgentUnavailable(Enum):
     """The call is refused, as if a limit had refused it."""
 
 
-class QuotaDenied(QuotaExceededError):  # noqa: N818 - the name in the contract: it is an answer
+class QuotaDenied(QuotaExceededError):
     """A limit, or the absence of an agent, refused a call before it was made.
 
     Args:

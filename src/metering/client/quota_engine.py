@@ -32,9 +32,7 @@ STOP_TIMEOUT_SECONDS = 1.0
 AWAY_RETRY_SECONDS = 0.05
 """Pause before the one retry of a call that met no agent: one that restarts is back by then."""
 
-EndRequest: TypeAlias = (
-    agent_pb2.SettleReservationRequest | agent_pb2.ReleaseReservationRequest
-)
+EndRequest: TypeAlias = agent_pb2.SettleReservationRequest | agent_pb2.ReleaseReservationRequest
 """What ends a reservation."""
 
 
@@ -200,7 +198,7 @@ class QuotaEngine:
             try:
                 thread.start()
             except RuntimeError:
-                # While the interpreter ends no thread can be had; the exit's flush says what is lost.
+                # While the interpreter ends none can be had; the exit's flush says what is lost.
                 logger.exception("the thread that renews reservations could not be started")
                 return
             self._thread = thread
@@ -256,7 +254,7 @@ class QuotaEngine:
             return
         except MeteringError as error:
             # Other numbers were settled before, or the request can never be right: not lost here.
-            logger.error(
+            logger.error(  # noqa: TRY400 - no surprise: the text says it all
                 "the end of reservation %s was refused: %s: %s",
                 request.reservation_id,
                 error.reason,
@@ -293,13 +291,17 @@ class QuotaEngine:
         except AgentAwayError:
             pass  # The hold stands for two more turns.
         except MeteringError as error:
-            logger.warning(
-                "reservation %s cannot be renewed and will end by itself: %s: %s",
-                request.reservation_id,
-                error.reason,
-                error.message,
-            )
+            if reservation.renewal() is not None:  # Else it was ended meanwhile.
+                logger.warning(
+                    "reservation %s cannot be renewed and will end by itself: %s: %s",
+                    request.reservation_id,
+                    error.reason,
+                    error.message,
+                )
             return
+        except Exception:
+            self.renew(reservation)
+            raise
         self.renew(reservation)
 
     def _note_lost(self, requests: list[EndRequest]) -> None:
@@ -311,5 +313,3 @@ class QuotaEngine:
                 request.reservation_id,
                 request.customer_id,
             )
-
-

@@ -1,7 +1,7 @@
 """The wire for quota: one channel, four unary calls, failures as errors with their reasons."""
 
 from collections.abc import Iterator
-from typing import Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -24,6 +24,8 @@ QuotaResponse: TypeAlias = (
     | agent_pb2.SettleReservationResponse
     | agent_pb2.ReleaseReservationResponse
 )
+
+_Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[QuotaRequest, QuotaResponse]"
 
 _SERVICE = "/metering.api.v1.AgentService/"
 _METHODS: tuple[tuple[type[QuotaRequest], str, type[QuotaResponse]], ...] = (
@@ -108,7 +110,7 @@ class GrpcQuotaTransport:
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._calls = {
+        calls: dict[type[QuotaRequest], Any] = {
             request_type: self._channel.unary_unary(
                 _SERVICE + name,
                 request_serializer=request_type.SerializeToString,
@@ -116,6 +118,7 @@ class GrpcQuotaTransport:
             )
             for request_type, name, response_type in _METHODS
         }
+        self._calls: dict[type[QuotaRequest], _Call] = calls
 
     def call(self, request: QuotaRequest, *, timeout_seconds: float) -> QuotaResponse:
         """Sends a request and waits; a thread less is woken than by `begin`."""
@@ -192,7 +195,9 @@ def reason_from_details(status: bytes) -> str:
 
 
 def _submessages(message: bytes, number: int) -> Iterator[bytes]:
-    for field in UnknownFieldSet(Empty.FromString(message)):
+    # The library does not declare that it can be walked.
+    fields: Any = UnknownFieldSet(Empty.FromString(message))
+    for field in fields:
         if field.field_number == number and isinstance(field.data, bytes):
             yield field.data
 

@@ -106,9 +106,7 @@ class Reservation(ReservationView):
         ...     r.settle({"output_tokens": reply.tokens})
     """
 
-    def extend(
-        self, quantities: Mapping[str, Quantity] | None = None
-    ) -> Mapping[str, Decimal]:
+    def extend(self, quantities: Mapping[str, Quantity] | None = None) -> Mapping[str, Decimal]:
         """Adds to what is held, and renews it.
 
         Args:

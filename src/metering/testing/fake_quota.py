@@ -13,6 +13,7 @@ from metering.api.v1.agent_pb2 import (
     DECISION_GRANTED_PARTIALLY,
     CheckQuotaRequest,
     CheckQuotaResponse,
+    Decision,
     ExtendReservationRequest,
     ExtendReservationResponse,
     QuotaDenial,
@@ -222,7 +223,7 @@ def _event(known: FakeReservation, request: EndRequest) -> UsageEvent | None:
     return event
 
 
-def _decision(granted: Mapping[str, Decimal], asked: Mapping[str, str]) -> int:
+def _decision(granted: Mapping[str, Decimal], asked: Mapping[str, str]) -> Decision:
     is_whole = all(granted.get(name) == Decimal(text) for name, text in asked.items())
     return DECISION_GRANTED if is_whole else DECISION_GRANTED_PARTIALLY
 

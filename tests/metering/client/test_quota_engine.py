@@ -26,9 +26,7 @@ from metering.client.quota_transport import (
 from metering.errors import AlreadyExistsError, NotFoundError
 from metering.testing import FakeAgent
 
-FAST = MeterOptions(
-    backoff_initial_seconds=0.001, backoff_max_seconds=0.01, settlement_count_max=2
-)
+FAST = MeterOptions(backoff_initial_seconds=0.001, backoff_max_seconds=0.01, settlement_count_max=2)
 AWAY = AgentAwayError(reason="RPC_UNAVAILABLE", message="refused")
 
 
@@ -168,14 +166,13 @@ def test_a_reservation_that_nobody_holds_is_not_renewed() -> None:
     gc.collect()
     engine.end_later(settle())
     assert engine.flush(timeout_seconds=10)
-    assert not wire.answered.acquire(timeout=0.0) or len(wire.requests) == 1
+    assert [type(request) for request in wire.requests] == [SettleReservationRequest]
     engine.stop()
 
 
 def test_an_unforeseen_exception_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
     wire = Wire(RuntimeError("surprise"))
     engine = engine_on(wire)
-    engine.renew(Held())
     held = Held()
     engine.renew(held)
     assert wire.answered.acquire(timeout=10)

@@ -70,7 +70,9 @@ def test_what_was_noted_is_settled_on_the_way_out(agent: FakeAgent, meter: Meter
 
 def test_a_call_that_failed_keeps_what_it_incurred(agent: FakeAgent, meter: Meter) -> None:
     def fail() -> None:
-        with meter.reserve(customer="acme", quantities={"input_tokens": 7, "output_tokens": 9}) as r:
+        with meter.reserve(
+            customer="acme", quantities={"input_tokens": 7, "output_tokens": 9}
+        ) as r:
             r.use({"input_tokens": 7})
             raise RuntimeError("the engine failed")
 
