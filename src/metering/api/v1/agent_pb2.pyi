@@ -278,8 +278,15 @@ class SettleReservationResponse(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., kind: _Optional[_Union[_usage_pb2.SettlementKind, str]] = ..., overrun: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ReleaseReservationRequest(_message.Message):
-    __slots__ = ("reservation_id", "incurred_quantities", "customer_id")
+    __slots__ = ("reservation_id", "incurred_quantities", "customer_id", "dimensions", "event_time")
     class IncurredQuantitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -289,10 +296,14 @@ class ReleaseReservationRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     INCURRED_QUANTITIES_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     reservation_id: str
     incurred_quantities: _containers.ScalarMap[str, str]
     customer_id: str
-    def __init__(self, reservation_id: _Optional[str] = ..., incurred_quantities: _Optional[_Mapping[str, str]] = ..., customer_id: _Optional[str] = ...) -> None: ...
+    dimensions: _containers.ScalarMap[str, str]
+    event_time: _timestamp_pb2.Timestamp
+    def __init__(self, reservation_id: _Optional[str] = ..., incurred_quantities: _Optional[_Mapping[str, str]] = ..., customer_id: _Optional[str] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ReleaseReservationResponse(_message.Message):
     __slots__ = ("event_id", "kind")
