@@ -79,7 +79,7 @@ class SqlCatalogRepository:
     def kept_by_event(self) -> dict[str, frozenset[str]]:
         """Returns the meters that keep what each event brought, with what is money there."""
         rows = self._connection.execute(
-            select(meter.c.key, meter.c.money_quantities).where(meter.c.keeps_readings.is_(True))
+            select(meter.c.key, meter.c.money_quantities).where(meter.c.keeps_readings)
         )
         return {row.key: frozenset(row.money_quantities) for row in rows}
 
