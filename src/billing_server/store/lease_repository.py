@@ -7,14 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, text, tuple_
 
-from billing_server.domain.ports.limits import (
-    Lease,
-    LeaseState,
-    LeaseWant,
-    SettledReservation,
-    TermsWatch,
-    WindowKey,
-)
+from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
+from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import (
     customer,

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_
 
+from billing_server.domain.limit.lease import WindowKey
+from billing_server.domain.limit.thresholds import ThresholdDirection
 from billing_server.domain.ports.limits import (
     BalanceEntry,
     LimitAccount,
-    ThresholdDirection,
     ThresholdEvent,
-    WindowKey,
 )
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import (
@@ -24,6 +24,7 @@ from billing_server.store.tables import (
     threshold_event,
 )
 from billing_server.store.upsert import conflict_insert
+from metering.money import exact_context
 
 _COUNTERS = (
     "settled",
@@ -41,6 +42,17 @@ class SqlLimitRepository:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def missing_accounts(self, keys: Collection[WindowKey]) -> frozenset[WindowKey]:
+        """Returns those keys that have no account yet; holds nothing."""
+        columns = limit_account.c
+        name = tuple_(columns.customer_id, columns.limit_key, columns.window_id)
+        missing = set(keys)
+        for some in chunks(sorted(missing)):
+            statement = select(columns.customer_id, columns.limit_key, columns.window_id)
+            found = self._connection.execute(statement.where(name.in_(some)))
+            missing -= {WindowKey(*row) for row in found}
+        return frozenset(missing)
 
     def lock_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
         """Holds accounts in sorted order until the end of the unit; returns those that exist."""
@@ -154,7 +166,8 @@ class SqlLimitRepository:
     def add_balance(self, entry: BalanceEntry) -> bool:
         """Writes an entry of a balance; False where its id is there already."""
         statement = conflict_insert(self._connection, balance_entry).values(**asdict(entry))
-        return self._connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+        written = statement.on_conflict_do_nothing().returning(balance_entry.c.entry_id)
+        return self._connection.execute(written).first() is not None
 
     def balance_entry(self, entry_id: str) -> BalanceEntry | None:
         """Returns an entry."""
@@ -172,12 +185,18 @@ class SqlLimitRepository:
         ).scalar_one()
         return None if total is None else int(total)
 
-    def rated_total(self, customer_id: str) -> Decimal:
+    def rated_total(
+        self, customer_id: str, *, start: datetime | None = None, end: datetime | None = None
+    ) -> Decimal:
         """Returns the exact sum of a customer's running charges, in major units."""
-        rows = self._connection.execute(
-            select(running_charge.c.amount_exact).where(running_charge.c.customer_id == customer_id)
-        ).scalars()
-        return sum(rows, Decimal(0))
+        columns = running_charge.c
+        statement = select(columns.amount_exact).where(columns.customer_id == customer_id)
+        if start is not None:
+            statement = statement.where(columns.period_start >= start)
+        if end is not None:
+            statement = statement.where(columns.period_start < end)
+        with exact_context():
+            return sum(self._connection.execute(statement).scalars(), Decimal(0))
 
 
 def _account_from_row(row: Row[Any]) -> LimitAccount:

@@ -1,4 +1,4 @@
-"""Tables of limits: accounts of windows, leases, what agents want and were told, balances, audit."""
+"""Tables of limits: accounts, leases, what agents want and were told, balances, the audit."""
 
 from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Text, text
 

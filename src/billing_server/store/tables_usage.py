@@ -38,6 +38,8 @@ agent = row_table(
     Column("reported_next_seq", Int64, nullable=False, server_default=text("0")),
     # Nonce of the last session or sync of leases that was answered.
     Column("sync_nonce", Bytes),
+    # That of the number before it, which an acquisition may still name.
+    Column("previous_sync_nonce", Bytes),
     # When leases were last synced; NULL: never.
     Column("sync_time", Instant),
     # The server's incarnation in which its session was opened.

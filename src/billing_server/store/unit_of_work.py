@@ -154,14 +154,13 @@ class SqlStore:
             ConflictError: DATABASE_BUSY where the lock was not had in time.
             UnavailableError: DISK_FULL, DATABASE_UNREACHABLE.
         """
-        with self._gated(urgency):
-            with translated(), self._engines.writer.begin() as connection:
-                unit = SqlUnitOfWork(connection)
-                self._memory_unit = unit
-                try:
-                    yield unit
-                finally:
-                    self._memory_unit = None
+        with self._gated(urgency), translated(), self._engines.writer.begin() as connection:
+            unit = SqlUnitOfWork(connection)
+            self._memory_unit = unit
+            try:
+                yield unit
+            finally:
+                self._memory_unit = None
         if unit.announced:
             self.news.publish(sorted(unit.announced))
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from billing_server.domain.ports.limits import Lease, LimitAccount, WindowKey
+from billing_server.domain.limit.lease import Lease, WindowKey
+from billing_server.domain.ports.limits import LimitAccount
 
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
 DAY = WindowKey("acme", "daily", "2026-03-10T00:00:00Z/day/0")

@@ -3,12 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from billing_server.domain.ports.limits import (
-    LeaseState,
-    LeaseWant,
-    SettledReservation,
-    TermsWatch,
-)
+from billing_server.domain.limit.lease import LeaseState
+from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER
 from tests.billing_server.store.limit_rows import DAY, NOW, account, lease

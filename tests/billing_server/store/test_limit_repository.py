@@ -4,11 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from billing_server.domain.ports.limits import (
-    BalanceEntry,
-    ThresholdDirection,
-    ThresholdEvent,
-)
+from billing_server.domain.limit.thresholds import ThresholdDirection
+from billing_server.domain.ports.limits import BalanceEntry, ThresholdEvent
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.limit_rows import DAY, NOW, account
 
@@ -18,6 +15,9 @@ def test_an_account_is_written_once_and_changed_under_its_lock(store: SqlStore) 
     with store.write() as unit:
         unit.limits.add_account(first)
         unit.limits.add_account(account(settled=9))
+        assert unit.limits.missing_accounts([DAY, DAY._replace(window_id="x")]) == {
+            DAY._replace(window_id="x")
+        }
         assert unit.limits.lock_accounts([DAY, DAY, DAY._replace(window_id="x")]) == {DAY: first}
         changed = replace(
             first,

@@ -61,6 +61,11 @@ class LimitInForce:
         return LimitKind.ROLLING if is_rolling else LimitKind.UNITS
 
     @property
+    def is_balance(self) -> bool:
+        """Whether its maximum is the customer's prepaid balance."""
+        return self.limit.subject is LimitSubject.BALANCE
+
+    @property
     def decimals(self) -> int:
         """Fraction digits of its amounts: the meter's, 6 for money, 0 for slots."""
         if self.limit.is_money:

@@ -45,6 +45,8 @@ class Agent:
     """Position of its next event, as it last said; 0: it never did."""
     sync_nonce: bytes | None = None
     """Nonce of the last session or sync of leases that was answered."""
+    previous_sync_nonce: bytes | None = None
+    """That of the number before it, which an acquisition may still name."""
     sync_time: datetime | None = None
     """When leases were last synced; None: never."""
     session_incarnation: str | None = None

@@ -8,19 +8,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
+
+from billing_server.domain.limit.lease import Lease, WindowKey
+from billing_server.domain.limit.thresholds import ThresholdDirection
 
 EVERY_CUSTOMER: Final = ""
 """Announced in place of a customer where all of them may have news."""
-
-
-class WindowKey(NamedTuple):
-    """Which window of which limit of which customer."""
-
-    customer_id: str
-    limit_key: str
-    window_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,62 +41,6 @@ class LimitAccount:
     """B: the largest limit in force at any grant. >= 0."""
     threshold: Decimal | None = None
     """Highest share of the limit that was passed; None: none."""
-
-
-class LeaseState(StrEnum):
-    """Which term of the escrow a lease's rest belongs to."""
-
-    LIVE = "live"
-    """Taken: it may be used."""
-    RECLAIMED = "reclaimed"
-    """Unknown: it was given to others although it may have been used."""
-    WRITTEN_OFF = "written_off"
-    """Presumed used: its agent is lost."""
-    CLOSED = "closed"
-    """Nothing is left in it, and nothing is granted to it any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A share of a window that one agent's disk holds. The three counters only ever rise."""
-
-    lease_id: bytes
-    """16 bytes, unique."""
-    key: WindowKey
-    """Of which window; with an empty limit key where only a debit has named the lease so far."""
-    agent_ref: int
-    """The disk that holds it."""
-    state: LeaseState = LeaseState.LIVE
-    """Which term of the escrow its rest belongs to."""
-    granted: int = 0
-    """Granted in all. >= 0."""
-    returned: int = 0
-    """Given back in all, as the agent told. >= 0."""
-    settled: int = 0
-    """Debited in all by events that were counted. >= 0."""
-    consumed: int = 0
-    """Consumed in all by events on the agent's disk, as it last told. >= 0."""
-    held: int = 0
-    """Held by reservations, as it last told. >= 0."""
-    recall_no: int = 0
-    """Number of the latest recall; 0: none."""
-    answered_recall_no: int = 0
-    """The latest one that the agent has answered."""
-    rate_per_minute: int = 0
-    """Share of a rate, in the smallest unit a minute; 0 for other kinds."""
-    burst: int = 0
-    """Share of a rate's burst; 0 for other kinds."""
-    expire_time: datetime | None = None
-    """When the server takes it for over, UTC; None: it has no time to live."""
-    report_time: datetime | None = None
-    """When the agent last told of it, UTC; None: never yet."""
-    create_time: datetime
-    """When it was granted first, UTC."""
-
-    @property
-    def rest(self) -> int:
-        """What may still be used, or be given back. >= 0."""
-        return max(0, self.granted - self.returned - self.settled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +83,6 @@ class TermsWatch:
     """Of the customer that it was made from; 0: there is no such customer."""
     valid_until: datetime | None
     """When it changes by itself, as a window ends; None: it does not."""
-
-
-class ThresholdDirection(StrEnum):
-    """Which way a threshold was passed."""
-
-    RISING = "rising"
-    FALLING = "falling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +131,9 @@ class SettledReservation(NamedTuple):
 class LimitRepository(Protocol):
     """Accounts, thresholds and balances. Holding an account holds the leases of its window."""
 
+    def missing_accounts(self, keys: Collection[WindowKey]) -> frozenset[WindowKey]:
+        """Return those keys that have no account yet; holds nothing."""
+
     def lock_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
         """Hold accounts in sorted order until the end of the unit; return those that exist."""
 
@@ -238,8 +172,16 @@ class LimitRepository(Protocol):
     def balance(self, customer_id: str) -> int | None:
         """Return the sum of a customer's entries in micro-units; None where there is none."""
 
-    def rated_total(self, customer_id: str) -> Decimal:
-        """Return the exact sum of a customer's running charges, in major units."""
+    def rated_total(
+        self, customer_id: str, *, start: datetime | None = None, end: datetime | None = None
+    ) -> Decimal:
+        """Return the exact sum of a customer's running charges, in major units.
+
+        Args:
+            customer_id: whose.
+            start: only of periods that start then or later; None: of all.
+            end: only of periods that start before; None: of all.
+        """
 
 
 class LeaseRepository(Protocol):

@@ -1,4 +1,5 @@
 ALTER TABLE agent ADD COLUMN sync_nonce BYTEA;
+ALTER TABLE agent ADD COLUMN previous_sync_nonce BYTEA;
 ALTER TABLE agent ADD COLUMN sync_time BIGINT;
 ALTER TABLE agent ADD COLUMN session_incarnation TEXT;
 ALTER TABLE agent ADD COLUMN is_ephemeral BOOLEAN DEFAULT '0' NOT NULL;

@@ -1,4 +1,5 @@
 ALTER TABLE agent ADD COLUMN sync_nonce BLOB;
+ALTER TABLE agent ADD COLUMN previous_sync_nonce BLOB;
 ALTER TABLE agent ADD COLUMN sync_time INTEGER;
 ALTER TABLE agent ADD COLUMN session_incarnation TEXT;
 ALTER TABLE agent ADD COLUMN is_ephemeral INTEGER DEFAULT '0' NOT NULL;
