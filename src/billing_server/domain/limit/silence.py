@@ -24,7 +24,6 @@ def after_silence(
     unconfirmed: SilencePolicy,
     silent_for: timedelta,
     lost_after: timedelta = LOST_AGENT_AFTER,
-    is_lost: bool = False,
 ) -> Lease:
     """Returns the lease of an agent that was not heard of.
 
@@ -35,12 +34,12 @@ def after_silence(
         lease: Of the silent disk.
         unconfirmed: The limit's policy.
         silent_for: Since its disk last synced.
-        lost_after: When it counts as lost.
-        is_lost: Whether an operator said so (`agents forget`).
+        lost_after: When it counts as lost; an operator who says so earlier has its leases
+            written off at once.
     """
     if lease.state is LeaseState.CLOSED:
         return lease
-    if is_lost or silent_for >= lost_after:
+    if silent_for >= lost_after:
         return written_off(lease)
     if unconfirmed is SilencePolicy.RECLAIM and silent_for >= SILENT_AFTER:
         return reclaimed(lease)
