@@ -112,6 +112,9 @@ class UsagePrice:
     """From the rest to an amount."""
     name: str = ""
     """For invoices; the key where empty."""
+    unit_cost: Decimal | None = None
+    """What one used unit costs the seller, in major units, >= 0; None: not known. Charges nothing:
+    margins are shown from it, never on the customer's invoice."""
 
 
 Price = RecurringPrice | UsagePrice

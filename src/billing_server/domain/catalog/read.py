@@ -206,13 +206,22 @@ def _read_usage(reader: FieldReader) -> UsagePrice | None:
     name = reader.optional("name", text, default="")
     where = reader.text_map("where")
     included = read_included(reader)
+    unit_cost = reader.maybe("unit_cost", price)
     model = read_price_model(reader)
     if model is None:
         return None  # Which further fields belong here is not known without a model.
     reader.finish(later=LATER_USAGE_PRICE)
     if key is None or meter is None:
         return None
-    return UsagePrice(key=key, meter=meter, where=where, included=included, model=model, name=name)
+    return UsagePrice(
+        key=key,
+        meter=meter,
+        where=where,
+        included=included,
+        model=model,
+        name=name,
+        unit_cost=unit_cost,
+    )
 
 
 _PRICE_KINDS: Final[Mapping[str, Callable[[FieldReader], Price | None]]] = {

@@ -73,15 +73,21 @@ def price_to_dict(price: Price) -> dict[str, object]:
             "amount": plain_decimal(price.amount),
             "bill": str(price.bill),
         }
-    return {
-        "key": price.key,
-        "name": price.name or None,
-        "kind": "usage",
-        "meter": price.meter,
-        "where": dict(sorted(price.where.items())),
-        "included": plain_decimal(price.included),
-        "model": price.model.name,
-    } | dict(price.model.to_fields())
+    # Left out where it is not known, so that what was stored before there was one stays equal.
+    cost = {} if price.unit_cost is None else {"unit_cost": plain_decimal(price.unit_cost)}
+    return (
+        {
+            "key": price.key,
+            "name": price.name or None,
+            "kind": "usage",
+            "meter": price.meter,
+            "where": dict(sorted(price.where.items())),
+            "included": plain_decimal(price.included),
+            "model": price.model.name,
+        }
+        | dict(price.model.to_fields())
+        | cost
+    )
 
 
 def plan_to_dict(plan: Plan) -> dict[str, object]:

@@ -91,3 +91,19 @@ def test_a_start_or_anchor_at_the_end_of_the_calendar_names_its_field() -> None:
         ("start", "INSTANT_OUT_OF_RANGE"),
         ("anchor", "INSTANT_OUT_OF_RANGE"),
     ]
+
+
+def test_a_unit_cost_that_is_no_exact_price_is_refused_by_its_field() -> None:
+    price: dict[str, object] = {
+        "key": "a",
+        "kind": "usage",
+        "meter": "m",
+        "model": "per_unit",
+        "unit_price": "1",
+        "unit_cost": "-1",
+    }
+    fields = reader(price)
+    read_price(fields)
+    assert [(v.field, v.reason) for v in fields.mistakes.violations] == [
+        ("unit_cost", "PRICE_NEGATIVE")
+    ]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -90,6 +91,17 @@ def test_numbers_and_instants_are_written_in_one_way(catalog: CatalogFile) -> No
             {"unit_price": "0", "flat_price": "1"},
         ],
     }
+
+
+def test_what_a_unit_costs_the_seller_survives_and_is_left_out_where_it_is_not_known(
+    catalog: CatalogFile,
+) -> None:
+    plan = catalog.plans[0]
+    known = replace(plan.usage_prices[1], unit_cost=Decimal("0.00000250"))
+    assert price_to_dict(known)["unit_cost"] == "0.0000025"
+    with_cost = replace(plan, prices=(known,))
+    assert plan_from_dict(plan_to_dict(with_cost)) == with_cost
+    assert "unit_cost" not in price_to_dict(plan.usage_prices[1])
 
 
 def test_a_whole_catalog_is_written_as_a_catalog_file(catalog: CatalogFile) -> None:
