@@ -10,6 +10,7 @@ from typing import Protocol
 from billing_server.domain.catalog.model import Meter, Plan, UsagePrice
 from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
+from billing_server.domain.rating.exact import subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
 from billing_server.domain.subscription.model import Customer
@@ -17,7 +18,7 @@ from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
 from metering.clock import format_instant
 from metering.errors import InvariantError
-from metering.money import Exact, Money, RatedAmount, exact_context, round_line
+from metering.money import Exact, Money, RatedAmount, round_line
 from metering.period import Period
 from metering.proration import prorate
 
@@ -117,7 +118,7 @@ def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
 def usage_line(
     terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Decimal
 ) -> InvoiceLine | None:
-    """Returns the line of a usage price; None for a quantity of 0, which is charged nothing (R27).
+    """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
 
     Args:
         terms: of the subscription.
@@ -125,9 +126,9 @@ def usage_line(
         segment: a span in which the price stands unchanged (R17).
         quantity: all that was used in it, in the meter's unit, >= 0.
     """
-    if quantity == 0:
-        return None
     rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
+    if quantity == 0 and rated.amount_exact == 0:
+        return None
     return _line(
         terms,
         price_key=price.key,
@@ -185,7 +186,7 @@ def late_usage_line(
         ),
         quantities=_Quantities.of(rated).less(_Quantities.of(before)),
         unit=terms.meter_of(price).unit,
-        exact=_less(rated.amount_exact, Decimal(billed)),
+        exact=subtract(rated.amount_exact, Decimal(billed)),
         amount=amount,
         steps=rated.steps,
         proration=rated.amount_share,
@@ -205,28 +206,20 @@ def rate_segment(
 class _Quantities:
     """The three quantities of a line."""
 
-    quantity: Decimal
-    included: Decimal
-    billable: Decimal
+    quantity: Exact
+    included: Exact
+    billable: Exact
 
     @classmethod
     def of(cls, rated: RatedUsage) -> "_Quantities":
         return cls(rated.quantity, rated.included_quantity, rated.billable_quantity)
 
     def less(self, other: "_Quantities") -> "_Quantities":
-        with exact_context():
-            return _Quantities(
-                self.quantity - other.quantity,
-                self.included - other.included,
-                self.billable - other.billable,
-            )
-
-
-def _less(amount: Exact, other: Decimal) -> Exact:
-    if isinstance(amount, Fraction):
-        return amount - Fraction(other)
-    with exact_context():
-        return amount - other
+        return _Quantities(
+            subtract(self.quantity, other.quantity),
+            subtract(self.included, other.included),
+            subtract(self.billable, other.billable),
+        )
 
 
 def _line(
