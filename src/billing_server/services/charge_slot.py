@@ -84,7 +84,8 @@ def charge_keys(
 ) -> tuple[ChargeKey, ...]:
     """Returns the running charges that usage with this assignment feeds; none where unpriced."""
     timeline, price, period = assignment.timeline, assignment.price, assignment.period
-    if timeline is None or price is None or period is None:
+    segment = assignment.segment
+    if timeline is None or price is None or period is None or segment is None:
         return ()
     return tuple(
         ChargeKey(
@@ -92,7 +93,7 @@ def charge_keys(
             timeline.subscription.id,
             microseconds_from_instant(period.start),
             price.key,
-            assignment.segment,
+            segment.index,
             group_key,
         )
         for group_key in group_keys(price, dimensions=dimensions)
@@ -110,16 +111,16 @@ def charge_slot(
         meter: that the price is on.
         assigner: of the customer.
     """
-    timeline, price, period = assignment.timeline, assignment.price, assignment.period
-    if timeline is None or price is None or period is None:
+    timeline, price, segment = assignment.timeline, assignment.price, assignment.segment
+    if timeline is None or price is None or segment is None:
         raise InvariantError(reason="USAGE_UNPRICED", message=f"no price charges {key}")
     is_part = key.group_key != WHOLE_PRICE and price.group_tiers is TierScope.SHARED
     return ChargeSlot(
         key=key,
-        terms=usage_terms(price, meter=meter, share=timeline.share_of(period)),
+        terms=usage_terms(price, meter=meter, share=segment.share),
         meter=meter,
         currency_digits=minor_unit_digits(timeline.plan.currency),
-        span=period,
+        span=segment.span,
         assigner=assigner,
         is_part=is_part,
     )

@@ -84,7 +84,7 @@ def count_carefully(
     if conflicts:
         unit.usage.add_conflicts(conflicts)
     fresh = sorted(new.values(), key=_key)
-    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog)
+    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
 
 
 def _count_new(
@@ -93,6 +93,7 @@ def _count_new(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts new events together; where that fails, each half by itself, down to one event.
 
@@ -101,7 +102,7 @@ def _count_new(
     if not events:
         return Tally()
     try:
-        return _count_group(unit, events=events, customers=customers, catalog=catalog)
+        return _count_group(unit, events=events, customers=customers, catalog=catalog, now=now)
     except (ConflictError, UnavailableError):
         raise
     except AmountTooLargeError:
@@ -117,7 +118,7 @@ def _count_new(
     middle = len(events) // 2
     return sum(
         (
-            _count_new(unit, events=half, customers=customers, catalog=catalog)
+            _count_new(unit, events=half, customers=customers, catalog=catalog, now=now)
             for half in (events[:middle], events[middle:])
         ),
         Tally(),
@@ -130,6 +131,7 @@ def _count_group(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts events behind one savepoint.
 
@@ -137,7 +139,7 @@ def _count_group(
         OverflowError: a bucket would pass its bound, with several events to blame.
         AmountTooLargeError: a charge would.
     """
-    batch = UsageBatch()
+    batch = UsageBatch(now=now)
     with unit.usage.savepoint():
         rows = [
             _judged(

@@ -9,7 +9,7 @@ from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow, SeriesUsage
-from billing_server.domain.rating.assignment import Assignment
+from billing_server.domain.rating.assignment import Assignment, UsageKey
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of, state_of
 from billing_server.services.charge_slot import (
     WHOLE_PRICE,
@@ -60,10 +60,10 @@ class PeriodUsage:
     """The events of those charges that are rated by event."""
 
     @property
-    def quantities(self) -> dict[str, Exact]:
-        """Return the quantity of each usage price, in the meter's unit."""
+    def quantities(self) -> dict[UsageKey, Exact]:
+        """Return the quantity of each usage price and segment, in the meter's unit."""
         return {
-            key.price_key: fold.quantity
+            UsageKey(key.price_key, key.segment): fold.quantity
             for key, fold in self.folds.items()
             if key.group_key == WHOLE_PRICE
         }

@@ -7,10 +7,12 @@ the events of their segment again.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeRow, SeriesKey
-from billing_server.domain.usage.instants import INT64_MAX
+from billing_server.domain.usage.instants import INT64_MAX, instant_from_microseconds
 from billing_server.domain.usage.meter_index import MeterEffect, Quarantine
 from billing_server.services.batch_buckets import BatchBuckets
 from billing_server.services.batch_charges import BatchCharges
@@ -18,14 +20,21 @@ from billing_server.services.charge_slot import AmountTooLargeError, ChargeChang
 from billing_server.services.judge_event import TOO_LARGE
 from billing_server.services.rating_terms import CompiledCustomer
 from billing_server.services.series_route import SeriesRoute
+from billing_server.services.settle_limits import LimitedEvent, settled_limits
 from billing_server.services.usage_payload import DecodedEvent
 from metering.errors import InvariantError
 
 
 class UsageBatch:
-    """Events that are to be counted, not yet written. Used once, inside one transaction."""
+    """Events that are to be counted, not yet written. Used once, inside one transaction.
 
-    def __init__(self) -> None:
+    Args:
+        now: the time; None: when the latest of its events was received.
+    """
+
+    def __init__(self, *, now: datetime | None = None) -> None:
+        self._now = now
+        self._limited: list[LimitedEvent] = []
         self._buckets = BatchBuckets()
         self._customers: dict[str, CompiledCustomer] = {}
         self._numbers: dict[SeriesRoute, int] = {}
@@ -38,6 +47,8 @@ class UsageBatch:
         """Adds one event."""
         self._customers[customer.customer_id] = customer
         self._buckets.add(event, customer=customer, effects=effects)
+        if customer.limits.has_any:
+            self._limited.append(LimitedEvent(event, effects))
 
     def too_large(self, unit: UnitOfWork) -> Quarantine | None:
         """Returns why a bucket would pass its bound; asked on the careful path only."""
@@ -65,11 +76,24 @@ class UsageBatch:
             AmountTooLargeError: a charge would come to more than an invoice can hold; the
                 transaction has to be undone, the events are to blame.
         """
-        self._resolve_series(unit)
-        self._buckets.write(unit, number_of=self._number_of)
-        self._write_charges(unit)
+        with self._settled_limits(unit):
+            self._resolve_series(unit)
+            self._buckets.write(unit, number_of=self._number_of)
+            self._write_charges(unit)
         self._mark_late_usage(unit)
         self._write_failures(unit)
+
+    def _settled_limits(self, unit: UnitOfWork) -> AbstractContextManager[None]:
+        """Settles the limits of customers that have any around the counting."""
+        latest_us = max((each.event.row.receive_time_us for each in self._limited), default=0)
+        now = self._now or instant_from_microseconds(latest_us)
+        limits = [
+            limit
+            for customer in self._customers.values()
+            if customer.limits.has_any
+            for limit in customer.limits.at(now).limits
+        ]
+        return settled_limits(unit, events=self._limited, limits=limits, now=now)
 
     def _resolve_series(self, unit: UnitOfWork) -> None:
         missing: dict[SeriesKey, SeriesRoute] = {

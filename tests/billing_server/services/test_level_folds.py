@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.level_folds import fold_levels
 from billing_server.services.move_clock import advance_clock
@@ -38,7 +39,8 @@ def test_r19_a_level_is_weighted_by_time_and_carried_over_the_border(store: SqlS
             at=parse_instant("2026-05-02T00:00:00Z"),
         )
     # 10 × 10 days and 20 × 20 days of 30; then 20 for the whole of May.
-    assert (april["gb"], may["gb"]) == (Fraction(50, 3), 20)
+    gb = UsageKey("gb")
+    assert (april[gb], may[gb]) == (Fraction(50, 3), 20)
     assert half.level_time == 20 * 86_400 * 1_000_000
 
 

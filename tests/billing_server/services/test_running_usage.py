@@ -30,7 +30,7 @@ def test_running_charges_tell_the_quantities_that_a_fold_tells(store: SqlStore) 
         )
         folded = fold_period(unit, terms=terms, subscription_id="sub-1", period=APRIL)
     assert shown == folded.quantities
-    assert {key: str(value) for key, value in shown.items()} == {
+    assert {key.price_key: str(value) for key, value in shown.items()} == {
         "calls": "2",
         "peak": "5",
         "rating": "4.5",

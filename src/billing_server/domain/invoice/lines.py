@@ -7,12 +7,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from billing_server.domain.catalog.model import Meter, Plan, RecurringPrice, UsagePrice
+from billing_server.domain.catalog.model import Meter, Plan, UsagePrice
+from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.exact import subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
 from metering.clock import format_instant
 from metering.errors import InvariantError
@@ -97,16 +99,16 @@ def sequence_of(key: str) -> int:
     return int(key.rpartition("|")[2])
 
 
-def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period) -> InvoiceLine:
-    """Returns the line of a fixed fee for one service period, prorated in a stub (R8, R46)."""
-    share = terms.timeline.share_of(period)
+def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
+    """Returns the line of a fixed fee, prorated where its service period is short (R8, R46)."""
+    price, share = fee.price, fee.segment.share
     exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
     return _line(
         terms,
         price_key=price.key,
+        segment=fee.segment,
         kind=LineKind.RECURRING,
         description=price.name or price.key,
-        period=period,
         quantities=_Quantities(ONE, ZERO, ONE),
         exact=exact,
         proration=share,
@@ -114,25 +116,25 @@ def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period
 
 
 def usage_line(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Exact
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Exact
 ) -> InvoiceLine | None:
     """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period, a single segment.
+        price: that of the segment.
+        segment: a span in which the price stands unchanged (R17).
         quantity: all that was used in it, in the meter's unit, >= 0.
     """
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
+    rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
     if quantity == 0 and rated.amount_exact == 0:
         return None
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.USAGE,
         description=price.name or price.key,
-        period=period,
         quantities=_Quantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
@@ -145,28 +147,28 @@ def late_usage_line(
     terms: BillingTerms,
     *,
     price: UsagePrice,
-    period: Period,
+    segment: Segment,
     quantity: Exact,
     invoiced: AlreadyInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of usage that was counted after its period was invoiced (R76).
 
-    The whole period is rated again and what was invoiced for it is taken off: so late usage costs
+    The whole segment is rated again and what was invoiced for it is taken off: so late usage costs
     what it would have cost in time, with the tiers and included units of its period. Its steps
     explain the whole; its quantities and its amount are the difference.
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period in which the usage happened.
+        price: that of the segment.
+        segment: of the period in which the usage happened.
         quantity: all that was used in it, what was invoiced among it.
         invoiced: what earlier lines carry.
 
     Returns:
         None where nothing changed.
     """
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
-    before = rate_price(terms, price=price, period=period, quantity=invoiced.quantity)
+    rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
+    before = rate_segment(terms, price=price, segment=segment, quantity=invoiced.quantity)
     currency = terms.plan.currency
     whole = round_line(RatedAmount(rated.amount_exact, currency))
     amount = whole - Money(invoiced.amount_minor, currency)
@@ -176,12 +178,12 @@ def late_usage_line(
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.LATE_USAGE,
         description=(
             f"{price.name or price.key}: late usage "
             f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
         ),
-        period=period,
         quantities=_Quantities.of(rated).less(_Quantities.of(before)),
         unit=terms.meter_of(price).unit,
         exact=subtract(rated.amount_exact, Decimal(billed)),
@@ -192,12 +194,12 @@ def late_usage_line(
     )
 
 
-def rate_price(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Exact
+def rate_segment(
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Exact
 ) -> RatedUsage:
-    """Rates the quantity of a period with the share that the period is (R17)."""
-    share = terms.timeline.share_of(period)
-    return rate_usage_price(price, quantity=quantity, meter=terms.meter_of(price), share=share)
+    """Rates the quantity of a segment with the share that it is of its whole period (R17)."""
+    meter = terms.meter_of(price)
+    return rate_usage_price(price, quantity=quantity, meter=meter, share=segment.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +226,9 @@ def _line(
     terms: BillingTerms,
     *,
     price_key: str,
+    segment: Segment,
     kind: LineKind,
     description: str,
-    period: Period,
     quantities: _Quantities,
     exact: Exact,
     proration: Fraction,
@@ -236,12 +238,12 @@ def _line(
     sequence: int = 0,
 ) -> InvoiceLine:
     """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
-    subscription, plan = terms.timeline.subscription, terms.plan
+    subscription, currency = terms.timeline.subscription, terms.plan.currency
     key = charge_key(
         subscription=subscription.id,
         price=price_key,
-        period=period,
-        segment=0,
+        period=segment.span,
+        segment=segment.index,
         kind=kind,
         sequence=sequence,
     )
@@ -250,18 +252,19 @@ def _line(
         charge_key=key,
         subscription=subscription.id,
         price=price_key,
-        price_version=plan.version,
+        price_version=segment.plan_version,
+        segment=segment.index,
         sequence=sequence,
         kind=kind,
         description=description,
-        service_period=period,
+        service_period=segment.span,
         quantity=quantities.quantity,
         included_quantity=quantities.included,
         billable_quantity=quantities.billable,
         unit=unit,
-        amount=round_line(RatedAmount(exact, plan.currency)) if amount is None else amount,
+        amount=round_line(RatedAmount(exact, currency)) if amount is None else amount,
         amount_exact=exact,
         steps=steps,
         proration=None if proration == WHOLE else proration,
-        discount_share=Money.zero(plan.currency),
+        discount_share=Money.zero(currency),
     )

@@ -1,4 +1,4 @@
-"""Usage beside events: readings, corrections, adjustments, groups of charges, events by time."""
+"""Limits: accounts, leases, what agents want and were told, thresholds, balances, the audit."""
 
 from pathlib import Path
 

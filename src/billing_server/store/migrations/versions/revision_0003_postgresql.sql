@@ -1,55 +1,114 @@
-ALTER TABLE meter ADD COLUMN keeps_readings BOOLEAN DEFAULT '0' NOT NULL;
-ALTER TABLE meter ADD COLUMN money_quantities TEXT DEFAULT '[]' NOT NULL;
-ALTER TABLE usage_bucket ADD COLUMN last_time BIGINT;
-ALTER TABLE usage_bucket ADD COLUMN last_event_id TEXT COLLATE "C";
-CREATE INDEX ix_usage_event_time ON usage_event (event_time, customer_id);
-ALTER TABLE running_charge ADD COLUMN group_key TEXT COLLATE "C" DEFAULT '' NOT NULL;
-ALTER TABLE running_charge ADD COLUMN value_count BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE running_charge ADD COLUMN last_time BIGINT;
-ALTER TABLE running_charge ADD COLUMN last_event_id TEXT COLLATE "C";
-ALTER TABLE running_charge DROP CONSTRAINT pk_running_charge;
-ALTER TABLE running_charge ADD CONSTRAINT pk_running_charge PRIMARY KEY (customer_id, subscription_id, period_start, price_key, segment, group_key);
-CREATE TABLE charge_value (
-customer_id TEXT COLLATE "C" NOT NULL,
-subscription_id TEXT COLLATE "C" NOT NULL,
-period_start BIGINT NOT NULL,
-price_key TEXT COLLATE "C" NOT NULL,
-segment INTEGER NOT NULL,
-group_key TEXT COLLATE "C" NOT NULL,
-value TEXT COLLATE "C" NOT NULL,
-CONSTRAINT pk_charge_value PRIMARY KEY (customer_id, subscription_id, period_start, price_key, segment, group_key, value)
-);
-CREATE TABLE usage_reading (
-customer_id TEXT COLLATE "C" NOT NULL,
-series_id BIGINT NOT NULL,
-event_time BIGINT NOT NULL,
-event_id TEXT COLLATE "C" NOT NULL,
-value BIGINT NOT NULL,
-is_change BOOLEAN DEFAULT '0' NOT NULL,
-money TEXT,
-CONSTRAINT pk_usage_reading PRIMARY KEY (customer_id, series_id, event_time, event_id)
-);
-CREATE TABLE usage_correction (
-event_id TEXT COLLATE "C" NOT NULL,
-customer_id TEXT COLLATE "C" NOT NULL,
-version INTEGER NOT NULL,
-kind TEXT NOT NULL,
-quantities TEXT,
-reason TEXT NOT NULL,
+ALTER TABLE agent ADD COLUMN sync_nonce BYTEA;
+ALTER TABLE agent ADD COLUMN previous_sync_nonce BYTEA;
+ALTER TABLE agent ADD COLUMN sync_time BIGINT;
+ALTER TABLE agent ADD COLUMN session_incarnation TEXT;
+ALTER TABLE agent ADD COLUMN is_ephemeral BOOLEAN DEFAULT '0' NOT NULL;
+ALTER TABLE agent ADD COLUMN forget_time BIGINT;
+CREATE TABLE audit_entry (
+entry_no BIGSERIAL NOT NULL,
+actor TEXT NOT NULL,
+action TEXT COLLATE "C" NOT NULL,
+subject TEXT COLLATE "C" NOT NULL,
+detail TEXT NOT NULL,
 create_time BIGINT NOT NULL,
-CONSTRAINT pk_usage_correction PRIMARY KEY (event_id, customer_id, version),
-CONSTRAINT ck_usage_correction_kind CHECK (kind IN ('void', 'amend'))
+CONSTRAINT pk_audit_entry PRIMARY KEY (entry_no)
 );
-CREATE TABLE usage_adjustment (
-id TEXT COLLATE "C" NOT NULL,
+CREATE TABLE balance_entry (
+entry_id TEXT COLLATE "C" NOT NULL,
 customer_id TEXT COLLATE "C" NOT NULL,
-meter_key TEXT COLLATE "C" NOT NULL,
-dimensions TEXT NOT NULL,
-event_time BIGINT NOT NULL,
-value BIGINT NOT NULL,
-reason TEXT NOT NULL,
+amount BIGINT NOT NULL,
+note TEXT NOT NULL,
 create_time BIGINT NOT NULL,
-CONSTRAINT pk_usage_adjustment PRIMARY KEY (id)
+CONSTRAINT pk_balance_entry PRIMARY KEY (entry_id)
 );
-CREATE INDEX ix_usage_adjustment_time ON usage_adjustment (event_time, customer_id);
-CREATE INDEX ix_usage_adjustment_customer ON usage_adjustment (customer_id, create_time);
+CREATE INDEX ix_balance_entry_customer ON balance_entry (customer_id);
+CREATE TABLE lease (
+lease_id BYTEA NOT NULL,
+customer_id TEXT COLLATE "C" NOT NULL,
+limit_key TEXT COLLATE "C" NOT NULL,
+window_id TEXT COLLATE "C" NOT NULL,
+agent_ref BIGINT NOT NULL,
+state TEXT NOT NULL,
+granted BIGINT NOT NULL,
+returned BIGINT NOT NULL,
+settled BIGINT NOT NULL,
+consumed BIGINT NOT NULL,
+held BIGINT NOT NULL,
+recall_no BIGINT NOT NULL,
+answered_recall_no BIGINT NOT NULL,
+rate_per_minute BIGINT NOT NULL,
+burst BIGINT NOT NULL,
+expire_time BIGINT,
+report_time BIGINT,
+create_time BIGINT NOT NULL,
+CONSTRAINT pk_lease PRIMARY KEY (lease_id),
+CONSTRAINT ck_lease_state CHECK (state IN ('live', 'reclaimed', 'written_off', 'closed'))
+);
+CREATE INDEX ix_lease_agent ON lease (agent_ref) WHERE state <> 'closed';
+CREATE INDEX ix_lease_window ON lease (customer_id, limit_key, window_id) WHERE state <> 'closed';
+CREATE TABLE lease_want (
+customer_id TEXT COLLATE "C" NOT NULL,
+limit_key TEXT COLLATE "C" NOT NULL,
+agent_ref BIGINT NOT NULL,
+demand_per_second BIGINT NOT NULL,
+largest_call BIGINT NOT NULL,
+outage_float BIGINT NOT NULL,
+is_urgent BOOLEAN NOT NULL,
+update_time BIGINT NOT NULL,
+CONSTRAINT pk_lease_want PRIMARY KEY (customer_id, limit_key, agent_ref)
+);
+CREATE INDEX ix_lease_want_agent ON lease_want (agent_ref);
+CREATE TABLE limit_account (
+customer_id TEXT COLLATE "C" NOT NULL,
+limit_key TEXT COLLATE "C" NOT NULL,
+window_id TEXT COLLATE "C" NOT NULL,
+window_start BIGINT,
+window_end BIGINT,
+settled BIGINT NOT NULL,
+unreserved BIGINT NOT NULL,
+overrun BIGINT NOT NULL,
+estimate_error BIGINT NOT NULL,
+released BIGINT NOT NULL,
+maximum_granted BIGINT NOT NULL,
+threshold NUMERIC,
+CONSTRAINT pk_limit_account PRIMARY KEY (customer_id, limit_key, window_id)
+);
+CREATE TABLE limit_bucket (
+customer_id TEXT COLLATE "C" NOT NULL,
+limit_key TEXT COLLATE "C" NOT NULL,
+window_id TEXT COLLATE "C" NOT NULL,
+bucket BIGINT NOT NULL,
+settled BIGINT NOT NULL,
+CONSTRAINT pk_limit_bucket PRIMARY KEY (customer_id, limit_key, window_id, bucket)
+);
+CREATE TABLE settled_elsewhere (
+agent_ref BIGINT NOT NULL,
+customer_id TEXT COLLATE "C" NOT NULL,
+reservation_id TEXT COLLATE "C" NOT NULL,
+CONSTRAINT pk_settled_elsewhere PRIMARY KEY (agent_ref, customer_id, reservation_id)
+);
+CREATE TABLE terms_watch (
+agent_ref BIGINT NOT NULL,
+customer_id TEXT COLLATE "C" NOT NULL,
+terms_revision BIGINT NOT NULL,
+terms_digest TEXT NOT NULL,
+catalog_revision BIGINT NOT NULL,
+customer_revision BIGINT NOT NULL,
+valid_until BIGINT,
+CONSTRAINT pk_terms_watch PRIMARY KEY (agent_ref, customer_id)
+);
+CREATE INDEX ix_terms_watch_customer ON terms_watch (customer_id);
+CREATE TABLE threshold_event (
+event_no BIGSERIAL NOT NULL,
+customer_id TEXT COLLATE "C" NOT NULL,
+limit_key TEXT COLLATE "C" NOT NULL,
+window_id TEXT COLLATE "C" NOT NULL,
+share NUMERIC NOT NULL,
+direction TEXT NOT NULL,
+used BIGINT NOT NULL,
+maximum BIGINT NOT NULL,
+event_time BIGINT NOT NULL,
+CONSTRAINT pk_threshold_event PRIMARY KEY (event_no),
+CONSTRAINT ck_threshold_event_direction CHECK (direction IN ('rising', 'falling'))
+);
+CREATE INDEX ix_threshold_event_customer ON threshold_event (customer_id, event_no);
