@@ -12,13 +12,22 @@ from typing import Self
 
 import grpc
 
-from billing_server.store.unit_of_work import open_store
+from billing_server.domain.ports.customers import BillingPeriodState, SubscriptionPeriod
+from billing_server.services.customer_terms import load_customer_terms
+from billing_server.store.unit_of_work import SqlStore, open_store
 from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
 from metering.clock import format_instant
 from metering.rpc import bearer_metadata
 from tests.bench.backlog import BLOCK_EVENT_COUNT, usage_blocks
 from tests.bench.programs import start_module
-from tests.bench.server_world import NOW, PERIOD_START, PUSH_EVENTS, write_catalog
+from tests.bench.server_world import (
+    CUSTOMER_COUNT,
+    NOW,
+    PERIOD_START,
+    PUSH_EVENTS,
+    customer_name,
+    write_catalog,
+)
 from tools.programs import free_port
 
 CALL_SECONDS = 60.0
@@ -58,6 +67,7 @@ class RealServer:
         self._tokens: dict[str, str] = {}
         store = open_store(self._database_url)
         write_catalog(store, start=start)
+        _open_periods(store)
         with store.write() as unit:
             for name in ("limit", "agent"):
                 token = self._tokens[name] = f"mat_{secrets.token_hex(16)}"
@@ -95,6 +105,24 @@ class RealServer:
     def enroll(self, name: str) -> str:
         """Returns the token of an agent: "limit" or "agent"."""
         return self._tokens[name]
+
+
+def _open_periods(store: SqlStore) -> None:
+    """Opens the first billing period of every subscription, as creating one by the API does."""
+    with store.write() as unit:
+        for number in range(CUSTOMER_COUNT):
+            timeline = load_customer_terms(unit, customer_id=customer_name(number)).timelines[
+                f"sub-{customer_name(number)}"
+            ]
+            unit.billing_periods.add(
+                SubscriptionPeriod(
+                    subscription_id=timeline.subscription.id,
+                    customer_id=customer_name(number),
+                    period=timeline.first_period(),
+                    state=BillingPeriodState.RUNNING,
+                    has_late_usage=False,
+                )
+            )
 
 
 def pushed_per_second(address: str, *, token: str, seconds: float) -> float:
