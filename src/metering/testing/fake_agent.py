@@ -236,12 +236,7 @@ class FakeAgent:
     ) -> RecordUsageResponse | tuple[grpc.StatusCode, str]:
         """Answers a request, or says with which status it is to be failed."""
         with self._condition:
-            delay = self._delay_seconds
-            self._condition.wait_for(
-                lambda: self._delay_seconds != delay or not self._is_started, delay
-            )
-            if not self._is_started:
-                return grpc.StatusCode.UNAVAILABLE, "stopped"
+            self._take_its_time()
             self._requests.append(request)
             self._condition.notify_all()
             failure = self._failure_for(request)
@@ -266,13 +261,20 @@ class FakeAgent:
                 return grpc.StatusCode.UNAVAILABLE, "the answer was lost"
             return response
 
+    def _take_its_time(self) -> None:
+        """Waits as it was told to; the condition is held, and given free meanwhile."""
+        delay = self._delay_seconds
+        if delay:
+            self._condition.wait_for(
+                lambda: self._delay_seconds != delay or not self._is_started, delay
+            )
+
     def _answer_quota(
         self, answer: Callable[[FakeQuota], Response]
     ) -> Response | tuple[grpc.StatusCode, str] | MeteringError:
         """Answers a call for quota, or says how it is to be failed."""
-        if self._delay_seconds:
-            time.sleep(self._delay_seconds)
         with self._condition:
+            self._take_its_time()
             failure = self._told_failure()
             if failure is not None:
                 return failure
@@ -295,6 +297,8 @@ class FakeAgent:
         return "" if known is None else known.event_id
 
     def _told_failure(self) -> tuple[grpc.StatusCode, str] | None:
+        if not self._is_started:
+            return grpc.StatusCode.UNAVAILABLE, "stopped"
         return self._failures.popleft() if self._failures else self._lasting_failure
 
     def _failure_for(self, request: RecordUsageRequest) -> tuple[grpc.StatusCode, str] | None:
