@@ -29,6 +29,7 @@ from billing_server.store.subscription_repository import SqlSubscriptionReposito
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.alert_repository import SqlAlertRepository
     from billing_server.store.usage_repository import SqlUsageRepository
 
 MEMORY_URL = "sqlite://"
@@ -86,6 +87,13 @@ class SqlUnitOfWork:
         from billing_server.store.agent_repository import SqlAgentRepository
 
         return SqlAgentRepository(self.connection)
+
+    @cached_property
+    def alerts(self) -> "SqlAlertRepository":
+        """What somebody has to look at."""
+        from billing_server.store.alert_repository import SqlAlertRepository
+
+        return SqlAlertRepository(self.connection)
 
     @cached_property
     def usage(self) -> "SqlUsageRepository":

@@ -9,6 +9,7 @@ from billing_server.domain.ports.administration import (
     IdempotencyRepository,
 )
 from billing_server.domain.ports.agents import AgentRepository
+from billing_server.domain.ports.alerts import AlertRepository
 from billing_server.domain.ports.catalog import CatalogRepository
 from billing_server.domain.ports.customers import (
     BillingPeriodRepository,
@@ -57,6 +58,10 @@ class UnitOfWork(Protocol):
     @property
     def agents(self) -> AgentRepository:
         """Agents and their positions."""
+
+    @property
+    def alerts(self) -> AlertRepository:
+        """What somebody has to look at."""
 
     @property
     def usage(self) -> UsageRepository:

@@ -8,6 +8,7 @@ from fastapi.security import HTTPBearer
 
 from billing_server.edge.http import (
     agent_token_routes,
+    alert_routes,
     catalog_routes,
     customer_routes,
     invoice_routes,
@@ -57,6 +58,7 @@ def create_app(
         invoice_routes,
         operation_routes,
         agent_token_routes,
+        alert_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)
