@@ -15,6 +15,7 @@ from billing_server.cli.client import (
     path_of,
 )
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.explain import explain_upcoming_command
 from billing_server.cli.invoice_text import invoice_text
 from billing_server.cli.output import print_json, print_table
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50
+app.command("explain")(explain_upcoming_command)
 
 
 @app.command("list")

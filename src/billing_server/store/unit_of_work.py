@@ -30,6 +30,7 @@ from billing_server.store.subscription_repository import SqlSubscriptionReposito
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
     from billing_server.store.alert_repository import SqlAlertRepository
+    from billing_server.store.event_repository import SqlEventReader
     from billing_server.store.usage_repository import SqlUsageRepository
 
 MEMORY_URL = "sqlite://"
@@ -94,6 +95,13 @@ class SqlUnitOfWork:
         from billing_server.store.alert_repository import SqlAlertRepository
 
         return SqlAlertRepository(self.connection)
+
+    @cached_property
+    def events(self) -> "SqlEventReader":
+        """Events read back."""
+        from billing_server.store.event_repository import SqlEventReader
+
+        return SqlEventReader(self.connection)
 
     @cached_property
     def usage(self) -> "SqlUsageRepository":

@@ -16,6 +16,7 @@ from billing_server.domain.ports.customers import (
     CustomerRepository,
     SubscriptionRepository,
 )
+from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
 from billing_server.domain.ports.usage import UsageRepository
 
@@ -62,6 +63,10 @@ class UnitOfWork(Protocol):
     @property
     def alerts(self) -> AlertRepository:
         """What somebody has to look at."""
+
+    @property
+    def events(self) -> EventReader:
+        """Events read back."""
 
     @property
     def usage(self) -> UsageRepository:

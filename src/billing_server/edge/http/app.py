@@ -11,6 +11,7 @@ from billing_server.edge.http import (
     alert_routes,
     catalog_routes,
     customer_routes,
+    explain_routes,
     invoice_routes,
     operation_routes,
 )
@@ -54,6 +55,8 @@ def create_app(
     )
     for routes in (
         catalog_routes,
+        # Before the customers, whose path takes every id whole.
+        explain_routes,
         customer_routes,
         invoice_routes,
         operation_routes,
