@@ -1,10 +1,9 @@
 """Starts a server and an agent on this machine, on the real clock, and stays until Ctrl-C."""
 
-import signal
 import sys
-import threading
 from pathlib import Path
 
+from metering.stop_signal import StopSignal
 from tools.programs import ProgramError, agent_program, run_command, server_program
 
 ROOM = Path(".run").resolve()
@@ -32,9 +31,7 @@ def main() -> int:
     agent = agent_program(
         ROOM / "agent", port=AGENT_PORT, server_port=GRPC_PORT, token_file=token_file
     )
-    is_over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: is_over.set())
+    is_over = StopSignal()
     try:
         server.start()
         enroll_once(token_file, server_dir=server_dir)

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import os
 import secrets
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from billing_server.store.origin import check_origin
 from billing_server.store.unit_of_work import MEMORY_URL, open_store
 from metering.clock import Clock, ManualClock, SystemClock, format_instant
 from metering.errors import InvalidStateError, UnavailableError, ValidationError
+from metering.stop_signal import StopSignal
 
 DATA_DIR_MODE = 0o700
 KEY_FILE_MODE = 0o600
@@ -78,7 +78,6 @@ def opened_server(settings: ServerSettings) -> Iterator[ServiceContext]:
 
 def run_server(settings: ServerSettings) -> None:
     """Run until SIGTERM or SIGINT, then stop gracefully: calls in hand are answered."""
-    is_over = threading.Event()
     with ExitStack() as stack:
         # Ports first: a port in use is told before anything is made.
         http_socket = stack.enter_context(listening_socket(settings.http_listen))
@@ -86,8 +85,7 @@ def run_server(settings: ServerSettings) -> None:
         running = stack.enter_context(
             _running_parts(context, settings=settings, http_socket=http_socket)
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: is_over.set())
+        is_over = StopSignal()
         print(running, flush=True)  # noqa: T201 - the one line that a person or a script waits for
         is_over.wait()
         log.info("stopping")

@@ -263,12 +263,6 @@ class Agent:
         self._close_admin()
         self._directory.close()
 
-    def run_until(self, stopping: threading.Event) -> None:
-        """Serves until the event is set, then stops."""
-        self.start()
-        stopping.wait()
-        self.stop()
-
     def _build_shipper(self, settings: AgentSettings, *, clock: Clock) -> Shipper | None:
         if not settings.servers:
             return None

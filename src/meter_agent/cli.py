@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -145,11 +143,10 @@ def serve(
 def _serve(settings: Any) -> None:
     from meter_agent.bootstrap import Agent, agent_version
     from meter_agent.logs import configure_logs
+    from metering.stop_signal import StopSignal
 
     configure_logs(settings.log_level)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = StopSignal()
     agent = Agent(settings)
     agent.start()
     listening = ", ".join(address.target for address in agent.bound)

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -115,10 +113,9 @@ def _tail_command(fail: Fail) -> Callable[..., None]:
         """Prints events as they are recorded, until Ctrl-C; read-only, beside the running agent."""
         from meter_agent import tail as view
         from meter_agent.config import load_settings
+        from metering.stop_signal import StopSignal
 
-        stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+        stopping = StopSignal()
         try:
             flags = {"data_dir": data_dir, "instance": instance}
             settings = load_settings(config_file=config, flags=flags)

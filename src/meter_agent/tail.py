@@ -1,6 +1,5 @@
 """What passes by: events as they become durable, read from the buffer without touching it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,11 +73,23 @@ class TailReader:
         self.reader.close()
 
 
+class Stopping(Protocol):
+    """Tells that somebody wants an end."""
+
+    def is_set(self) -> bool:
+        """Returns whether an end is wanted."""
+        ...
+
+    def wait(self, seconds: float, /) -> bool:
+        """Waits for it; returns whether it is wanted."""
+        ...
+
+
 def follow(
     source: BlockSource,
     *,
     first_seq: int,
-    stopping: threading.Event,
+    stopping: Stopping,
     wait: Callable[[], object] | None = None,
 ) -> Iterator[tuple[int, datetime, UsageEvent]]:
     """Yields events with position and receive time, from a position on, as they come.

@@ -7,26 +7,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metering.client import AsyncMeter, Meter, MeterOptions, MeterStats
+    from metering.client import (
+        AsyncMeter,
+        AsyncReservation,
+        Meter,
+        MeterOptions,
+        MeterStats,
+        OnAgentUnavailable,
+        QuotaDenied,
+        Reservation,
+    )
     from metering.errors import FieldViolation, MeteringError, ValidationError
 
 _HOMES = {
     "AsyncMeter": "metering.client",
+    "AsyncReservation": "metering.client",
     "FieldViolation": "metering.errors",
     "Meter": "metering.client",
     "MeterOptions": "metering.client",
     "MeterStats": "metering.client",
     "MeteringError": "metering.errors",
+    "OnAgentUnavailable": "metering.client",
+    "QuotaDenied": "metering.client",
+    "Reservation": "metering.client",
     "ValidationError": "metering.errors",
 }
 
 __all__ = [
     "AsyncMeter",
+    "AsyncReservation",
     "FieldViolation",
     "Meter",
     "MeterOptions",
     "MeterStats",
     "MeteringError",
+    "OnAgentUnavailable",
+    "QuotaDenied",
+    "Reservation",
     "ValidationError",
 ]
 

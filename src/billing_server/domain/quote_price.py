@@ -1,22 +1,30 @@
-"""The price kind of quotes: what a quantity costs under one price, with the steps."""
+"""The price kind of quotes: what usage costs under one price, with the steps."""
 
 from decimal import Decimal
 from typing import Final
 
-from billing_server.domain.catalog.read import LATER_USAGE_PRICE, read_included
+from billing_server.domain.catalog.model import Meter
+from billing_server.domain.catalog.read_price import read_usage_terms
 from billing_server.domain.fields import FieldReader, currency, present, quantity
-from billing_server.domain.rating.models import read_price_model
+from billing_server.domain.rating.graduated_percentage import GraduatedPercentage
+from billing_server.domain.rating.percentage import Percentage
+from billing_server.domain.rating.price_model import EventUsage
 from billing_server.domain.rating.steps import steps_to_list
-from billing_server.domain.rating.usage import WHOLE, UsageTerms
-from metering.money import Money, RatedAmount, round_line
-from metering.quantity import plain_decimal
+from billing_server.domain.rating.usage import RatedUsage, UsageTerms, usage_terms
+from metering.money import Money, RatedAmount, exact_context, round_line
+from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX, plain_decimal
 
 QUOTE_INVALID: Final = "QUOTE_INVALID"
-_LATER: Final = {"events": "rating event by event"}
+_METER: Final = Meter(key="quantity", quantity="quantity", decimals=QUANTITY_FRACTION_DIGITS_MAX)
+"""What a quoted quantity is of: the finest that there is."""
+_HOW: Final = (
+    'write one of quantity: "15000", quantities: ["3", "7"], the cumulative readings, and events: '
+    '["10.00", "250.00"], the transactions of a percentage or dynamic price'
+)
 
 
 def quote_price(request: FieldReader) -> dict[str, object]:
-    """Prices a quantity, or cumulative readings of one.
+    """Prices a quantity, cumulative readings of one, or single events.
 
     Returns:
         `amount` (exact), `rounded`, `currency`, `steps`; for readings also `deltas`: what each adds
@@ -27,59 +35,92 @@ def quote_price(request: FieldReader) -> dict[str, object]:
     """
     code = request.required("currency", currency)
     terms = _read_terms(request.required_child("price"))
-    readings = _read_quantities(request)
-    request.finish(later=_LATER)
+    form, values = _read_usage(request)
+    if terms is not None:
+        _check_form(request, form, terms)
+    request.finish()
     request.mistakes.raise_if_any(reason=QUOTE_INVALID)
     code, terms = present(code), present(terms)
-    rated = terms.explain(readings[-1])
+    rated = _explain(terms, form, values)
     result: dict[str, object] = {
         "amount": plain_decimal(rated.amount_exact),
-        "rounded": _rounded(terms, readings[-1], code).decimal_string(),
+        "rounded": _rounded(rated, code).decimal_string(),
         "currency": code,
         "steps": steps_to_list(rated.steps),
     }
-    if request.has("quantities"):
-        result = {"deltas": _deltas(terms, readings, code)} | result
+    if form == "quantities":
+        result = {"deltas": _deltas(terms, values, code)} | result
     return result
 
 
 def _read_terms(reader: FieldReader) -> UsageTerms | None:
-    included = read_included(reader)
-    model = read_price_model(reader)
-    if model is None:
-        return None  # Which further fields belong here is not known without a model.
-    reader.finish(later=LATER_USAGE_PRICE)
-    return UsageTerms(model, included, WHOLE)
+    price = read_usage_terms(reader, key="quote", meter=_METER.key)
+    return None if price is None else usage_terms(price, meter=_METER)
 
 
-def _read_quantities(request: FieldReader) -> list[Decimal]:
-    has_list, has_one = request.has("quantities"), request.has("quantity")
-    if has_list == has_one:
-        problem = (
-            'write either quantity: "15000" or quantities: ["3", "7"], the cumulative readings'
-        )
-        request.note("quantity", reason="QUANTITY_MISSING", problem=problem)
-        return []
-    if has_one:
-        value = request.maybe("quantity", quantity)
-        return [] if value is None else [value]
-    readings = request.values("quantities", quantity)
-    if not readings:
+def _read_usage(request: FieldReader) -> tuple[str, list[Decimal]]:
+    """Returns which of the three forms the usage has, and its values; none where it is wrong."""
+    given = [form for form in ("quantity", "quantities", "events") if request.has(form)]
+    if len(given) != 1:
+        request.note("quantity", reason="QUANTITY_MISSING", problem=_HOW)
+        return "", []
+    (form,) = given
+    if form == "quantity":
+        value = request.maybe(form, quantity)
+        return form, [] if value is None else [value]
+    count_before = request.mistakes.count
+    values = request.values(form, quantity)
+    if not values and request.mistakes.count == count_before and form == "quantities":
         problem = "the list holds no reading; write at least one"
-        request.note("quantities", reason="QUANTITY_MISSING", problem=problem)
-    return readings
+        request.note(form, reason="QUANTITY_MISSING", problem=problem)
+    return form, values
+
+
+def _check_form(request: FieldReader, form: str, terms: UsageTerms) -> None:
+    """Notes usage in a form that the price cannot be rated by."""
+    if terms.is_rated_by_event and form in {"quantity", "quantities"}:
+        problem = (
+            "this price looks at each transaction, so a total is not enough; write events: "
+            '["10.00", "250.00"] in their order'
+        )
+        request.note(form, reason="EVENTS_MISSING", problem=problem)
+    takes_events = terms.is_rated_by_event or isinstance(
+        terms.model, Percentage | GraduatedPercentage
+    )
+    if form == "events" and not takes_events:
+        problem = f'a {terms.model.name} price is rated by the total; write it as quantity: "15000"'
+        request.note(form, reason="EVENTS_NOT_RATED", problem=problem)
+
+
+def _explain(terms: UsageTerms, form: str, values: list[Decimal]) -> RatedUsage:
+    if form != "events":
+        return terms.explain(values[-1])
+    if terms.is_rated_by_event:
+        return terms.explain_events(EventUsage(value, value) for value in values)
+    return terms.explain(_sum(values))
 
 
 def _deltas(terms: UsageTerms, readings: list[Decimal], code: str) -> list[str]:
-    """Returns the differences of the rounded amounts; a reading may fall below the last."""
+    """Returns the differences of the rounded amounts; a reading may fall below the last.
+
+    The minimum is no part of what was booked before the last reading, which makes up for it (R34).
+    """
     booked = Money.zero(code)
     deltas = []
-    for reading in readings:
-        now = _rounded(terms, reading, code)
+    partial = terms.without_minimum()
+    last = len(readings) - 1
+    for position, reading in enumerate(readings):
+        amount = (terms if position == last else partial).rate(reading)
+        now = round_line(RatedAmount(amount, code))
         deltas.append((now - booked).decimal_string())
         booked = now
     return deltas
 
 
-def _rounded(terms: UsageTerms, reading: Decimal, code: str) -> Money:
-    return round_line(RatedAmount(terms.rate(reading), code))
+def _rounded(rated: RatedUsage, code: str) -> Money:
+    return round_line(RatedAmount(rated.amount_exact, code))
+
+
+def _sum(values: list[Decimal]) -> Decimal:
+    with exact_context():
+        return sum(values, start=Decimal(0))

@@ -9,7 +9,7 @@ from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import SeriesUsage
-from billing_server.domain.rating.assignment import Assignment
+from billing_server.domain.rating.assignment import Assignment, UsageKey
 from billing_server.services.customer_terms import CustomerTerms
 from metering.period import Period
 from metering.quantity import unscale_quantity
@@ -22,9 +22,9 @@ SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 class PeriodUsage:
     """What one subscription charges of a customer's usage in a period."""
 
-    scaled: dict[str, int]
-    """Usage price key to quantity, in the meter's smallest unit."""
-    quantities: dict[str, Decimal]
+    scaled: dict[UsageKey, int]
+    """By usage price and segment: the quantity, in the meter's smallest unit."""
+    quantities: dict[UsageKey, Decimal]
     """The same in the meter's unit."""
 
 
@@ -39,18 +39,18 @@ def fold_period(
         subscription_id: whose charges.
         period: on whole minutes.
     """
-    charged: dict[str, list[tuple[SeriesUsage, Meter]]] = defaultdict(list)
+    charged: dict[UsageKey, list[tuple[SeriesUsage, Meter]]] = defaultdict(list)
     for series, meter, found in _assigned(unit, terms=terms, period=period):
-        if found.timeline is None or found.price is None:
+        if found.timeline is None or found.segment is None:
             continue
         if found.timeline.subscription.id == subscription_id:
-            charged[found.price.key].append((series, meter))
-    scaled: dict[str, int] = {}
-    quantities: dict[str, Decimal] = {}
-    for price_key, members in sorted(charged.items()):
+            charged[UsageKey.of(found.segment)].append((series, meter))
+    scaled: dict[UsageKey, int] = {}
+    quantities: dict[UsageKey, Decimal] = {}
+    for key, members in sorted(charged.items()):
         meter = members[0][1]
-        scaled[price_key] = folded([series for series, _ in members], meter=meter)
-        quantities[price_key] = unscale_quantity(scaled[price_key], decimals=meter.decimals)
+        scaled[key] = folded([series for series, _ in members], meter=meter)
+        quantities[key] = unscale_quantity(scaled[key], decimals=meter.decimals)
     return PeriodUsage(scaled=scaled, quantities=quantities)
 
 

@@ -147,7 +147,7 @@ class CompiledCustomer:
     newly_failed: dict[str, str]
     """Those of them that the store does not know of yet."""
     _routes: dict[tuple[str, str], SeriesRoute] = field(default_factory=dict)
-    _slots: dict[tuple[str, int, str], ChargeSlot] = field(default_factory=dict)
+    _slots: dict[ChargeKey, ChargeSlot] = field(default_factory=dict)
 
     def route(
         self, meter: Meter, *, dimensions: Mapping[str, str], dimensions_json: str
@@ -167,23 +167,23 @@ class CompiledCustomer:
 
     def slot(self, assignment: Assignment, *, meter: Meter) -> ChargeSlot | None:
         """Returns the running charge of an assignment; None where it is unpriced or unratable."""
-        timeline, price, period = assignment.timeline, assignment.price, assignment.period
-        if timeline is None or price is None or period is None:
+        timeline, price, segment = assignment.timeline, assignment.price, assignment.segment
+        if timeline is None or price is None or segment is None or assignment.period is None:
             return None
         subscription_id = timeline.subscription.id
         if subscription_id in self.failed:
             return None
-        period_start_us = microseconds_from_instant(period.start)
-        slot = self._slots.get((subscription_id, period_start_us, price.key))
+        period_start_us = microseconds_from_instant(assignment.period.start)
+        key = ChargeKey(
+            self.customer_id, subscription_id, period_start_us, price.key, segment.index
+        )
+        slot = self._slots.get(key)
         if slot is not None:
             return slot
-        key = ChargeKey(
-            self.customer_id, subscription_id, period_start_us, price.key, assignment.segment
-        )
         try:
             slot = ChargeSlot(
                 key=key,
-                terms=usage_terms(price, meter=meter, share=timeline.share_of(period)),
+                terms=usage_terms(price, meter=meter, share=segment.share),
                 decimals=meter.decimals,
                 currency_digits=minor_unit_digits(timeline.plan.currency),
                 is_maximum=meter.aggregation is Aggregation.MAX,
@@ -191,7 +191,7 @@ class CompiledCustomer:
         except Exception as error:  # noqa: BLE001 - a rating error never undoes counting
             self.fail(subscription_id, error)
             return None
-        self._slots[subscription_id, period_start_us, price.key] = slot
+        self._slots[key] = slot
         return slot
 
     def fail(self, subscription_id: str, error: Exception) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.usage import usage_terms
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.domain.usage.instants import microseconds_from_instant
@@ -74,10 +75,9 @@ def rebuild_period(
     """
     subscription_id = timeline.subscription.id
     usage = fold_period(unit, terms=terms, subscription_id=subscription_id, period=period)
-    share = timeline.share_of(period)
     rows: list[ChargeRow] = []
-    for price in timeline.plan.usage_prices:
-        quantity = usage.scaled.get(price.key)
+    for price, segment in timeline.usage_segments(period):
+        quantity = usage.scaled.get(UsageKey.of(segment))
         if quantity is None:
             continue
         meter = terms.meters[price.meter]
@@ -88,9 +88,9 @@ def rebuild_period(
                     subscription_id,
                     microseconds_from_instant(period.start),
                     price.key,
-                    0,
+                    segment.index,
                 ),
-                terms=usage_terms(price, meter=meter, share=share),
+                terms=usage_terms(price, meter=meter, share=segment.share),
                 quantity=quantity,
                 decimals=meter.decimals,
                 currency=timeline.plan.currency,

@@ -10,6 +10,7 @@ from billing_server.domain.invoice.model import Invoice, InvoiceReason, Unpriced
 from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
@@ -92,15 +93,16 @@ def _draft(
     late: Sequence[LatePeriod],
 ) -> Invoice:
     subscription_id = timeline.subscription.id
-    decimals = {
-        price.key: terms.meters[price.meter].decimals for price in timeline.plan.usage_prices
-    }
     charges = unit.usage.running_charges(
         subscription_id, customer_id=terms.customer.id, period_start=period.start
     )
+    decimals = {
+        UsageKey.of(segment): terms.meters[price.meter].decimals
+        for price, segment in timeline.usage_segments(period)
+    }
+    running = {UsageKey(charge.price_key, charge.segment): charge.quantity for charge in charges}
     quantities = {
-        charge.price_key: unscale_quantity(charge.quantity, decimals=decimals[charge.price_key])
-        for charge in charges
+        key: unscale_quantity(quantity, decimals=decimals[key]) for key, quantity in running.items()
     }
     subscribed = terms.of_subscription(subscription_id)
     return build_upcoming(subscribed, period=period, quantities=quantities, late=late)

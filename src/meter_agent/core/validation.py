@@ -85,6 +85,7 @@ def judge_event(event: UsageEvent, *, receive_time_us: int) -> EventProblem | No
         or _event_time_problem(event, receive_time_us=receive_time_us)
         or _quantities_problem(event.quantities)
         or _dimensions_problem(event.dimensions)
+        or _agent_fields_problem(event)
         or _size_problem(event)
     )
 
@@ -148,6 +149,8 @@ def _oldest_if_all_are_good(events: Sequence[UsageEvent], *, receive_time_us: in
         dimensions = event.dimensions
         if len(dimensions) > DIMENSION_COUNT_MAX:
             return None
+        if event.debits or event.HasField("settlement"):
+            return None
         for key in dimensions:
             keys.add(key)
             dimension_values.add(dimensions[key])
@@ -202,6 +205,18 @@ def _are_good_quantities(values: Collection[str]) -> bool:
     if joined.count("\n") == len(values) and _PLAIN_QUANTITIES.fullmatch(joined):
         return True
     return all(_quantity_problem("", value) is None for value in values)
+
+
+def _agent_fields_problem(event: UsageEvent) -> EventProblem | None:
+    # Events are stored as they came: a caller's debits would take from any lease that it names.
+    if not event.debits and not event.HasField("settlement"):
+        return None
+    field = "debits" if event.debits else "settlement"
+    return EventProblem(
+        reason="FIELD_SET_BY_AGENT_ONLY",
+        message=f"{field} is set by the agent, from its leases; leave it out, and call "
+        "ReserveQuota and SettleReservation for a call under a limit",
+    )
 
 
 def _size_problem(event: UsageEvent) -> EventProblem | None:

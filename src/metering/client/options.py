@@ -36,6 +36,10 @@ class MeterOptions:
     """How long `close` waits for the agent. >= 0."""
     exit_timeout_seconds: float = 2.0
     """How long the end of the process waits for the agent, all meters together. >= 0."""
+    quota_timeout_seconds: float = 2.0
+    """How long a call of a reservation waits for the agent before it counts as away. > 0."""
+    settlement_count_max: int = 10_000
+    """Ends of reservations that may wait for an absent agent; more are lost and logged. >= 1."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -60,6 +64,10 @@ class MeterOptions:
             problems.append(f"batch_bytes_max must be 1..{BATCH_BYTES_LIMIT}")
         if self.request_timeout_seconds <= 0:
             problems.append("request_timeout_seconds must be more than 0")
+        if self.quota_timeout_seconds <= 0:
+            problems.append("quota_timeout_seconds must be more than 0")
+        if self.settlement_count_max < 1:
+            problems.append("settlement_count_max must be at least 1")
         if not 0 < self.backoff_initial_seconds <= self.backoff_max_seconds:
             problems.append("backoff_initial_seconds must be in (0, backoff_max_seconds]")
         if self.isolation_attempt_count_max < 1:

@@ -1,6 +1,7 @@
-"""`record` and `stats`, alike for threads and for asyncio: neither ever waits."""
+"""`record` and `stats`, alike for threads and for asyncio: neither ever waits for the agent."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from time import time_ns
 
@@ -13,6 +14,7 @@ from metering.client.event import (
     check_quantity,
 )
 from metering.client.options import MeterOptions
+from metering.client.quota_engine import QuotaEngine
 from metering.client.stats import MeterStats
 from metering.ids import uuid7
 
@@ -22,11 +24,12 @@ DEFAULT_OPTIONS = MeterOptions()
 class Recorder:
     """The part of a meter that is the same under threads and under asyncio."""
 
-    __slots__ = ("_add", "_engine")
+    __slots__ = ("_add", "_engine", "_quota")
 
     def __init__(self, address: str | None = None, *, options: MeterOptions | None = None) -> None:
         self._engine = MeterEngine(address, options=options or DEFAULT_OPTIONS)
         self._add = self._engine.add
+        self._quota = QuotaEngine(self._engine.address, options=self._engine.options)
 
     @property
     def address(self) -> str:
@@ -102,4 +105,8 @@ class Recorder:
 
     def stats(self) -> MeterStats:
         """Returns what became of everything recorded, as of one moment."""
-        return self._engine.stats()
+        return replace(
+            self._engine.stats(),
+            settlements_waiting=self._quota.waiting,
+            settlements_lost=self._quota.lost,
+        )

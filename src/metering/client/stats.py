@@ -24,3 +24,7 @@ class MeterStats:
     """Requests that had to be sent again. >= 0."""
     last_error: str
     """Why the last request failed or the last event was refused; empty where none was."""
+    settlements_waiting: int = 0
+    """Reservations that have ended and of which no agent has heard yet. >= 0."""
+    settlements_lost: int = 0
+    """Reservations that have ended and of which no agent will hear; each was logged. >= 0."""

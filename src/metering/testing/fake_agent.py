@@ -5,19 +5,35 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
+from decimal import Decimal
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
 from metering.api.v1 import agent_pb2_grpc
 from metering.api.v1.agent_pb2 import (
+    CheckQuotaRequest,
+    CheckQuotaResponse,
+    ExtendReservationRequest,
+    ExtendReservationResponse,
     GetAgentStatusRequest,
     GetAgentStatusResponse,
     RecordUsageRequest,
     RecordUsageResponse,
+    ReleaseReservationRequest,
+    ReleaseReservationResponse,
+    ReserveQuotaRequest,
+    ReserveQuotaResponse,
+    SettleReservationRequest,
+    SettleReservationResponse,
 )
 from metering.api.v1.usage_pb2 import RejectedEvent, UsageEvent
+from metering.errors import MeteringError
+from metering.testing.fake_quota import DenialRule, EndRequest, FakeQuota, FakeReservation
+from metering.testing.status_details import DETAILS_KEY, details_of_reason
+
+Response = TypeVar("Response")
 
 AGENT_ID = "fake-agent"
 WORKER_COUNT = 8
@@ -31,7 +47,7 @@ RejectionRule = Callable[[UsageEvent], tuple[str, str] | None]
 
 
 class FakeAgent:
-    """A real gRPC server on a free port that records usage in memory.
+    """A real gRPC server on a free port that records usage and holds quota in memory.
 
     Example:
         >>> with FakeAgent() as agent, Meter(agent.address) as meter:
@@ -54,6 +70,7 @@ class FakeAgent:
         self._request_rule: Callable[[RecordUsageRequest], grpc.StatusCode | None] | None = None
         self._rejection_rule: RejectionRule | None = None
         self._lost_answer_count = 0
+        self._quota = FakeQuota()
 
     def start(self) -> Self:
         """Starts to listen; at the same address again after `stop`."""
@@ -141,9 +158,42 @@ class FakeAgent:
         with self._condition:
             self._delay_seconds = seconds
 
-    def recover(self) -> None:
-        """Takes back everything it was told, and answers as it should."""
+    @property
+    def reservations(self) -> dict[str, FakeReservation]:
+        """Every reservation that was granted, by its id, ended ones too."""
         with self._condition:
+            return dict(self._quota.reservations)
+
+    def limit(
+        self, customer: str, quantity: str, maximum: Decimal | int, *, key: str = "limit"
+    ) -> None:
+        """Sets what a customer may use of a quantity in all; without one everything is granted.
+
+        Args:
+            customer: Whose.
+            quantity: Name of the quantity.
+            maximum: In the quantity's unit, >= 0.
+            key: Key of the limit, as a denial names it.
+        """
+        with self._condition:
+            self._quota.limit(customer, quantity, Decimal(maximum), key=key)
+
+    def deny_where(self, rule: DenialRule) -> None:
+        """Denies the reservations for which the rule returns a denial."""
+        with self._condition:
+            self._quota.deny_where(rule)
+
+    def wait_for_reservation(
+        self, is_met: Callable[[dict[str, FakeReservation]], bool], *, timeout: float = 10.0
+    ) -> bool:
+        """Waits until a condition over the reservations holds; False on time-out (seconds)."""
+        with self._condition:
+            return self._condition.wait_for(lambda: is_met(self._quota.reservations), timeout)
+
+    def recover(self) -> None:
+        """Takes back every fault that it was told, and answers as it should; limits stand."""
+        with self._condition:
+            self._quota.deny_where(None)
             self._failures.clear()
             self._lasting_failure = None
             self._request_rule = None
@@ -206,11 +256,41 @@ class FakeAgent:
                 return grpc.StatusCode.UNAVAILABLE, "the answer was lost"
             return response
 
+    def _answer_quota(
+        self, answer: Callable[[FakeQuota], Response]
+    ) -> Response | tuple[grpc.StatusCode, str] | MeteringError:
+        """Answers a call for quota, or says how it is to be failed."""
+        if self._delay_seconds:
+            time.sleep(self._delay_seconds)
+        with self._condition:
+            failure = self._told_failure()
+            if failure is not None:
+                return failure
+            try:
+                response = answer(self._quota)
+            except MeteringError as error:
+                return error
+            self._condition.notify_all()
+            if self._lost_answer_count:
+                self._lost_answer_count -= 1
+                return grpc.StatusCode.UNAVAILABLE, "the answer was lost"
+            return response
+
+    def _end(self, request: EndRequest) -> str:
+        """Ends a reservation; returns the id of the event that it recorded, "" for none."""
+        event = self._quota.end(request)
+        if event is not None:
+            self._events.append(event)
+        known = self._quota.reservations[request.reservation_id].event
+        return "" if known is None else known.event_id
+
+    def _told_failure(self) -> tuple[grpc.StatusCode, str] | None:
+        return self._failures.popleft() if self._failures else self._lasting_failure
+
     def _failure_for(self, request: RecordUsageRequest) -> tuple[grpc.StatusCode, str] | None:
-        if self._failures:
-            return self._failures.popleft()
-        if self._lasting_failure is not None:
-            return self._lasting_failure
+        failure = self._told_failure()
+        if failure is not None:
+            return failure
         code = self._request_rule(request) if self._request_rule else None
         return (code, "told to fail") if code is not None else None
 
@@ -228,6 +308,47 @@ class _Servicer(agent_pb2_grpc.AgentServiceServicer):
         if isinstance(answer, tuple):
             context.abort(*answer)
         return answer
+
+    def CheckQuota(
+        self, request: CheckQuotaRequest, context: grpc.ServicerContext
+    ) -> CheckQuotaResponse:
+        return self._quota(context, lambda quota: quota.check(request))
+
+    def ReserveQuota(
+        self, request: ReserveQuotaRequest, context: grpc.ServicerContext
+    ) -> ReserveQuotaResponse:
+        return self._quota(context, lambda quota: quota.reserve(request))
+
+    def ExtendReservation(
+        self, request: ExtendReservationRequest, context: grpc.ServicerContext
+    ) -> ExtendReservationResponse:
+        return self._quota(context, lambda quota: quota.extend(request))
+
+    def SettleReservation(
+        self, request: SettleReservationRequest, context: grpc.ServicerContext
+    ) -> SettleReservationResponse:
+        return self._quota(
+            context, lambda _: SettleReservationResponse(event_id=self._agent._end(request))
+        )
+
+    def ReleaseReservation(
+        self, request: ReleaseReservationRequest, context: grpc.ServicerContext
+    ) -> ReleaseReservationResponse:
+        return self._quota(
+            context, lambda _: ReleaseReservationResponse(event_id=self._agent._end(request))
+        )
+
+    def _quota(
+        self, context: grpc.ServicerContext, answer: Callable[[FakeQuota], Response]
+    ) -> Response:
+        found = self._agent._answer_quota(answer)
+        if isinstance(found, MeteringError):
+            code = getattr(grpc.StatusCode, found.kind.grpc_status)
+            context.set_trailing_metadata(((DETAILS_KEY, details_of_reason(found.reason)),))
+            context.abort(code, found.message)
+        if isinstance(found, tuple):
+            context.abort(*found)
+        return found
 
     def GetAgentStatus(
         self, request: GetAgentStatusRequest, context: grpc.ServicerContext

@@ -13,6 +13,7 @@ TIERS = [
     {"unit_price": "0.005"},
 ]
 GRADUATED = {"model": "graduated", "tiers": TIERS}
+BY_EVENT = {"model": "percentage", "rate": "0.013", "fixed_per_event": "2", "free_amount": "250"}
 
 
 def ask(**fields: object) -> dict[str, object]:
@@ -80,6 +81,92 @@ def test_r36_cumulative_readings_add_what_is_new_of_the_rounded_amount() -> None
     assert result["amount"] == "0.004"
 
 
+def test_r34_a_minimum_is_made_up_for_by_the_last_reading() -> None:
+    # 3 and 7 units at 1 book 3 and 4 more; the period costs 50, so the last adds 43 to its 4.
+    price = {"model": "per_unit", "unit_price": "1", "minimum": "50"}
+    result = ask(price=price, quantities=["3", "5", "7"])
+    assert result["deltas"] == ["3.00", "2.00", "45.00"]
+    assert (result["amount"], result["rounded"]) == ("50", "50.00")
+
+
+def test_r34_a_maximum_caps_every_reading() -> None:
+    price = {"model": "per_unit", "unit_price": "1", "maximum": "6"}
+    assert ask(price=price, quantities=["3", "7", "9"])["deltas"] == ["3.00", "3.00", "0.00"]
+
+
+def test_r35_a_reading_in_the_next_tier_of_a_volume_price_rates_all_anew() -> None:
+    # 15 × 0.04 = 0.60 were booked; 16 × 0.03 = 0.48 in all, so 0.12 go back.
+    tiers = [{"up_to": "15", "unit_price": "0.04"}, {"unit_price": "0.03"}]
+    result = ask(price={"model": "volume", "tiers": tiers}, quantities=["15", "16"])
+    assert result["deltas"] == ["0.60", "-0.12"]
+
+
+@pytest.mark.parametrize(
+    ("events", "amount"),
+    [(["50", "100", "250", "400"], "11.15"), (["400", "250", "100", "50"], "15.15"), ([], "0")],
+)
+def test_r31_the_events_of_a_percentage_are_rated_in_their_order(
+    events: list[str], amount: str
+) -> None:
+    assert ask(price=BY_EVENT, events=events)["amount"] == amount
+
+
+def test_a_dynamic_price_takes_its_amounts_from_the_events() -> None:
+    price = {"model": "dynamic", "multiplier": "1.2"}
+    assert ask(price=price, events=["10.00", "250.00"])["amount"] == "312"
+    assert ask(price=price | {"amount": "cost"}, events=["0.05", "0.10"])["amount"] == "0.18"
+
+
+def test_events_of_a_price_that_needs_none_are_added_up() -> None:
+    assert (
+        ask(price={"model": "percentage", "rate": "0.01"}, events=["10", "25"])["amount"] == "0.35"
+    )
+
+
+def test_r33_every_modifier_is_a_step_and_the_steps_add_up() -> None:
+    price = {
+        "model": "per_unit",
+        "unit_price": "10",
+        "convert": {"divide_by": "60", "round": "up"},
+        "included": "2",
+        "discount": {"rate": "0.1"},
+        "maximum": "40",
+    }
+    # 421 seconds are 8 begun minutes, 2 included: 6 × 10 = 60, less 10 % = 54, at most 40.
+    result = ask(price=price, quantity="421")
+    assert result["amount"] == "40"
+    steps = result["steps"]
+    assert isinstance(steps, list)
+    assert [(step.get("kind"), step["amount"]) for step in steps] == [
+        ("conversion", "0"),
+        (None, "60"),
+        ("discount", "-6"),
+        ("maximum", "-14"),
+    ]
+    assert (steps[0]["from"], steps[0]["to"]) == ("421", "8")
+
+
+def test_r29_blocks_of_each_meter_go_through_their_own_tiers() -> None:
+    # 1500 minutes are 150 blocks of 10: 100 × 1 + 50 × 0.5 = 125. 2048 MB: 1024 × 0.5 + 1024 × 0.1.
+    minutes = {
+        "model": "graduated",
+        "convert": {"divide_by": "10", "round": "up"},
+        "tiers": [{"up_to": "100", "unit_price": "1"}, {"unit_price": "0.5"}],
+    }
+    traffic = {
+        "model": "graduated",
+        "tiers": [{"up_to": "1024", "unit_price": "0.5"}, {"unit_price": "0.1"}],
+    }
+    assert ask(price=minutes, quantity="1500", currency="EUR")["amount"] == "125"
+    assert ask(price=traffic, quantity="2048", currency="EUR")["amount"] == "614.4"
+
+
+def test_a_third_of_a_unit_is_printed_with_18_places() -> None:
+    price = {"model": "per_unit", "unit_price": "1", "convert": {"divide_by": "3"}}
+    result = ask(price=price, quantity="1")
+    assert (result["amount"], result["rounded"]) == ("0.333333333333333333", "0.33")
+
+
 def test_r36_readings_charge_only_what_was_not_charged_before() -> None:
     # 5 units at 10, then 8: 3 more are charged.
     price = {"model": "per_unit", "unit_price": "10"}
@@ -101,15 +188,24 @@ def test_r36_readings_charge_only_what_was_not_charged_before() -> None:
         ({"price": GRADUATED, "quantity": "-1"}, "quantity", "QUANTITY_NEGATIVE"),
         ({"price": GRADUATED, "quantity": "1", "currency": "XXQ"}, "currency", "CURRENCY_UNKNOWN"),
         ({"price": GRADUATED, "quantity": "1", "foo": "1"}, "foo", "FIELD_UNKNOWN"),
-        ({"price": GRADUATED, "quantity": "1", "events": ["1"]}, "events", "NOT_SUPPORTED_YET"),
+        ({"price": GRADUATED, "quantity": "1", "events": ["1"]}, "quantity", "QUANTITY_MISSING"),
+        ({"price": GRADUATED, "events": ["1"]}, "events", "EVENTS_NOT_RATED"),
+        ({"price": BY_EVENT, "quantity": "1"}, "quantity", "EVENTS_MISSING"),
+        ({"price": BY_EVENT, "quantities": ["1"]}, "quantities", "EVENTS_MISSING"),
+        ({"price": BY_EVENT, "events": ["-1"]}, "events[0]", "QUANTITY_NEGATIVE"),
         (
-            {"price": {"model": "volume", "tiers": TIERS}, "quantity": "1"},
+            {"price": GRADUATED | {"model": "grad"}, "quantity": "1"},
             "price.model",
-            "NOT_SUPPORTED_YET",
+            "PRICE_MODEL_UNKNOWN",
         ),
         (
-            {"price": GRADUATED | {"minimum": "1"}, "quantity": "1"},
+            {"price": GRADUATED | {"minimum": "3", "maximum": "2"}, "quantity": "1"},
             "price.minimum",
+            "MINIMUM_ABOVE_MAXIMUM",
+        ),
+        (
+            {"price": GRADUATED | {"tax_category": "saas"}, "quantity": "1"},
+            "price.tax_category",
             "NOT_SUPPORTED_YET",
         ),
         (

@@ -2,12 +2,16 @@
 
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.usage import SeriesUsage
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.period_usage import fold_period, fold_unpriced, folded
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.period import Period
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
+
+TOKENS = UsageKey("tokens")
+
 
 FEBRUARY = Period(parse_instant("2026-01-31T10:00:00Z"), parse_instant("2026-02-28T10:00:00Z"))
 
@@ -25,7 +29,10 @@ def test_usage_is_charged_by_its_price_or_shown_as_unpriced(store: SqlStore) -> 
         terms = load_customer_terms(unit, customer_id="acme")
         charged = fold_period(unit, terms=terms, subscription_id="sub-1", period=FEBRUARY)
         (unpriced,) = fold_unpriced(unit, terms=terms, period=FEBRUARY)
-    assert (charged.scaled, charged.quantities) == ({"tokens": 21}, {"tokens": 21})
+    assert (charged.scaled, charged.quantities) == (
+        {TOKENS: 21},
+        {TOKENS: 21},
+    )
     assert (unpriced.quantity, unpriced.dimensions) == (300, {"model": "small"})
 
 

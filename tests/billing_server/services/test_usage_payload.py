@@ -135,6 +135,13 @@ def test_contents_are_equal_whatever_their_order_and_trailing_zeros_r13() -> Non
     assert content_of(first.SerializeToString()) == content_of(second.SerializeToString())
 
 
+def test_debits_and_the_reservation_are_no_part_of_the_content() -> None:
+    plain, settled = event("e"), event("e")
+    settled.debits.add(lease_id=bytes(16), amount=5)
+    settled.settlement.reservation_id = "r-1"
+    assert content_of(plain.SerializeToString()) == content_of(settled.SerializeToString())
+
+
 def test_a_time_that_was_left_unset_is_content_of_its_own_r13() -> None:
     unset = content_of(event("e", at=None).SerializeToString())
     assert unset.event_time_ns is None

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meter_agent.core.validation import EVENT_BYTES_MAX, judge_batch, judge_each, judge_event
-from metering.api.v1.usage_pb2 import UsageEvent
+from metering.api.v1.usage_pb2 import Debit, Settlement, UsageEvent
 from tests.meter_agent.support import NOW_US, event
 
 NOW_SECONDS = NOW_US // 1_000_000
@@ -97,6 +97,23 @@ def test_a_message_names_the_field_and_the_remedy() -> None:
     long_id = judge_event(event("x" * 5000), receive_time_us=NOW_US)
     assert long_id is not None
     assert len(long_id.message) < 300
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        UsageEvent(debits=[Debit(lease_id=bytes(16), amount=1)]),
+        UsageEvent(settlement=Settlement(reservation_id="r-1")),
+        UsageEvent(settlement=Settlement()),
+    ],
+)
+def test_what_only_the_agent_may_set_is_refused_from_a_caller(forged: UsageEvent) -> None:
+    item = event()
+    item.MergeFrom(forged)
+    verdict = judge_batch([event("a"), item], receive_time_us=NOW_US)
+    assert [(found.index, found.problem.reason) for found in verdict.rejections] == [
+        (1, "FIELD_SET_BY_AGENT_ONLY")
+    ]
 
 
 def test_a_size_above_the_bound_is_refused_where_each_event_is_judged() -> None:

@@ -4,8 +4,8 @@ import grpc
 import pytest
 
 from metering.api.v1.agent_pb2 import (
-    CheckQuotaRequest,
     GetAgentStatusRequest,
+    ListUnsettledReservationsRequest,
     RecordUsageRequest,
 )
 from metering.api.v1.agent_pb2_grpc import AgentServiceStub
@@ -92,5 +92,5 @@ def test_it_comes_back_at_the_same_address_with_what_it_had() -> None:
 def test_what_it_does_not_have_is_unimplemented() -> None:
     with FakeAgent() as agent, grpc.insecure_channel(agent.address) as channel:
         with pytest.raises(grpc.RpcError) as caught:
-            _stub(channel).CheckQuota(CheckQuotaRequest())
+            _stub(channel).ListUnsettledReservations(ListUnsettledReservationsRequest())
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

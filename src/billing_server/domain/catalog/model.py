@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from billing_server.domain.rating.adjustments import Discount
+from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.price_model import ZERO, PriceModel
 from billing_server.domain.subscription.model import Customer
 from metering.period import PeriodUnit
@@ -96,9 +98,26 @@ class RecurringPrice:
     """For invoices; the key where empty."""
 
 
+class Proratable(StrEnum):
+    """A term of a usage price that a segment shorter than its period may scale (R17)."""
+
+    INCLUDED = "included"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+
+
+class TierScope(StrEnum):
+    """What the tiers of a price with `group_by` count."""
+
+    SHARED = "shared"
+    """The usage of all groups together."""
+    PER_GROUP = "per_group"
+    """The usage of each group for itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsagePrice:
-    """A price on a meter, for the events that match it."""
+    """A price on a meter, for the events that match it. Modifiers act in the order of R33."""
 
     key: str
     """Unique in the plan, 1..64 bytes."""
@@ -106,10 +125,28 @@ class UsagePrice:
     """Key of the meter that is priced."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Dimension values to match; the price with the most matched keys wins (R32)."""
+    group_by: tuple[str, ...] = ()
+    """Dimensions each of whose values has a line of its own; empty: one line for all."""
+    group_tiers: TierScope = TierScope.SHARED
+    """What the tiers count where there are groups."""
+    convert: Conversion | None = None
+    """What is done to the quantity first; None: it is priced in the meter's unit."""
     included: Decimal = ZERO
-    """Units that come off before the model, in the meter's unit, >= 0 (R30)."""
+    """Units that come off before the model, >= 0, in converted units where there are such (R30)."""
     model: PriceModel
     """From the rest to an amount."""
+    charge_flat_at_zero: bool = False
+    """Whether the model's first flat price is charged without usage as well (R27)."""
+    discount: Discount | None = None
+    """Taken off the model's amount; None: nothing is."""
+    maximum: Decimal | None = None
+    """Most that a period costs, major units, >= 0; None: no most."""
+    minimum: Decimal = ZERO
+    """Least that a period costs, usage or not, major units, >= 0 (R34)."""
+    prorate: frozenset[Proratable] = frozenset(Proratable)
+    """Which terms a segment shorter than its period scales (R17)."""
+    estimate_unit_price: Decimal | None = None
+    """What a hard money limit takes a unit to cost before it is rated; None: worked out."""
     name: str = ""
     """For invoices; the key where empty."""
     unit_cost: Decimal | None = None

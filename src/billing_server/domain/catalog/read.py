@@ -5,16 +5,13 @@ something is wrong; what is wrong is noted, with its line.
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Final
 
 from billing_server.domain.catalog.model import (
     Aggregation,
-    BillTiming,
     Meter,
     Plan,
     Price,
-    RecurringPrice,
     SubscriptionEntry,
     UsagePrice,
 )
@@ -23,6 +20,7 @@ from billing_server.domain.catalog.read_period import (
     read_anchor,
     read_billing_period,
 )
+from billing_server.domain.catalog.read_price import read_price
 from billing_server.domain.document import Node
 from billing_server.domain.fields import (
     FieldMistake,
@@ -33,16 +31,11 @@ from billing_server.domain.fields import (
     instant,
     integer,
     key_text,
-    not_a_choice,
     peek,
-    price,
-    quantity,
     text,
     timezone,
 )
 from billing_server.domain.rating.matching import tied_prices
-from billing_server.domain.rating.models import read_price_model
-from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.subscription.model import Customer
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
@@ -63,24 +56,6 @@ _LATER_PLAN: Final = {
     "credits": "granting credits",
     "limits": "a limit",
 }
-_LATER_RECURRING: Final = {
-    "billing_period": "a price with its own period",
-    "per_unit": "a price for each unit of a subscription's quantity",
-    "tax_category": "tax",
-    "tax_behavior": "tax",
-}
-LATER_USAGE_PRICE: Final = {
-    "group_by": "grouping lines by a dimension",
-    "convert": "converting the quantity",
-    "charge_flat_at_zero": "charging a flat price at zero usage",
-    "discount": "a discount",
-    "minimum": "a minimum",
-    "maximum": "a maximum",
-    "prorate": "choosing what a short segment scales",
-    "tax_category": "tax",
-    "tax_behavior": "tax",
-}
-"""Fields of a usage price that this version refuses by name, with what they mean."""
 _LATER_SUBSCRIPTION: Final = {
     "quantities": "a quantity set on a subscription",
     "overrides": "an override of a price",
@@ -179,75 +154,6 @@ def _note_ties(
             "the where of one of them"
         )
         readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
-
-
-def read_price(reader: FieldReader) -> Price | None:
-    """Reads a price of any kind."""
-    kind = reader.required("kind", _price_kind)
-    if kind is None:
-        return None
-    return kind(reader)
-
-
-def _read_recurring(reader: FieldReader) -> RecurringPrice | None:
-    key = reader.required("key", key_text)
-    amount = reader.required("amount", price)
-    bill = reader.optional("bill", choice(BillTiming), default=BillTiming.IN_ADVANCE)
-    name = reader.optional("name", text, default="")
-    reader.finish(later=_LATER_RECURRING)
-    if key is None or amount is None:
-        return None
-    return RecurringPrice(key=key, amount=amount, bill=bill, name=name)
-
-
-def _read_usage(reader: FieldReader) -> UsagePrice | None:
-    key = reader.required("key", key_text)
-    meter = reader.required("meter", key_text)
-    name = reader.optional("name", text, default="")
-    where = reader.text_map("where")
-    included = read_included(reader)
-    unit_cost = reader.maybe("unit_cost", price)
-    model = read_price_model(reader)
-    if model is None:
-        return None  # Which further fields belong here is not known without a model.
-    reader.finish(later=LATER_USAGE_PRICE)
-    if key is None or meter is None:
-        return None
-    return UsagePrice(
-        key=key,
-        meter=meter,
-        where=where,
-        included=included,
-        model=model,
-        name=name,
-        unit_cost=unit_cost,
-    )
-
-
-_PRICE_KINDS: Final[Mapping[str, Callable[[FieldReader], Price | None]]] = {
-    "recurring": _read_recurring,
-    "usage": _read_usage,
-}
-_LATER_PRICE_KINDS: Final = {"one_time": "a one-time fee"}
-
-
-def _price_kind(node: Node) -> Callable[[FieldReader], Price | None]:
-    word = text(node)
-    kind = _PRICE_KINDS.get(word)
-    if kind is None:
-        raise not_a_choice(
-            word, known=list(_PRICE_KINDS), later=_LATER_PRICE_KINDS, reason="PRICE_KIND_UNKNOWN"
-        )
-    return kind
-
-
-def read_included(reader: FieldReader) -> Decimal:
-    """Reads `included`, which may also be called `free_units`."""
-    if reader.has("included") and reader.has("free_units"):
-        problem = "included and free_units are the same thing; write one of them"
-        reader.note("free_units", reason="INCLUDED_TWICE", problem=problem)
-    included = reader.optional("included", quantity, default=ZERO)
-    return reader.optional("free_units", quantity, default=included)
 
 
 def read_customer(reader: FieldReader) -> Customer | None:

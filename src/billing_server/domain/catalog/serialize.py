@@ -24,6 +24,7 @@ from billing_server.domain.catalog.read import (
     read_subscription_entry,
 )
 from billing_server.domain.catalog.read_period import anchor_to_plain
+from billing_server.domain.catalog.write_price import usage_price_to_dict
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes, integer, present
 from billing_server.domain.subscription.model import Customer
@@ -73,21 +74,7 @@ def price_to_dict(price: Price) -> dict[str, object]:
             "amount": plain_decimal(price.amount),
             "bill": str(price.bill),
         }
-    # Left out where it is not known, so that what was stored before there was one stays equal.
-    cost = {} if price.unit_cost is None else {"unit_cost": plain_decimal(price.unit_cost)}
-    return (
-        {
-            "key": price.key,
-            "name": price.name or None,
-            "kind": "usage",
-            "meter": price.meter,
-            "where": dict(sorted(price.where.items())),
-            "included": plain_decimal(price.included),
-            "model": price.model.name,
-        }
-        | dict(price.model.to_fields())
-        | cost
-    )
+    return usage_price_to_dict(price)
 
 
 def plan_to_dict(plan: Plan) -> dict[str, object]:

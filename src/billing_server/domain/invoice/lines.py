@@ -7,15 +7,18 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from billing_server.domain.catalog.model import Meter, Plan, RecurringPrice, UsagePrice
+from billing_server.domain.catalog.model import Meter, Plan, UsagePrice
+from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
+from billing_server.domain.rating.exact import subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
 from metering.clock import format_instant
 from metering.errors import InvariantError
-from metering.money import Exact, Money, RatedAmount, exact_context, round_line
+from metering.money import Exact, Money, RatedAmount, round_line
 from metering.period import Period
 from metering.proration import prorate
 
@@ -96,16 +99,16 @@ def sequence_of(key: str) -> int:
     return int(key.rpartition("|")[2])
 
 
-def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period) -> InvoiceLine:
-    """Returns the line of a fixed fee for one service period, prorated in a stub (R8, R46)."""
-    share = terms.timeline.share_of(period)
+def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
+    """Returns the line of a fixed fee, prorated where its service period is short (R8, R46)."""
+    price, share = fee.price, fee.segment.share
     exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
     return _line(
         terms,
         price_key=price.key,
+        segment=fee.segment,
         kind=LineKind.RECURRING,
         description=price.name or price.key,
-        period=period,
         quantities=_Quantities(ONE, ZERO, ONE),
         exact=exact,
         proration=share,
@@ -113,25 +116,25 @@ def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period
 
 
 def usage_line(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Decimal
 ) -> InvoiceLine | None:
-    """Returns the line of a usage price; None for a quantity of 0, which is charged nothing (R27).
+    """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period, a single segment.
+        price: that of the segment.
+        segment: a span in which the price stands unchanged (R17).
         quantity: all that was used in it, in the meter's unit, >= 0.
     """
-    if quantity == 0:
+    rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
+    if quantity == 0 and rated.amount_exact == 0:
         return None
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.USAGE,
         description=price.name or price.key,
-        period=period,
         quantities=_Quantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
@@ -144,28 +147,28 @@ def late_usage_line(
     terms: BillingTerms,
     *,
     price: UsagePrice,
-    period: Period,
+    segment: Segment,
     quantity: Decimal,
     invoiced: AlreadyInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of usage that was counted after its period was invoiced (R76).
 
-    The whole period is rated again and what was invoiced for it is taken off: so late usage costs
+    The whole segment is rated again and what was invoiced for it is taken off: so late usage costs
     what it would have cost in time, with the tiers and included units of its period. Its steps
     explain the whole; its quantities and its amount are the difference.
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period in which the usage happened.
+        price: that of the segment.
+        segment: of the period in which the usage happened.
         quantity: all that was used in it, what was invoiced among it.
         invoiced: what earlier lines carry.
 
     Returns:
         None where nothing changed.
     """
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
-    before = rate_price(terms, price=price, period=period, quantity=invoiced.quantity)
+    rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
+    before = rate_segment(terms, price=price, segment=segment, quantity=invoiced.quantity)
     currency = terms.plan.currency
     whole = round_line(RatedAmount(rated.amount_exact, currency))
     amount = whole - Money(invoiced.amount_minor, currency)
@@ -175,15 +178,15 @@ def late_usage_line(
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.LATE_USAGE,
         description=(
             f"{price.name or price.key}: late usage "
             f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
         ),
-        period=period,
         quantities=_Quantities.of(rated).less(_Quantities.of(before)),
         unit=terms.meter_of(price).unit,
-        exact=_less(rated.amount_exact, Decimal(billed)),
+        exact=subtract(rated.amount_exact, Decimal(billed)),
         amount=amount,
         steps=rated.steps,
         proration=rated.amount_share,
@@ -191,49 +194,41 @@ def late_usage_line(
     )
 
 
-def rate_price(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+def rate_segment(
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Decimal
 ) -> RatedUsage:
-    """Rates the quantity of a period with the share that the period is (R17)."""
-    share = terms.timeline.share_of(period)
-    return rate_usage_price(price, quantity=quantity, meter=terms.meter_of(price), share=share)
+    """Rates the quantity of a segment with the share that it is of its whole period (R17)."""
+    meter = terms.meter_of(price)
+    return rate_usage_price(price, quantity=quantity, meter=meter, share=segment.share)
 
 
 @dataclass(frozen=True, slots=True)
 class _Quantities:
     """The three quantities of a line."""
 
-    quantity: Decimal
-    included: Decimal
-    billable: Decimal
+    quantity: Exact
+    included: Exact
+    billable: Exact
 
     @classmethod
     def of(cls, rated: RatedUsage) -> "_Quantities":
         return cls(rated.quantity, rated.included_quantity, rated.billable_quantity)
 
     def less(self, other: "_Quantities") -> "_Quantities":
-        with exact_context():
-            return _Quantities(
-                self.quantity - other.quantity,
-                self.included - other.included,
-                self.billable - other.billable,
-            )
-
-
-def _less(amount: Exact, other: Decimal) -> Exact:
-    if isinstance(amount, Fraction):
-        return amount - Fraction(other)
-    with exact_context():
-        return amount - other
+        return _Quantities(
+            subtract(self.quantity, other.quantity),
+            subtract(self.included, other.included),
+            subtract(self.billable, other.billable),
+        )
 
 
 def _line(
     terms: BillingTerms,
     *,
     price_key: str,
+    segment: Segment,
     kind: LineKind,
     description: str,
-    period: Period,
     quantities: _Quantities,
     exact: Exact,
     proration: Fraction,
@@ -243,12 +238,12 @@ def _line(
     sequence: int = 0,
 ) -> InvoiceLine:
     """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
-    subscription, plan = terms.timeline.subscription, terms.plan
+    subscription, currency = terms.timeline.subscription, terms.plan.currency
     key = charge_key(
         subscription=subscription.id,
         price=price_key,
-        period=period,
-        segment=0,
+        period=segment.span,
+        segment=segment.index,
         kind=kind,
         sequence=sequence,
     )
@@ -257,18 +252,19 @@ def _line(
         charge_key=key,
         subscription=subscription.id,
         price=price_key,
-        price_version=plan.version,
+        price_version=segment.plan_version,
+        segment=segment.index,
         sequence=sequence,
         kind=kind,
         description=description,
-        service_period=period,
+        service_period=segment.span,
         quantity=quantities.quantity,
         included_quantity=quantities.included,
         billable_quantity=quantities.billable,
         unit=unit,
-        amount=round_line(RatedAmount(exact, plan.currency)) if amount is None else amount,
+        amount=round_line(RatedAmount(exact, currency)) if amount is None else amount,
         amount_exact=exact,
         steps=steps,
         proration=None if proration == WHOLE else proration,
-        discount_share=Money.zero(plan.currency),
+        discount_share=Money.zero(currency),
     )

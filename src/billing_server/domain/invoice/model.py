@@ -75,12 +75,12 @@ class InvoiceLine:
     """Dimension values that the line stands for; empty: all."""
     service_period: Period
     """When the service was given: not when it is invoiced (R64)."""
-    quantity: Decimal
+    quantity: Exact
     """Units used, in the meter's unit; 1 for a fee."""
-    included_quantity: Decimal = Decimal(0)
-    """Units of it that came off before the price model."""
-    billable_quantity: Decimal
-    """quantity − included_quantity."""
+    included_quantity: Exact = Decimal(0)
+    """Units of it that came off before the price model, in converted units where there are such."""
+    billable_quantity: Exact
+    """The (converted) quantity − included_quantity."""
     unit: str = ""
     """The meter's unit; empty for a fee."""
     amount: Money
@@ -88,7 +88,7 @@ class InvoiceLine:
     amount_exact: Exact
     """In major units, before rounding."""
     steps: tuple[RatingStep, ...] = ()
-    """How the exact amount came about, before proration; information (R41)."""
+    """How the exact amount came about; information (R41)."""
     proration: Fraction | None = None
     """Share of the whole period that was charged; None: all of it."""
     discount_share: Money

@@ -11,10 +11,10 @@ from decimal import Decimal, Inexact
 from typing import ClassVar
 
 from billing_server.domain.fields import FieldReader
+from billing_server.domain.rating.exact import multiply_add, subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
-from billing_server.domain.rating.tier import Tier, read_tiers, tier_to_fields
-from metering.errors import InvariantError
-from metering.money import EXACT_CONTEXT
+from billing_server.domain.rating.tier import Tier, read_tiers, tier_bounds, tiers_to_fields
+from metering.money import EXACT_CONTEXT, Exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,15 @@ class Graduated:
     _lines: tuple[tuple[Decimal, Decimal], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bounds = tuple(tier.up_to for tier in self.tiers[:-1] if tier.up_to is not None)
-        ends_open = bool(self.tiers) and self.tiers[-1].up_to is None
-        is_ascending = all(low < high for low, high in zip((ZERO, *bounds), bounds, strict=False))
-        if not ends_open or len(bounds) != len(self.tiers) - 1 or not is_ascending:
-            raise InvariantError(
-                reason="TIERS_MALFORMED", message=f"these tiers do not cover all: {self.tiers}"
-            )
-        object.__setattr__(self, "_bounds", bounds)
+        object.__setattr__(self, "_bounds", tier_bounds(self.tiers))
         object.__setattr__(self, "_lines", _straight_lines(self.tiers))
 
-    def rate(self, quantity: Decimal) -> Decimal:
+    @property
+    def flat_at_zero(self) -> Decimal:
+        """The first tier's flat price."""
+        return self.tiers[0].flat_price
+
+    def rate(self, quantity: Exact) -> Exact:
         """Returns the exact amount for a quantity >= 0.
 
         Inside a tier the amount is a straight line over the quantity, so that a single
@@ -52,24 +50,24 @@ class Graduated:
         if quantity <= 0:
             return ZERO
         slope, intercept = self._lines[bisect_left(self._bounds, quantity)]
-        return EXACT_CONTEXT.fma(quantity, slope, intercept)
+        return multiply_add(quantity, slope, intercept)
 
-    def explain(self, quantity: Decimal) -> tuple[RatingStep, ...]:
+    def explain(self, quantity: Exact) -> tuple[RatingStep, ...]:
         """Returns one step for each tier that was entered."""
         steps = []
-        low = ZERO
+        low: Exact = ZERO
         for tier in self.tiers:
             if quantity <= low:
                 break
             high = quantity if tier.up_to is None else min(quantity, tier.up_to)
-            part = EXACT_CONTEXT.subtract(high, low)
+            part = subtract(high, low)
             step = RatingStep(
                 from_quantity=low,
                 to_quantity=tier.up_to,
                 quantity=part,
                 unit_price=tier.unit_price,
                 flat_price=tier.flat_price,
-                amount=EXACT_CONTEXT.fma(part, tier.unit_price, tier.flat_price),
+                amount=multiply_add(part, tier.unit_price, tier.flat_price),
             )
             steps.append(step)
             low = high
@@ -77,7 +75,7 @@ class Graduated:
 
     def to_fields(self) -> Mapping[str, object]:
         """Returns the fields as a catalog file writes them."""
-        return {"tiers": [tier_to_fields(tier) for tier in self.tiers]}
+        return tiers_to_fields(self.tiers)
 
 
 def _straight_lines(tiers: tuple[Tier, ...]) -> tuple[tuple[Decimal, Decimal], ...]:
@@ -104,9 +102,14 @@ def read_graduated(fields: FieldReader) -> Graduated | None:
     try:
         return Graduated(tiers)
     except Inexact:
-        problem = (
-            "bounds and prices have more digits together than can be added up exactly; leave out "
-            "digits that no amount of money needs"
-        )
-        fields.note("tiers", reason="TIERS_TOO_PRECISE", problem=problem)
+        note_too_precise(fields)
         return None
+
+
+def note_too_precise(fields: FieldReader) -> None:
+    """Notes tiers that need more digits than exact arithmetic keeps."""
+    problem = (
+        "bounds and prices have more digits together than can be added up exactly; leave out "
+        "digits that no amount of money needs"
+    )
+    fields.note("tiers", reason="TIERS_TOO_PRECISE", problem=problem)

@@ -5,26 +5,32 @@ from typing import Final
 
 from billing_server.domain.document import Node
 from billing_server.domain.fields import FieldMistake, FieldReader, not_a_choice, text
+from billing_server.domain.rating.dynamic import Dynamic, read_dynamic
+from billing_server.domain.rating.flat import Flat, read_flat
 from billing_server.domain.rating.graduated import Graduated, read_graduated
+from billing_server.domain.rating.graduated_percentage import (
+    GraduatedPercentage,
+    read_graduated_percentage,
+)
+from billing_server.domain.rating.package import Package, read_package
 from billing_server.domain.rating.per_unit import PerUnit, read_per_unit
+from billing_server.domain.rating.percentage import Percentage, read_percentage
 from billing_server.domain.rating.price_model import PriceModel
+from billing_server.domain.rating.stairstep import Stairstep, read_stairstep
+from billing_server.domain.rating.volume import Volume, read_volume
 
 PRICE_MODELS: Final[Mapping[str, Callable[[FieldReader], PriceModel | None]]] = {
+    Flat.name: read_flat,
     PerUnit.name: read_per_unit,
+    Package.name: read_package,
     Graduated.name: read_graduated,
+    Volume.name: read_volume,
+    Stairstep.name: read_stairstep,
+    Percentage.name: read_percentage,
+    GraduatedPercentage.name: read_graduated_percentage,
+    Dynamic.name: read_dynamic,
 }
 """The word in `model` to the reader of the model's own fields."""
-
-LATER_PRICE_MODELS: Final[Mapping[str, str]] = {
-    "flat": "a flat price for any usage",
-    "package": "a price for each package of units",
-    "volume": "one tier's price for the whole quantity",
-    "stairstep": "a flat price chosen by tier",
-    "percentage": "a share of the event's amount",
-    "graduated_percentage": "a share by tier",
-    "dynamic": "a price that the event brings",
-}
-"""Words of the format that this version refuses by name, with what they mean."""
 
 
 def read_price_model(fields: FieldReader) -> PriceModel | None:
@@ -42,6 +48,4 @@ def _model_reader(node: Node) -> Callable[[FieldReader], PriceModel | None]:
 
 
 def _unknown_model(word: str) -> FieldMistake:
-    return not_a_choice(
-        word, known=list(PRICE_MODELS), later=LATER_PRICE_MODELS, reason="PRICE_MODEL_UNKNOWN"
-    )
+    return not_a_choice(word, known=list(PRICE_MODELS), later={}, reason="PRICE_MODEL_UNKNOWN")

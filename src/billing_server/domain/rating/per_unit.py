@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import ClassVar
 
 from billing_server.domain.fields import FieldReader, price
+from billing_server.domain.rating.exact import multiply
 from billing_server.domain.rating.price_model import ZERO, RatingStep
-from metering.money import EXACT_CONTEXT
+from metering.money import Exact
 from metering.quantity import plain_decimal
 
 
@@ -19,15 +20,16 @@ class PerUnit:
     """quantity × unit_price."""
 
     name: ClassVar[str] = "per_unit"
+    flat_at_zero: ClassVar[Decimal] = ZERO
 
     unit_price: Decimal
     """Price of one unit, in major units of the currency, >= 0."""
 
-    def rate(self, quantity: Decimal) -> Decimal:
+    def rate(self, quantity: Exact) -> Exact:
         """Returns the exact amount for a quantity >= 0."""
-        return EXACT_CONTEXT.multiply(quantity, self.unit_price)
+        return multiply(quantity, self.unit_price)
 
-    def explain(self, quantity: Decimal) -> tuple[RatingStep, ...]:
+    def explain(self, quantity: Exact) -> tuple[RatingStep, ...]:
         """Returns the one step, or none for a quantity of 0."""
         if quantity == 0:
             return ()

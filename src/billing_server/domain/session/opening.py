@@ -23,6 +23,16 @@ class Stream:
     """The disk's own count of sessions and syncs, as last accepted. >= 0."""
     applied_seq: int
     """Highest position that was applied. >= 0."""
+    sync_nonce: bytes = b""
+    """Nonce of the call that has the number `sync_no`; empty: the session's own."""
+    previous_nonce: bytes = b""
+    """Nonce of the number before it, which an acquisition may still name; empty: none in this
+    session."""
+
+    @property
+    def latest_nonce(self) -> bytes:
+        """Nonce of the session or sync that was accepted last."""
+        return self.sync_nonce or self.session_nonce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +95,13 @@ def decide_opening(
         stream: What is known of the agent's disk; None where it is unknown.
         previous: What is known of the disk that it gave up; None where there is none.
     """
-    if stream is not None and stream.session_nonce != opening.nonce:
-        if opening.sync_no <= stream.sync_no:
+    if stream is not None:
+        is_latest = (opening.sync_no, opening.nonce) == (stream.sync_no, stream.latest_nonce)
+        if opening.sync_no <= stream.sync_no and not is_latest:
             return OpeningDecision(OpeningAction.TAKEN, applied_seq=stream.applied_seq)
-        action = OpeningAction.CONTINUE
-    elif stream is not None:
-        action = OpeningAction.REPEAT
+        # A sync that was not answered hands its number and nonce on to the session after it.
+        is_repeat = is_latest and opening.nonce == stream.session_nonce
+        action = OpeningAction.REPEAT if is_repeat else OpeningAction.CONTINUE
     elif opening.previous_disk_id:
         action = OpeningAction.ADD_STREAM
     else:
@@ -124,6 +135,19 @@ def opened_stream(opening: Opening, *, decision: OpeningDecision, session_no: in
         sync_no=opening.sync_no,
         applied_seq=decision.applied_seq,
     )
+
+
+def synced(stream: Stream, *, sync_no: int, nonce: bytes) -> Stream:
+    """Returns what is known of a disk after a sync of its leases was accepted.
+
+    Args:
+        stream: Before it.
+        sync_no: Of the sync; the stored number again changes nothing.
+        nonce: Of the sync.
+    """
+    if sync_no == stream.sync_no:
+        return stream
+    return replace(stream, sync_no=sync_no, sync_nonce=nonce, previous_nonce=stream.latest_nonce)
 
 
 def advanced(stream: Stream, *, applied_seq: int) -> Stream:

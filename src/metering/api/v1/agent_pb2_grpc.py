@@ -65,6 +65,11 @@ class AgentServiceStub:
                 request_serializer=metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationRequest.SerializeToString,
                 response_deserializer=metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationResponse.FromString,
                 _registered_method=True)
+        self.ListUnsettledReservations = channel.unary_unary(
+                '/metering.api.v1.AgentService/ListUnsettledReservations',
+                request_serializer=metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsRequest.SerializeToString,
+                response_deserializer=metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsResponse.FromString,
+                _registered_method=True)
         self.GetAgentStatus = channel.unary_unary(
                 '/metering.api.v1.AgentService/GetAgentStatus',
                 request_serializer=metering_dot_api_dot_v1_dot_agent__pb2.GetAgentStatusRequest.SerializeToString,
@@ -119,6 +124,13 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUnsettledReservations(self, request, context):
+        """Lists reservations that nobody ended: possible leaks of revenue.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAgentStatus(self, request, context):
         """Tells what the agent holds and how far it has shipped.
         """
@@ -158,6 +170,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ReleaseReservation,
                     request_deserializer=metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationRequest.FromString,
                     response_serializer=metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationResponse.SerializeToString,
+            ),
+            'ListUnsettledReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnsettledReservations,
+                    request_deserializer=metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsRequest.FromString,
+                    response_serializer=metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsResponse.SerializeToString,
             ),
             'GetAgentStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAgentStatus,
@@ -328,6 +345,33 @@ class AgentService:
             '/metering.api.v1.AgentService/ReleaseReservation',
             metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationRequest.SerializeToString,
             metering_dot_api_dot_v1_dot_agent__pb2.ReleaseReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnsettledReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metering.api.v1.AgentService/ListUnsettledReservations',
+            metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsRequest.SerializeToString,
+            metering_dot_api_dot_v1_dot_agent__pb2.ListUnsettledReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

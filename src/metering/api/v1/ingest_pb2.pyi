@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from metering.api.v1 import lease_pb2 as _lease_pb2
 from metering.api.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -36,7 +37,7 @@ class CheckAgentResponse(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("disk_id", "nonce", "sync_no", "next_seq", "applied_seq", "earliest_kept_seq", "server_incarnation", "agent_version", "oldest_unshipped_event_time", "previous_disk_id")
+    __slots__ = ("disk_id", "nonce", "sync_no", "next_seq", "applied_seq", "earliest_kept_seq", "server_incarnation", "agent_version", "oldest_unshipped_event_time", "previous_disk_id", "leases", "has_leases")
     DISK_ID_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SYNC_NO_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +48,8 @@ class OpenSessionRequest(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     OLDEST_UNSHIPPED_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_DISK_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    HAS_LEASES_FIELD_NUMBER: _ClassVar[int]
     disk_id: bytes
     nonce: bytes
     sync_no: int
@@ -57,10 +60,12 @@ class OpenSessionRequest(_message.Message):
     agent_version: str
     oldest_unshipped_event_time: _timestamp_pb2.Timestamp
     previous_disk_id: bytes
-    def __init__(self, disk_id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., sync_no: _Optional[int] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., earliest_kept_seq: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., agent_version: _Optional[str] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_disk_id: _Optional[bytes] = ...) -> None: ...
+    leases: _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseCounters]
+    has_leases: bool
+    def __init__(self, disk_id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., sync_no: _Optional[int] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., earliest_kept_seq: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., agent_version: _Optional[str] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_disk_id: _Optional[bytes] = ..., leases: _Optional[_Iterable[_Union[_lease_pb2.LeaseCounters, _Mapping]]] = ..., has_leases: _Optional[bool] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
-    __slots__ = ("agent_id", "session_no", "server_incarnation", "applied_seq", "safe_seq", "push_event_count_max", "push_bytes_max", "server_time")
+    __slots__ = ("agent_id", "session_no", "server_incarnation", "applied_seq", "safe_seq", "push_event_count_max", "push_bytes_max", "server_time", "leases")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     SERVER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +74,7 @@ class OpenSessionResponse(_message.Message):
     PUSH_EVENT_COUNT_MAX_FIELD_NUMBER: _ClassVar[int]
     PUSH_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
+    LEASES_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     session_no: int
     server_incarnation: str
@@ -77,7 +83,8 @@ class OpenSessionResponse(_message.Message):
     push_event_count_max: int
     push_bytes_max: int
     server_time: _timestamp_pb2.Timestamp
-    def __init__(self, agent_id: _Optional[str] = ..., session_no: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., applied_seq: _Optional[int] = ..., safe_seq: _Optional[int] = ..., push_event_count_max: _Optional[int] = ..., push_bytes_max: _Optional[int] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    leases: _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseCounters]
+    def __init__(self, agent_id: _Optional[str] = ..., session_no: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., applied_seq: _Optional[int] = ..., safe_seq: _Optional[int] = ..., push_event_count_max: _Optional[int] = ..., push_bytes_max: _Optional[int] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leases: _Optional[_Iterable[_Union[_lease_pb2.LeaseCounters, _Mapping]]] = ...) -> None: ...
 
 class UsageBlock(_message.Message):
     __slots__ = ("first_seq", "event_count", "receive_time", "events")

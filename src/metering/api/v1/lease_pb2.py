@@ -26,25 +26,57 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetering/api/v1/lease.proto\x12\x0fmetering.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n\rLeaseCounters\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x11\n\tlimit_key\x18\x03 \x01(\t\x12\x11\n\twindow_id\x18\x04 \x01(\t\x12\x0f\n\x07granted\x18\x05 \x01(\x03\x12\x10\n\x08returned\x18\x06 \x01(\x03\x12\x0f\n\x07settled\x18\x07 \x01(\x03\x12\x35\n\x12remaining_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bis_recalled\x18\t \x01(\x08\"N\n\tLeaseWant\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tlimit_key\x18\x02 \x01(\t\x12\x19\n\x11\x64\x65mand_per_second\x18\x03 \x01(\x03\"\xbe\x01\n\x11SyncLeasesRequest\x12\x12\n\nsession_no\x18\x01 \x01(\x03\x12\x0f\n\x07sync_no\x18\x02 \x01(\x03\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12.\n\x06leases\x18\x05 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12)\n\x05wants\x18\x06 \x03(\x0b\x32\x1a.metering.api.v1.LeaseWant\"\x86\x01\n\x12SyncLeasesResponse\x12\x0f\n\x07sync_no\x18\x01 \x01(\x03\x12.\n\x06leases\x18\x02 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nsession_no\x18\x01 \x01(\x03\x12\x0f\n\x07sync_no\x18\x02 \x01(\x03\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12.\n\x06leases\x18\x05 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\"F\n\x14\x41\x63quireLeaseResponse\x12.\n\x06leases\x18\x01 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters2\xc2\x01\n\x0cLeaseService\x12U\n\nSyncLeases\x12\".metering.api.v1.SyncLeasesRequest\x1a#.metering.api.v1.SyncLeasesResponse\x12[\n\x0c\x41\x63quireLease\x12$.metering.api.v1.AcquireLeaseRequest\x1a%.metering.api.v1.AcquireLeaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetering/api/v1/lease.proto\x12\x0fmetering.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\tPriceStep\x12\x15\n\rfrom_quantity\x18\x01 \x01(\t\x12\x12\n\nunit_price\x18\x02 \x01(\t\x12\x12\n\nflat_price\x18\x03 \x01(\t\"\xf7\x02\n\nPriceBound\x12\x11\n\tmeter_key\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12@\n\x0bmeter_where\x18\x03 \x03(\x0b\x32+.metering.api.v1.PriceBound.MeterWhereEntry\x12\x35\n\x05where\x18\x04 \x03(\x0b\x32&.metering.api.v1.PriceBound.WhereEntry\x12\x10\n\x08is_count\x18\x05 \x01(\x08\x12)\n\x05steps\x18\x06 \x03(\x0b\x32\x1a.metering.api.v1.PriceStep\x12\x13\n\x0b\x65vent_price\x18\x07 \x01(\t\x12\x18\n\x10is_not_estimable\x18\x08 \x01(\x08\x1a\x31\n\x0fMeterWhereEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nWhereEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbf\x05\n\nLimitTerms\x12\x11\n\tlimit_key\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.metering.api.v1.LimitKind\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12\x35\n\x05where\x18\x04 \x03(\x0b\x32&.metering.api.v1.LimitTerms.WhereEntry\x12\x10\n\x08is_count\x18\x05 \x01(\x08\x12\x10\n\x08\x64\x65\x63imals\x18\x06 \x01(\x05\x12\x0b\n\x03max\x18\x07 \x01(\x03\x12\x31\n\x0b\x65nforcement\x18\x08 \x01(\x0e\x32\x1c.metering.api.v1.Enforcement\x12\x34\n\x0cwhen_offline\x18\t \x01(\x0e\x32\x1e.metering.api.v1.OfflinePolicy\x12\x11\n\tallowance\x18\n \x01(\x03\x12+\n\x08max_hold\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x0e\x62ill_on_expiry\x18\x0c \x01(\x0e\x32\x1e.metering.api.v1.ExpiryBilling\x12\x10\n\x08\x63urrency\x18\r \x01(\t\x12+\n\x06prices\x18\x0e \x03(\x0b\x32\x1b.metering.api.v1.PriceBound\x12\x11\n\twindow_id\x18\x0f \x01(\t\x12\x33\n\x10window_remaining\x18\x10 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tremaining\x18\x11 \x01(\x03\x12\x0f\n\x07is_tail\x18\x12 \x01(\x08\x12\x31\n\x0erolling_length\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62urst\x18\x14 \x01(\x03\x1a,\n\nWhereEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\rCustomerTerms\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12+\n\x06limits\x18\x03 \x03(\x0b\x32\x1b.metering.api.v1.LimitTerms\x12\x12\n\nis_unknown\x18\x04 \x01(\x08\"\xfb\x02\n\rLeaseCounters\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x11\n\tlimit_key\x18\x03 \x01(\t\x12\x11\n\twindow_id\x18\x04 \x01(\t\x12\x0f\n\x07granted\x18\x05 \x01(\x03\x12\x10\n\x08returned\x18\x06 \x01(\x03\x12\x0f\n\x07settled\x18\x07 \x01(\x03\x12\x35\n\x12remaining_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bis_recalled\x18\t \x01(\x08\x12\x10\n\x08\x63onsumed\x18\n \x01(\x03\x12\x0c\n\x04held\x18\x0b \x01(\x03\x12\x11\n\trecall_no\x18\x0c \x01(\x03\x12/\n\x0cstarts_after\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0frate_per_minute\x18\x0e \x01(\x03\x12\r\n\x05\x62urst\x18\x0f \x01(\x03\x12\x11\n\tis_closed\x18\x10 \x01(\x08\"\x8d\x01\n\tLeaseWant\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tlimit_key\x18\x02 \x01(\t\x12\x19\n\x11\x64\x65mand_per_second\x18\x03 \x01(\x03\x12\x14\n\x0clargest_call\x18\x04 \x01(\x03\x12\x11\n\tis_urgent\x18\x05 \x01(\x08\x12\x14\n\x0coutage_float\x18\x06 \x01(\x03\"=\n\x0eReservationKey\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\"\xc7\x02\n\x11SyncLeasesRequest\x12\x12\n\nsession_no\x18\x01 \x01(\x03\x12\x0f\n\x07sync_no\x18\x02 \x01(\x03\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12.\n\x06leases\x18\x05 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12)\n\x05wants\x18\x06 \x03(\x0b\x32\x1a.metering.api.v1.LeaseWant\x12\x0f\n\x07\x64isk_id\x18\x07 \x01(\x0c\x12\x16\n\x0eterms_revision\x18\x08 \x01(\x03\x12\x14\n\x0c\x63ustomer_ids\x18\t \x03(\t\x12\x16\n\x0e\x61nswer_at_once\x18\n \x01(\x08\x12\x30\n\x07\x64ropped\x18\x0b \x03(\x0b\x32\x1f.metering.api.v1.ReservationKey\"\xeb\x02\n\x12SyncLeasesResponse\x12\x0f\n\x07sync_no\x18\x01 \x01(\x03\x12.\n\x06leases\x18\x02 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06result\x18\x04 \x01(\x0e\x32\x1c.metering.api.v1.LeaseResult\x12\x31\n\tcustomers\x18\x05 \x03(\x0b\x32\x1e.metering.api.v1.CustomerTerms\x12\x16\n\x0eterms_revision\x18\x06 \x01(\x03\x12:\n\x11settled_elsewhere\x18\x07 \x03(\x0b\x32\x1f.metering.api.v1.ReservationKey\x12.\n\x0bretry_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd1\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nsession_no\x18\x01 \x01(\x03\x12\x0f\n\x07sync_no\x18\x02 \x01(\x03\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12.\n\x06leases\x18\x05 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12\x0f\n\x07\x64isk_id\x18\x06 \x01(\x0c\x12\x14\n\x0c\x63ustomer_ids\x18\x07 \x03(\t\x12\x13\n\x0bgranted_min\x18\x08 \x03(\x03\"\xa7\x01\n\x14\x41\x63quireLeaseResponse\x12.\n\x06leases\x18\x01 \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12,\n\x06result\x18\x02 \x01(\x0e\x32\x1c.metering.api.v1.LeaseResult\x12\x31\n\tcustomers\x18\x03 \x03(\x0b\x32\x1e.metering.api.v1.CustomerTerms*\x9c\x01\n\tLimitKind\x12\x1a\n\x16LIMIT_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_KIND_UNITS\x10\x01\x12\x14\n\x10LIMIT_KIND_MONEY\x10\x02\x12\x13\n\x0fLIMIT_KIND_RATE\x10\x03\x12\x1a\n\x16LIMIT_KIND_CONCURRENCY\x10\x04\x12\x16\n\x12LIMIT_KIND_ROLLING\x10\x05*n\n\x0b\x45nforcement\x12\x1b\n\x17\x45NFORCEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NFORCEMENT_HARD\x10\x01\x12\x14\n\x10\x45NFORCEMENT_SOFT\x10\x02\x12\x16\n\x12\x45NFORCEMENT_SHADOW\x10\x03*\x81\x01\n\rOfflinePolicy\x12\x1e\n\x1aOFFLINE_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15OFFLINE_POLICY_CLOSED\x10\x01\x12\x1c\n\x18OFFLINE_POLICY_ALLOWANCE\x10\x02\x12\x17\n\x13OFFLINE_POLICY_OPEN\x10\x03*\x81\x01\n\rExpiryBilling\x12\x1e\n\x1a\x45XPIRY_BILLING_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPIRY_BILLING_INPUT\x10\x01\x12\x1e\n\x1a\x45XPIRY_BILLING_USED_SO_FAR\x10\x02\x12\x16\n\x12\x45XPIRY_BILLING_MAX\x10\x03*z\n\x0bLeaseResult\x12\x1c\n\x18LEASE_RESULT_UNSPECIFIED\x10\x00\x12\x13\n\x0fLEASE_RESULT_OK\x10\x01\x12\x17\n\x13LEASE_RESULT_FENCED\x10\x02\x12\x1f\n\x1bLEASE_RESULT_IDENTITY_TAKEN\x10\x03\x32\xc2\x01\n\x0cLeaseService\x12U\n\nSyncLeases\x12\".metering.api.v1.SyncLeasesRequest\x1a#.metering.api.v1.SyncLeasesResponse\x12[\n\x0c\x41\x63quireLease\x12$.metering.api.v1.AcquireLeaseRequest\x1a%.metering.api.v1.AcquireLeaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metering.api.v1.lease_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEASECOUNTERS']._serialized_start=114
-  _globals['_LEASECOUNTERS']._serialized_end=334
-  _globals['_LEASEWANT']._serialized_start=336
-  _globals['_LEASEWANT']._serialized_end=414
-  _globals['_SYNCLEASESREQUEST']._serialized_start=417
-  _globals['_SYNCLEASESREQUEST']._serialized_end=607
-  _globals['_SYNCLEASESRESPONSE']._serialized_start=610
-  _globals['_SYNCLEASESRESPONSE']._serialized_end=744
-  _globals['_ACQUIRELEASEREQUEST']._serialized_start=747
-  _globals['_ACQUIRELEASEREQUEST']._serialized_end=896
-  _globals['_ACQUIRELEASERESPONSE']._serialized_start=898
-  _globals['_ACQUIRELEASERESPONSE']._serialized_end=968
-  _globals['_LEASESERVICE']._serialized_start=971
-  _globals['_LEASESERVICE']._serialized_end=1165
+  _globals['_PRICEBOUND_METERWHEREENTRY']._loaded_options = None
+  _globals['_PRICEBOUND_METERWHEREENTRY']._serialized_options = b'8\001'
+  _globals['_PRICEBOUND_WHEREENTRY']._loaded_options = None
+  _globals['_PRICEBOUND_WHEREENTRY']._serialized_options = b'8\001'
+  _globals['_LIMITTERMS_WHEREENTRY']._loaded_options = None
+  _globals['_LIMITTERMS_WHEREENTRY']._serialized_options = b'8\001'
+  _globals['_LIMITKIND']._serialized_start=3062
+  _globals['_LIMITKIND']._serialized_end=3218
+  _globals['_ENFORCEMENT']._serialized_start=3220
+  _globals['_ENFORCEMENT']._serialized_end=3330
+  _globals['_OFFLINEPOLICY']._serialized_start=3333
+  _globals['_OFFLINEPOLICY']._serialized_end=3462
+  _globals['_EXPIRYBILLING']._serialized_start=3465
+  _globals['_EXPIRYBILLING']._serialized_end=3594
+  _globals['_LEASERESULT']._serialized_start=3596
+  _globals['_LEASERESULT']._serialized_end=3718
+  _globals['_PRICESTEP']._serialized_start=113
+  _globals['_PRICESTEP']._serialized_end=187
+  _globals['_PRICEBOUND']._serialized_start=190
+  _globals['_PRICEBOUND']._serialized_end=565
+  _globals['_PRICEBOUND_METERWHEREENTRY']._serialized_start=470
+  _globals['_PRICEBOUND_METERWHEREENTRY']._serialized_end=519
+  _globals['_PRICEBOUND_WHEREENTRY']._serialized_start=521
+  _globals['_PRICEBOUND_WHEREENTRY']._serialized_end=565
+  _globals['_LIMITTERMS']._serialized_start=568
+  _globals['_LIMITTERMS']._serialized_end=1271
+  _globals['_LIMITTERMS_WHEREENTRY']._serialized_start=521
+  _globals['_LIMITTERMS_WHEREENTRY']._serialized_end=565
+  _globals['_CUSTOMERTERMS']._serialized_start=1273
+  _globals['_CUSTOMERTERMS']._serialized_end=1392
+  _globals['_LEASECOUNTERS']._serialized_start=1395
+  _globals['_LEASECOUNTERS']._serialized_end=1774
+  _globals['_LEASEWANT']._serialized_start=1777
+  _globals['_LEASEWANT']._serialized_end=1918
+  _globals['_RESERVATIONKEY']._serialized_start=1920
+  _globals['_RESERVATIONKEY']._serialized_end=1981
+  _globals['_SYNCLEASESREQUEST']._serialized_start=1984
+  _globals['_SYNCLEASESREQUEST']._serialized_end=2311
+  _globals['_SYNCLEASESRESPONSE']._serialized_start=2314
+  _globals['_SYNCLEASESRESPONSE']._serialized_end=2677
+  _globals['_ACQUIRELEASEREQUEST']._serialized_start=2680
+  _globals['_ACQUIRELEASEREQUEST']._serialized_end=2889
+  _globals['_ACQUIRELEASERESPONSE']._serialized_start=2892
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=3059
+  _globals['_LEASESERVICE']._serialized_start=3721
+  _globals['_LEASESERVICE']._serialized_end=3915
 # @@protoc_insertion_point(module_scope)

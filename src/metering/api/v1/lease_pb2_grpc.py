@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class LeaseServiceStub:
     """LeaseService grants agents shares of limits, so that they can answer for quota on their own.
-    Reserved: this version of the server answers every call with UNIMPLEMENTED.
+    Calls are unary and idempotent; the agent is named by its token.
     """
 
     def __init__(self, channel):
@@ -50,19 +50,20 @@ class LeaseServiceStub:
 
 class LeaseServiceServicer:
     """LeaseService grants agents shares of limits, so that they can answer for quota on their own.
-    Reserved: this version of the server answers every call with UNIMPLEMENTED.
+    Calls are unary and idempotent; the agent is named by its token.
     """
 
     def SyncLeases(self, request, context):
         """Exchanges the absolute lease counters of an agent for grants, recalls and changed limits.
-        Hangs for at most 10 s where the server has no news.
+        Answered at once where the server has news, else after at most 10 s. One call in flight an
+        agent; it cancels and sends another, under the same number, when it has news itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AcquireLease(self, request, context):
-        """Grants a lease at once, for cold customers and the tail of a limit.
+        """Grants leases and tells terms at once, for cold customers and the tail of a limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,7 +92,7 @@ def add_LeaseServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class LeaseService:
     """LeaseService grants agents shares of limits, so that they can answer for quota on their own.
-    Reserved: this version of the server answers every call with UNIMPLEMENTED.
+    Calls are unary and idempotent; the agent is named by its token.
     """
 
     @staticmethod

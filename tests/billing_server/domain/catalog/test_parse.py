@@ -139,7 +139,7 @@ coupons: []
         ("plans[0].currency", "CURRENCY_UNKNOWN"),
         ("plans[0].trial_days", "NOT_SUPPORTED_YET"),
         ("plans[0].prices[0].amount", "FLOAT_NOT_ALLOWED"),
-        ("plans[0].prices[1].model", "NOT_SUPPORTED_YET"),
+        ("plans[0].prices[1].tiers", "TIERS_EMPTY"),
         ("plans[0].prices[1].meter", "METER_UNKNOWN"),
         ("customers[0].timezone", "TIMEZONE_UNKNOWN"),
         ("subscriptions[0].plan", "PLAN_UNKNOWN"),
@@ -175,8 +175,8 @@ def test_r32_a_possible_tie_is_refused_and_names_both_prices() -> None:
         ("{key: a, kind: usage, model: per_unit, unit_price: '1'}", "meter", "FIELD_MISSING"),
         ("{key: a, kind: usage, meter: tokens, model: per_unit}", "unit_price", "FIELD_MISSING"),
         (
-            "{key: a, kind: usage, meter: tokens, model: per_unit, unit_price: '1', minimum: '1'}",
-            "minimum",
+            "{key: a, kind: usage, meter: tokens, model: flat, amount: '1', tax_category: saas}",
+            "tax_category",
             "NOT_SUPPORTED_YET",
         ),
         (

@@ -5,12 +5,11 @@ from decimal import Decimal
 from billing_server.domain.catalog.model import RecurringPrice
 from billing_server.domain.catalog.read import (
     read_customer,
-    read_included,
     read_meter,
     read_plan,
-    read_price,
     read_subscription_entry,
 )
+from billing_server.domain.catalog.read_price import read_price
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
 
@@ -69,11 +68,6 @@ def test_two_prices_of_a_plan_cannot_share_a_key() -> None:
     assert read_plan(fields, meter_keys=None) is None
     (violation,) = fields.mistakes.violations
     assert (violation.field, violation.reason) == ("prices[1].key", "PRICE_KEY_DUPLICATE")
-
-
-def test_nothing_is_included_by_default() -> None:
-    assert read_included(reader({})) == 0
-    assert read_included(reader({"included": "1.5"})) == Decimal("1.5")
 
 
 def test_a_start_or_anchor_at_the_end_of_the_calendar_names_its_field() -> None:

@@ -6,7 +6,13 @@ import pytest
 
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
-from billing_server.domain.rating.tier import Tier, read_tiers, tier_to_fields
+from billing_server.domain.rating.tier import (
+    Tier,
+    TierForm,
+    read_tiers,
+    tier_bounds,
+    tiers_to_fields,
+)
 
 
 def read(tiers: object) -> tuple[tuple[Tier, ...] | None, list[tuple[str, str]]]:
@@ -72,8 +78,14 @@ def test_r23_the_word_unlimited_is_not_needed_and_not_read() -> None:
     assert mistakes == [("tiers[0].up_to", "QUANTITY_MALFORMED")]
 
 
-def test_a_tier_is_written_without_idle_zeros() -> None:
-    assert tier_to_fields(Tier(None, Decimal("1.50"), Decimal(0))) == {
-        "unit_price": "1.5",
-        "flat_price": "0",
+def test_bounds_are_those_of_all_tiers_but_the_last() -> None:
+    assert tier_bounds((Tier(Decimal(5)), Tier(Decimal(9)), Tier(None))) == (5, 9)
+
+
+def test_a_tier_is_written_without_idle_zeros_and_in_the_form_of_its_model() -> None:
+    tiers = (Tier(None, Decimal("0.50"), Decimal(0)),)
+    assert tiers_to_fields(tiers) == {"tiers": [{"unit_price": "0.5", "flat_price": "0"}]}
+    assert tiers_to_fields(tiers, form=TierForm.RATE) == {
+        "tiers": [{"rate": "0.5", "flat_price": "0"}]
     }
+    assert tiers_to_fields(tiers, form=TierForm.FLAT_ONLY) == {"tiers": [{"flat_price": "0"}]}

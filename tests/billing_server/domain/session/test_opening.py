@@ -12,6 +12,7 @@ from billing_server.domain.session.opening import (
     advanced,
     decide_opening,
     opened_stream,
+    synced,
 )
 
 KNOWN = Stream(disk_id=b"d", session_no=3, session_nonce=b"n3", sync_no=3, applied_seq=20)
@@ -47,6 +48,20 @@ def test_a_repeated_attempt_gets_the_same_session() -> None:
 def test_a_count_that_does_not_go_on_is_taken(sync_no: int) -> None:
     decision = decided(replace(NEXT, sync_no=sync_no), stream=KNOWN)
     assert decision.action is OpeningAction.TAKEN
+
+
+def test_a_session_goes_on_under_the_number_of_a_sync_that_was_not_answered() -> None:
+    after_sync = synced(KNOWN, sync_no=4, nonce=b"n4")
+    assert decided(NEXT, stream=after_sync).action is OpeningAction.CONTINUE
+    opened = opened_stream(NEXT, decision=OpeningDecision(OpeningAction.CONTINUE, 20), session_no=4)
+    assert decided(NEXT, stream=opened).action is OpeningAction.REPEAT
+
+
+def test_a_session_that_was_opened_before_the_latest_sync_is_a_disk_that_went_back() -> None:
+    after_sync = synced(KNOWN, sync_no=4, nonce=b"n4")
+    late = replace(NEXT, nonce=b"n3", sync_no=3)
+    assert decided(late, stream=after_sync).action is OpeningAction.TAKEN
+    assert decided(replace(NEXT, nonce=b"x"), stream=after_sync).action is OpeningAction.TAKEN
 
 
 def test_a_fresh_disk_replaces_the_one_before_it_and_begins_at_one() -> None:

@@ -1,0 +1,1 @@
+"""Quota at the agent: leases, reservations and decisions as pure functions."""
