@@ -13,7 +13,7 @@ from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.events import EventPosition
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventRow, SeriesUsage
-from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
+from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, UsageKey
 from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
 from billing_server.domain.usage.meter_index import MeterIndex, Quarantine
 from billing_server.services.customer_terms import CustomerTerms
@@ -47,12 +47,11 @@ class LineScope:
 
     def holds(self, found: Assignment, *, dimensions: Mapping[str, str]) -> bool:
         """Tells whether usage with this assignment and these dimensions counts for the line."""
-        if found.timeline is None or found.price is None:
+        if found.timeline is None or found.segment is None:
             return False
         return (
             found.timeline.subscription.id == self.subscription_id
-            and found.price.key == self.price_key
-            and found.segment == self.segment
+            and UsageKey.of(found.segment) == UsageKey(self.price_key, self.segment)
             and all(dimensions.get(key, "") == value for key, value in self.group.items())
         )
 
