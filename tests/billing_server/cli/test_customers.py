@@ -44,11 +44,12 @@ def test_an_unknown_customer_is_told(commands: Commands) -> None:
 
 def test_where_the_invoice_is_heading_and_what_it_leaves_are_shown(commands: Commands) -> None:
     context = commands.api.context
-    apply(context, CATALOG.replace('"0.01"', '"0.02", unit_cost: "0.001"').replace("pro", "max"))
+    plans, _ = CATALOG.split("customers:")
+    apply(context, plans.replace('"0.01"', '"0.02", unit_cost: "0.001"'))
     apply(
         context,
         "customers: [{id: beta}]\n"
-        "subscriptions: [{id: sub-b, customer: beta, plan: max, start: 2026-01-31T10:00:00Z}]",
+        "subscriptions: [{id: sub-b, customer: beta, plan: pro, start: 2026-01-31T10:00:00Z}]",
     )
     Usage(context).send("1500", at="2026-02-10T00:00:00Z", customer="beta")
     advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
