@@ -26,7 +26,6 @@ _LATER_SECTIONS: Final = {
     "addons": "add-ons",
     "coupons": "coupons",
     "tax_rates": "tax",
-    "limits": "limits",
     "credits": "credits",
 }
 
@@ -90,7 +89,12 @@ class _CatalogParser:
         plans = self._section(
             files, "plans", key="key", read=lambda item: read_plan(item, meter_keys=meter_keys)
         )
-        customers = self._section(files, "customers", key="id", read=read_customer)
+        customers = self._section(
+            files,
+            "customers",
+            key="id",
+            read=lambda item: read_customer(item, meter_keys=meter_keys),
+        )
         subscriptions = self._section(
             files, "subscriptions", key="id", read=read_subscription_entry
         )

@@ -15,6 +15,7 @@ from billing_server.domain.catalog.model import (
     SubscriptionEntry,
     UsagePrice,
 )
+from billing_server.domain.catalog.read_limit import read_limits
 from billing_server.domain.catalog.read_period import (
     billing_instant,
     read_anchor,
@@ -54,7 +55,6 @@ _LATER_PLAN: Final = {
     "thresholds": "progressive billing",
     "commitment": "a commitment",
     "credits": "granting credits",
-    "limits": "a limit",
 }
 _LATER_SUBSCRIPTION: Final = {
     "quantities": "a quantity set on a subscription",
@@ -103,8 +103,9 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
     proration = reader.optional("proration", choice(ProrationUnit), default=ProrationUnit.SECOND)
     effective_from = reader.maybe("effective_from", instant)
     prices = _read_prices(reader, meter_keys=meter_keys)
+    limits = read_limits(reader, meter_keys=meter_keys)
     reader.finish(later=_LATER_PLAN)
-    if key is None or code is None or prices is None:
+    if key is None or code is None or prices is None or limits is None:
         return None
     return Plan(
         key=key,
@@ -115,6 +116,7 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
         proration=proration,
         effective_from=effective_from,
         prices=prices,
+        limits=limits,
     )
 
 
@@ -156,9 +158,17 @@ def _note_ties(
         readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
 
 
-def read_customer(reader: FieldReader) -> Customer | None:
-    """Reads a customer."""
+def read_customer(
+    reader: FieldReader, *, meter_keys: frozenset[str] | None = None
+) -> Customer | None:
+    """Reads a customer.
+
+    Args:
+        reader: of the customer's fields.
+        meter_keys: the meters that limits may name; None: any.
+    """
     customer_id = reader.required("id", identifier)
+    limits = read_limits(reader, meter_keys=meter_keys) if reader.has("limits") else None
     customer = Customer(
         id=customer_id or "",
         name=reader.optional("name", text, default=""),
@@ -168,6 +178,7 @@ def read_customer(reader: FieldReader) -> Customer | None:
         tax_id=reader.optional("tax_id", text, default=""),
         email=reader.optional("email", text, default=""),
         purchase_order=reader.optional("purchase_order", text, default=""),
+        limits=limits,
     )
     reader.optional("tax_exempt", _only("none", "an exemption from tax"), default=None)
     reader.optional("billable", _only("true", "a customer that is not invoiced"), default=None)
