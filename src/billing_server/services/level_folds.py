@@ -4,13 +4,32 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
-from billing_server.domain.catalog.model import Meter
+from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import SeriesUsage
 from billing_server.domain.ports.usage_facts import Reading
 from billing_server.domain.usage.instants import microseconds_from_instant
 from billing_server.domain.usage.levels import level_before, level_time
 from metering.period import Period
+
+
+def fold_meter(
+    unit: UnitOfWork, customer_id: str, *, meter: Meter, span: Period, at: datetime | None = None
+) -> tuple[SeriesUsage, ...]:
+    """Fold one meter of a customer over a span, by series.
+
+    A level is there without an event in the span, too.
+
+    Args:
+        unit: its reads see one state.
+        customer_id: whose.
+        meter: of any aggregation.
+        span: on whole minutes.
+        at: the instant of looking, up to which levels count; None: to the span's end.
+    """
+    if meter.aggregation is Aggregation.TIME_WEIGHTED:
+        return tuple(fold_levels(unit, customer_id, meter=meter, span=span, at=at))
+    return unit.usage.fold_usage(customer_id, start=span.start, end=span.end, meter_key=meter.key)
 
 
 def fold_levels(

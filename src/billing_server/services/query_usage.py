@@ -4,11 +4,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from billing_server.domain.catalog.model import Aggregation, Meter
-from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.usage import SeriesUsage
 from billing_server.services.context import ServiceContext
-from billing_server.services.level_folds import fold_levels
+from billing_server.services.level_folds import fold_meter
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.period_usage import folded
 from metering.clock import floor_to_minute
@@ -85,18 +84,9 @@ def query_usage(context: ServiceContext, *, query: UsageQuery) -> UsageAnswer:
             )
         if unit.customers.get(query.customer_id) is None:
             raise customer_not_found(query.customer_id)
-        series = _series(unit, query=query, meter=meter)
-    return UsageAnswer(meter=meter, groups=_grouped(series, meter=meter, query=query))
-
-
-def _series(unit: UnitOfWork, *, query: UsageQuery, meter: Meter) -> tuple[SeriesUsage, ...]:
-    """Fold the window by series; a level is there without an event in the window, too."""
-    if meter.aggregation is Aggregation.TIME_WEIGHTED:
         span = Period(query.start, query.end)
-        return tuple(fold_levels(unit, query.customer_id, meter=meter, span=span))
-    return unit.usage.fold_usage(
-        query.customer_id, start=query.start, end=query.end, meter_key=query.meter_key
-    )
+        series = fold_meter(unit, query.customer_id, meter=meter, span=span)
+    return UsageAnswer(meter=meter, groups=_grouped(series, meter=meter, query=query))
 
 
 def _grouped(

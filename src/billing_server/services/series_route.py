@@ -38,6 +38,7 @@ class SeriesRoute:
         "customer",
         "dimensions",
         "dimensions_json",
+        "is_alerted",
         "is_plain",
         "keeps_readings",
         "meter",
@@ -75,6 +76,7 @@ class SeriesRoute:
         # Whether a value is only ever added up: nearly all are.
         self.is_plain = meter.aggregation.is_summed and not self.keeps_readings
         self.series_id: int | None = None
+        self.is_alerted = False
         self._assigner = assigner
         self._slots: tuple[ChargeSlot, ...] = ()
         self._period: tuple[str, int] | None = None
@@ -104,5 +106,8 @@ class SeriesRoute:
             if timeline is None or period is None
             else (timeline.subscription.id, microseconds_from_instant(period.start))
         )
+        if self._period is not None:
+            # Priced now: where that ends, it is told anew.
+            self.is_alerted = False
         self._from_minute = minute_from_instant(assignment.valid_from)
         self._until_minute = minute_from_instant(assignment.valid_until)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from billing_server.domain.ports.alerts import UnpricedSeries
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeRow, SeriesKey
 from billing_server.domain.usage.instants import INT64_MAX, instant_from_microseconds
@@ -40,6 +41,7 @@ class UsageBatch:
         self._numbers: dict[SeriesRoute, int] = {}
         self.changes: tuple[ChargeChange, ...] = ()
         """What `write` did to running charges, each at most once."""
+        self._unpriced: dict[SeriesRoute, int] = {}
 
     def add(
         self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
@@ -68,6 +70,8 @@ class UsageBatch:
         """
         for route, number in self._numbers.items():
             route.series_id = number
+        for route in self._unpriced:
+            route.is_alerted = True
 
     def write(self, unit: UnitOfWork) -> None:
         """Writes buckets and running charges, and marks what cannot be rated.
@@ -81,6 +85,7 @@ class UsageBatch:
             self._buckets.write(unit, number_of=self._number_of)
             self._write_charges(unit)
         self._mark_late_usage(unit)
+        self._raise_alerts(unit)
         self._write_failures(unit)
 
     def _settled_limits(self, unit: UnitOfWork) -> AbstractContextManager[None]:
@@ -141,6 +146,18 @@ class UsageBatch:
         levels = self._buckets.levels_since()
         if levels:
             unit.usage.mark_late_levels(list(levels.items()))
+
+    def _raise_alerts(self, unit: UnitOfWork) -> None:
+        """Tells of usage that no price charges: once, however much of it follows (R32)."""
+        for route, minute in self._buckets.groups():
+            if not route.is_alerted and route.period_at(minute) is None:
+                self._unpriced[route] = min(minute, self._unpriced.get(route, minute))
+        found = [
+            UnpricedSeries(route.customer.customer_id, self._number_of(route), minute)
+            for route, minute in self._unpriced.items()
+        ]
+        if found:
+            unit.alerts.raise_unpriced(found)
 
     def _write_failures(self, unit: UnitOfWork) -> None:
         for customer in self._customers.values():

@@ -1,4 +1,4 @@
-"""Usage beside events: readings, corrections, adjustments, groups of charges, events by time."""
+"""Alerts: usage that no price charges is told once and stays visible until it is priced."""
 
 from pathlib import Path
 
