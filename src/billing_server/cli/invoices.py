@@ -14,6 +14,7 @@ from billing_server.cli.client import (
     path_of,
 )
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.explain import explain_invoice_command
 from billing_server.cli.invoice_text import invoice_text
 from billing_server.cli.output import print_json, print_table
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     cls=ReportingGroup, no_args_is_help=True, help="List and show invoices.", rich_markup_mode=None
 )
 LIMIT_DEFAULT = 50
+app.command("explain")(explain_invoice_command)
 
 
 @app.command("list")
