@@ -15,6 +15,7 @@ from billing_server.cli.client import (
     open_client,
     path_of,
 )
+from billing_server.cli.compare import compare_upcoming_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.explain import explain_upcoming_command
 from billing_server.cli.invoice_text import invoice_text
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50
+app.command("compare")(compare_upcoming_command)
 app.command("explain")(explain_upcoming_command)
 
 

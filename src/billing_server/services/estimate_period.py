@@ -14,6 +14,7 @@ from billing_server.domain.invoice.build import LatePeriod, build_upcoming
 from billing_server.domain.invoice.estimate import elapsed_share, project_quantities
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice
+from billing_server.domain.invoice.serialize import line_to_dict
 from billing_server.domain.rating.assignment import UsageKey
 from metering.clock import format_instant
 from metering.money import Money
@@ -85,19 +86,7 @@ def estimate_to_dict(
                 "end": format_instant(each.draft.period.end),
                 "elapsed_share": plain_decimal(each.elapsed, places=SHARE_PLACES),
                 "total": each.draft.total.decimal_string(),
-                "lines": [
-                    {
-                        "price": line.price,
-                        "segment": line.segment,
-                        "kind": str(line.kind),
-                        "description": line.description,
-                        "group": dict(line.group),
-                        "quantity": plain_decimal(line.quantity),
-                        "unit": line.unit,
-                        "amount": line.amount.decimal_string(),
-                    }
-                    for line in each.draft.lines
-                ],
+                "lines": [line_to_dict(line) for line in each.draft.lines],
             }
             for each in estimates
         ],

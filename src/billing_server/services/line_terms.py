@@ -30,6 +30,8 @@ class LineTerms:
     """Its price."""
     meter: Meter | None
     """What the price counts; None: it counts nothing."""
+    share: Fraction = Fraction(1)
+    """Of the line's service period in its whole period, in the plan's proration unit (R17)."""
 
     def scope_of(self, line: Json) -> LineScope | None:
         """Return which usage the line stands for; None where it stands for none."""
@@ -61,7 +63,8 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
     if plan is None or price is None:
         return None
     meter = terms.meters.get(price.meter) if isinstance(price, UsagePrice) else None
-    return LineTerms(plan, price, meter)
+    share = timeline.share_of(period_of(line["service_period"]))
+    return LineTerms(plan, price, meter, share)
 
 
 def margin_of_lines(

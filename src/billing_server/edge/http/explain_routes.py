@@ -1,4 +1,4 @@
-"""`…/explain` and `…/events` of invoices, issued and upcoming: how each amount came about."""
+"""`…/explain`, `…/events` and `…/comparison` of invoices, issued and upcoming."""
 
 from typing import Annotated, Any
 
@@ -6,9 +6,14 @@ from fastapi import APIRouter, Query
 
 from billing_server.edge.http.convert import page_to_json
 from billing_server.edge.http.models import ListAnswer
-from billing_server.edge.http.models_insight import ExplainedInvoiceAnswer, LineEventAnswer
+from billing_server.edge.http.models_insight import (
+    ComparisonAnswer,
+    ExplainedInvoiceAnswer,
+    LineEventAnswer,
+)
 from billing_server.edge.http.parameters import WantedPage
 from billing_server.edge.http.route import ApiRoute, Context
+from billing_server.services.compare_invoices import Basis, compare_invoices, compare_upcoming
 from billing_server.services.explain_invoice import (
     DocumentRef,
     explain_invoice,
@@ -70,3 +75,34 @@ def get_upcoming_events(customer_id: str, line: int, context: Context, page: Wan
     document = DocumentRef(customer_id=customer_id)
     found = list_line_events(context, document=document, line_index=line, page=page)
     return page_to_json(found, show=dict)
+
+
+@router.get(
+    "/invoices/{number_or_id}/comparison", response_model=ComparisonAnswer, tags=["invoices"]
+)
+def get_comparison(
+    number_or_id: str,
+    context: Context,
+    earlier: Annotated[
+        str | None,
+        Query(alias="with", description="The earlier one; unset: that of the period before."),
+    ] = None,
+) -> Any:
+    """Tell why an invoice is not what the one before was: usage or price, line by line."""
+    return compare_invoices(context, number_or_id=number_or_id, with_number=earlier)
+
+
+@router.get(
+    "/customers/{customer_id:path}/upcoming-invoice/comparison",
+    response_model=ComparisonAnswer,
+    tags=["customers"],
+)
+def get_upcoming_comparison(
+    customer_id: str,
+    context: Context,
+    basis: Annotated[
+        Basis, Query(description="The amounts as of now, or those of the estimate.")
+    ] = Basis.SO_FAR,
+) -> Any:
+    """Compare the upcoming invoice with the last one of each of its subscriptions."""
+    return compare_upcoming(context, customer_id=customer_id, basis=basis)

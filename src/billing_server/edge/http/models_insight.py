@@ -99,3 +99,50 @@ class LineEventAnswer(BaseModel):
     quantity: str = Field(description="What it brings the line's meter.")
     quantities: dict[str, str] = Field(description="As the event carries them.")
     dimensions: dict[str, str] = Field(description="As the event carries them.")
+
+
+class ComparedDocumentAnswer(BaseModel):
+    """One side of a comparison."""
+
+    numbers: list[str] = Field(description="Of the invoices; empty: the upcoming one.")
+    period: PeriodAnswer | None = Field(description="Of the first of them.")
+    total: str = Field(description="Sum of their totals.")
+
+
+class ComparedSideAnswer(BaseModel):
+    """What one price charged in one period."""
+
+    quantity: str = Field(description="Units used.")
+    amount: str = Field(description="What was charged.")
+    price_version: int = Field(description="Version of the plan.")
+
+
+class ComparedLineAnswer(BaseModel):
+    """One charge, beside what it was."""
+
+    model_config = ConfigDict(extra="allow")
+
+    price: str = Field(description="Key of the price.")
+    description: str = Field(description="For people.")
+    before: ComparedSideAnswer | None = Field(description="Null: it is new.")
+    after: ComparedSideAnswer | None = Field(description="Null: it is gone.")
+    difference: str = Field(description="after − before.")
+    usage_effect: str = Field(description="Of more or less usage, at the old terms.")
+    price_effect: str = Field(description="Of other terms; adds up to the difference.")
+    method: str = Field(
+        description="`rerated`: the new usage at the old terms; `average_price`; `new`; `gone`."
+    )
+
+
+class ComparisonAnswer(BaseModel):
+    """Why an invoice is not what the one before was."""
+
+    model_config = ConfigDict(extra="allow")
+
+    currency: str = Field(description="ISO 4217 code.")
+    before: ComparedDocumentAnswer | None = Field(description="Null: there is none.")
+    after: ComparedDocumentAnswer = Field(description="The later one.")
+    difference: str = Field(description="Of the totals.")
+    usage_effect: str = Field(description="Sum over the lines.")
+    price_effect: str = Field(description="Sum over the lines.")
+    lines: list[ComparedLineAnswer] = Field(description="Those of the later one first.")

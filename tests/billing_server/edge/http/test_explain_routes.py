@@ -47,3 +47,11 @@ def test_what_cannot_be_explained_has_its_reason(
 ) -> None:
     response = api.call("GET", path)
     assert (response.status_code, response.json()["reason"]) == (status, reason)
+
+
+def test_an_invoice_is_compared_with_the_one_before(api: Api) -> None:
+    compared = api.get("/v1/invoices/INV-000001/comparison")
+    assert (compared["before"], compared["difference"]) == (None, "20.00")
+    path = "/v1/customers/acme/upcoming-invoice/comparison"
+    assert api.get(path, params={"basis": "estimate"})["basis"] == "estimate"
+    assert api.call("GET", path, params={"basis": "guess"}).status_code == 400
