@@ -19,7 +19,7 @@ from billing_server.services.charge_slot import (
     charge_slot,
 )
 from billing_server.services.customer_terms import CustomerTerms
-from billing_server.services.level_folds import fold_levels
+from billing_server.services.level_folds import fold_levels, fold_meter
 from billing_server.services.slot_events import Events, events_of_charges
 from metering.money import Exact
 from metering.period import Period
@@ -96,6 +96,7 @@ def fold_period(
     subscription_id: str,
     period: Period,
     at: datetime | None = None,
+    meter_keys: frozenset[str] | None = None,
 ) -> PeriodUsage:
     """Fold what one subscription charges of a period, from the buckets and not from the cache.
 
@@ -105,10 +106,13 @@ def fold_period(
         subscription_id: whose charges.
         period: on whole minutes.
         at: the instant of looking, up to which levels count; None: to the period's end.
+        meter_keys: only what these meters count; None: all.
     """
     folds: dict[ChargeKey, ChargeFold] = {}
     by_event: dict[str, Meter] = {}
-    for series, meter, found in _assigned(unit, terms=terms, period=period, at=at):
+    for series, meter, found in _assigned(
+        unit, terms=terms, period=period, at=at, meter_keys=meter_keys
+    ):
         if found.timeline is None or found.timeline.subscription.id != subscription_id:
             continue
         for key in charge_keys(found, customer_id=terms.customer.id, dimensions=series.dimensions):
@@ -162,27 +166,42 @@ def fold_unpriced(
 
 
 def _assigned(
-    unit: UnitOfWork, *, terms: CustomerTerms, period: Period, at: datetime | None
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    period: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None = None,
 ) -> Iterator[tuple[SeriesUsage, Meter, Assignment]]:
     """Walk the usage of a span, each part with what charges it."""
     assigner = terms.assigner
     for span in assigner.constant_spans(period):
-        for series in _series_usage(unit, terms=terms, span=span, at=at):
+        for series in _series_usage(unit, terms=terms, span=span, at=at, meter_keys=meter_keys):
             meter = terms.meters[series.meter_key]
             found = assigner.assign(meter.key, dimensions=series.dimensions, at=span.start)
             yield series, meter, found
 
 
 def _series_usage(
-    unit: UnitOfWork, *, terms: CustomerTerms, span: Period, at: datetime | None
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    span: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None,
 ) -> Iterator[SeriesUsage]:
     """Walk the usage of a span by series. A level is there without an event in the span, too."""
-    for series in unit.usage.fold_usage(terms.customer.id, start=span.start, end=span.end):
+    customer_id = terms.customer.id
+    if meter_keys is not None:
+        for key in sorted(meter_keys):
+            yield from fold_meter(unit, customer_id, meter=terms.meters[key], span=span, at=at)
+        return
+    for series in unit.usage.fold_usage(customer_id, start=span.start, end=span.end):
         if terms.meters[series.meter_key].aggregation is not Aggregation.TIME_WEIGHTED:
             yield series
     for meter in terms.meters.values():
         if meter.aggregation is Aggregation.TIME_WEIGHTED:
-            yield from fold_levels(unit, terms.customer.id, meter=meter, span=span, at=at)
+            yield from fold_levels(unit, customer_id, meter=meter, span=span, at=at)
 
 
 def folded(series: list[SeriesUsage], *, meter: Meter, span: Period) -> Exact:

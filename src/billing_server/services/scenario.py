@@ -23,6 +23,7 @@ from billing_server.domain.fields import (
 )
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
+from billing_server.services.scenario_corrections import READERS, CorrectionStep, names_in
 from metering.clock import parse_duration
 from metering.errors import ValidationError
 from metering.quantity import plain_decimal
@@ -33,8 +34,6 @@ USAGE_EVENTS_MAX: Final = 100_000
 LATER_VERBS: Final = frozenset(
     {
         "add_addon",
-        "adjust_usage",
-        "amend_usage",
         "apply_coupon",
         "cancel",
         "change_plan",
@@ -53,9 +52,9 @@ LATER_VERBS: Final = frozenset(
         "undo_pending",
         "update_customer",
         "void_invoice",
-        "void_usage",
     }
 )
+_CORRECTIONS: Final = " or ".join(READERS)
 _LATER_SETTINGS: Final = {"dunning": "collecting payments"}
 _ONLY_SETTINGS: Final = {
     "late_usage": "next_invoice",
@@ -111,7 +110,7 @@ class UsageStep:
     """The repeats end before this instant."""
 
 
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep
+Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | CorrectionStep
 """What an entry of the timeline does."""
 
 
@@ -263,6 +262,8 @@ def _read_step(
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in READERS:
+            action = READERS[verb](reader, node)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -274,7 +275,9 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = f"{verb!r} is not known; use create_customer, subscribe, usage or apply"
+        problem = (
+            f"{verb!r} is not known; use create_customer, subscribe, usage, apply, {_CORRECTIONS}"
+        )
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 
@@ -322,7 +325,7 @@ def _read_usage(reader: FieldReader, *, node: Node, number: int) -> UsageStep | 
     inner = reader.required_child("quantities")
     quantities = {
         name: plain_decimal(value)
-        for name in _names_in(node, "quantities")
+        for name in names_in(node, "quantities")
         if (value := inner.required(name, quantity)) is not None
     }
     step = UsageStep(
@@ -348,11 +351,6 @@ def _read_usage(reader: FieldReader, *, node: Node, number: int) -> UsageStep | 
         reader.note("every", reason="REPEAT_TOO_OFTEN", problem=problem)
     reader.finish()
     return None if customer_id is None else step
-
-
-def _names_in(node: Node, key: str) -> list[str]:
-    inner = node.entries.get(key) if isinstance(node, MapNode) else None
-    return list(inner.entries) if isinstance(inner, MapNode) else []
 
 
 def _distance(node: Node) -> timedelta:

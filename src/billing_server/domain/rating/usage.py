@@ -128,9 +128,10 @@ class UsageTerms:
         if isinstance(model, EventModel):
             raise _events_needed()
         converted = quantity if self.conversion is None else self.conversion.convert(quantity)
-        included = min(converted, self.included)
+        # Adjustments may take a quantity below zero: it is then charged nothing (R18).
+        included = max(min(converted, self.included), ZERO)
         billable = subtract(converted, included)
-        steps = list(model.explain(billable))
+        steps = list(model.explain(billable)) if billable > 0 else []
         if billable <= 0 and self.amount_without_usage:
             steps.append(RatingStep.lump(StepKind.TIER, self.amount_without_usage))
         return self._explained(quantity, converted=converted, billable=billable, steps=steps)
