@@ -1,7 +1,8 @@
 """The usage of one billing period, folded from minute buckets and assigned to prices."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow, SeriesUsage
 from billing_server.domain.rating.assignment import Assignment, UsageKey
+from billing_server.domain.rating.price_model import EventUsage
+from billing_server.domain.rating.segment_usage import GroupUsage, SegmentUsage, Used
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of, state_of
 from billing_server.services.charge_slot import (
     WHOLE_PRICE,
@@ -60,13 +63,26 @@ class PeriodUsage:
     """The events of those charges that are rated by event."""
 
     @property
-    def quantities(self) -> dict[UsageKey, Exact]:
-        """Return the quantity of each usage price and segment, in the meter's unit."""
-        return {
-            UsageKey(key.price_key, key.segment): fold.quantity
-            for key, fold in self.folds.items()
-            if key.group_key == WHOLE_PRICE
-        }
+    def quantities(self) -> dict[UsageKey, Used]:
+        """Return what was used of each usage price and segment, as far as the price asks."""
+        by_segment: dict[UsageKey, dict[str, ChargeFold]] = defaultdict(dict)
+        for key, fold in self.folds.items():
+            by_segment[UsageKey(key.price_key, key.segment)][key.group_key] = fold
+        return {key: self._used(found) for key, found in by_segment.items()}
+
+    def _used(self, found: dict[str, ChargeFold]) -> Used:
+        whole = found.get(WHOLE_PRICE)
+        groups = tuple(
+            GroupUsage(json.loads(group_key), fold.quantity, self._events_of(fold))
+            for group_key, fold in sorted(found.items())
+            if group_key != WHOLE_PRICE
+        )
+        quantity = _together(found.values()) if whole is None else whole.quantity
+        events = () if whole is None else self._events_of(whole)
+        return SegmentUsage(quantity, events, groups) if groups or events else quantity
+
+    def _events_of(self, fold: ChargeFold) -> tuple[EventUsage, ...]:
+        return tuple(self.events.get(fold.slot.key, ()))
 
     def charge_rows(self) -> list[ChargeRow]:
         """Return the running charges that this usage makes.
@@ -87,6 +103,14 @@ class PeriodUsage:
             if fold.slot.meter.aggregation is Aggregation.UNIQUE_COUNT
             for value in sorted({each.dimensions[fold.slot.meter.of] for each in fold.members})
         ]
+
+
+def _together(folds: Iterable[ChargeFold]) -> Exact:
+    """Return the quantity of some groups of one price together."""
+    found = list(folds)
+    members = [member for fold in found for member in fold.members]
+    meter = found[0].slot.meter
+    return quantity_of(meter, state_of(meter, members, whole_us=found[0].whole_us))
 
 
 def fold_period(
