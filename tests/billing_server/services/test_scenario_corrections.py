@@ -35,11 +35,8 @@ def test_void_amend_and_adjust_are_played(memory_store: SqlStore) -> None:
     events = play_scenario(context, scenario=scenario)
     lines = upcoming_invoice(context, customer_id="acme")["lines"]
     assert {line["price"]: line["amount"] for line in lines} == {"calls": "7.00", "peak": "4.00"}
-    assert [event.kind for event in events if event.kind.startswith("usage.")] == [
-        "usage.voided",
-        "usage.amended",
-        "usage.adjusted",
-    ]
+    told = ["usage.voided", "usage.amended", "usage.adjusted"]
+    assert [event.kind for event in events if event.kind in told] == told
 
 
 def test_mistakes_of_a_correction_are_located() -> None:
