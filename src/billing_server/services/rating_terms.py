@@ -75,6 +75,7 @@ class SeriesRoute:
         "_until_minute",
         "customer",
         "dimensions_json",
+        "is_alerted",
         "is_maximum",
         "meter",
         "series_id",
@@ -92,6 +93,7 @@ class SeriesRoute:
         self.meter = meter
         self.dimensions_json = dimensions_json
         self.is_maximum = meter.aggregation is Aggregation.MAX
+        self.is_alerted = False
         self.series_id: int | None = None
         self._assigner = assigner
         self._slot: ChargeSlot | None = None
@@ -122,6 +124,9 @@ class SeriesRoute:
             if timeline is None or period is None
             else (timeline.subscription.id, microseconds_from_instant(period.start))
         )
+        if self._period is not None:
+            # Priced now: where that ends, it is told anew.
+            self.is_alerted = False
         self._from_minute = minute_from_instant(assignment.valid_from)
         self._until_minute = minute_from_instant(assignment.valid_until)
 

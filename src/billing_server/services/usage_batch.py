@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
+from billing_server.domain.ports.alerts import UnpricedSeries
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import BucketChange, ChargeKey, ChargeRow, SeriesKey
 from billing_server.domain.rating.usage import UsageTerms
@@ -46,6 +47,7 @@ class UsageBatch:
         self._groups: dict[tuple[SeriesRoute, int], list[int]] = {}
         self._customers: dict[str, CompiledCustomer] = {}
         self._numbers: dict[SeriesRoute, int] = {}
+        self._unpriced: dict[SeriesRoute, int] = {}
 
     def add(
         self, event: DecodedEvent, *, customer: CompiledCustomer, effects: Sequence[MeterEffect]
@@ -97,6 +99,8 @@ class UsageBatch:
         """
         for route, number in self._numbers.items():
             route.series_id = number
+        for route in self._unpriced:
+            route.is_alerted = True
 
     def write(self, unit: UnitOfWork) -> None:
         """Writes buckets and running charges, and marks what cannot be rated."""
@@ -105,6 +109,7 @@ class UsageBatch:
             self._write_buckets(unit)
             self._write_charges(unit)
         self._mark_late_usage(unit)
+        self._raise_alerts(unit)
         self._write_failures(unit)
 
     def _settled_limits(self, unit: UnitOfWork) -> AbstractContextManager[None]:
@@ -194,6 +199,18 @@ class UsageBatch:
         periods = {period for period in fed if period is not None}
         if periods:
             unit.usage.mark_late_usage(periods)
+
+    def _raise_alerts(self, unit: UnitOfWork) -> None:
+        """Tells of usage that no price charges: once, however much of it follows (R32)."""
+        for route, minute in self._groups:
+            if not route.is_alerted and route.period_at(minute) is None:
+                self._unpriced[route] = min(minute, self._unpriced.get(route, minute))
+        found = [
+            UnpricedSeries(route.customer.customer_id, self._number_of(route), minute)
+            for route, minute in self._unpriced.items()
+        ]
+        if found:
+            unit.alerts.raise_unpriced(found)
 
     def _write_failures(self, unit: UnitOfWork) -> None:
         for customer in self._customers.values():

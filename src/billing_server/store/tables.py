@@ -33,6 +33,7 @@ from billing_server.store.tables_server import (
 from billing_server.store.tables_usage import (
     agent,
     agent_customer,
+    alert,
     declared_loss,
     usage_bucket,
     usage_conflict,
@@ -43,6 +44,7 @@ from billing_server.store.tables_usage import (
 __all__ = [
     "agent",
     "agent_customer",
+    "alert",
     "api_key",
     "audit_entry",
     "balance_entry",

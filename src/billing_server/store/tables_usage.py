@@ -123,6 +123,30 @@ usage_series = row_table(
 )
 """One row for each customer, meter and set of dimensions that was ever used."""
 
+alert = row_table(
+    "alert",
+    Column("alert_id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    Column("series_id", Int64, nullable=False),
+    # The minute of the usage that raised it.
+    Column("usage_time", Instant, nullable=False),
+    # NULL: open.
+    Column("close_time", Instant),
+)
+"""What somebody has to look at, such as usage that no price charges."""
+
+Index(
+    # At most one alert of a series is open, whoever counts at the same time.
+    "uq_alert_open",
+    alert.c.kind,
+    alert.c.series_id,
+    unique=True,
+    sqlite_where=alert.c.close_time.is_(None),
+    postgresql_where=alert.c.close_time.is_(None),
+)
+Index("ix_alert_customer", alert.c.customer_id, alert.c.alert_id)
+
 usage_bucket = key_ordered_table(
     "usage_bucket",
     # The minute first: all rows of the running minute lie side by side, so that counting touches

@@ -31,7 +31,9 @@ from billing_server.store.write_gate import WriteGate
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.alert_repository import SqlAlertRepository
     from billing_server.store.audit_repository import SqlAuditRepository
+    from billing_server.store.event_repository import SqlEventReader
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
     from billing_server.store.news import NewsBoard
@@ -93,6 +95,20 @@ class SqlUnitOfWork:
         from billing_server.store.agent_repository import SqlAgentRepository
 
         return SqlAgentRepository(self.connection)
+
+    @cached_property
+    def alerts(self) -> "SqlAlertRepository":
+        """What somebody has to look at."""
+        from billing_server.store.alert_repository import SqlAlertRepository
+
+        return SqlAlertRepository(self.connection)
+
+    @cached_property
+    def events(self) -> "SqlEventReader":
+        """Events read back."""
+        from billing_server.store.event_repository import SqlEventReader
+
+        return SqlEventReader(self.connection)
 
     @cached_property
     def usage(self) -> "SqlUsageRepository":

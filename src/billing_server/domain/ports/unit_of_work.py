@@ -10,12 +10,14 @@ from billing_server.domain.ports.administration import (
     IdempotencyRepository,
 )
 from billing_server.domain.ports.agents import AgentRepository
+from billing_server.domain.ports.alerts import AlertRepository
 from billing_server.domain.ports.catalog import CatalogRepository
 from billing_server.domain.ports.customers import (
     BillingPeriodRepository,
     CustomerRepository,
     SubscriptionRepository,
 )
+from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
 from billing_server.domain.ports.limits import (
     AuditRepository,
@@ -72,6 +74,14 @@ class UnitOfWork(Protocol):
     @property
     def agents(self) -> AgentRepository:
         """Agents and their positions."""
+
+    @property
+    def alerts(self) -> AlertRepository:
+        """What somebody has to look at."""
+
+    @property
+    def events(self) -> EventReader:
+        """Events read back."""
 
     @property
     def usage(self) -> UsageRepository:

@@ -138,6 +138,14 @@ class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
     closing: list[DraftInvoiceAnswer] = Field(
         description="Drafts of periods that have ended and are not invoiced yet, oldest first."
     )
+    estimate: dict[str, Any] | None = Field(
+        description="What the running periods come to at their ends if usage goes on at its pace, "
+        "line by line; an estimate, and marked as one. Null: no period runs."
+    )
+    margin: dict[str, Any] | None = Field(
+        description="What the usage costs the seller, and what is left of its charges, line by "
+        "line; null where no price names a `unit_cost`. For the operator alone."
+    )
 
 
 class UsageGroupAnswer(BaseModel):

@@ -1,4 +1,4 @@
-"""In which sync an agent was told of a lease, and of reservations settled elsewhere."""
+"""Alerts: usage that no price charges is told once and stays visible until it is priced."""
 
 from pathlib import Path
 

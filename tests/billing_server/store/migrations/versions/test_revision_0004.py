@@ -1,8 +1,10 @@
-"""A database of the revision before keeps its agents, and its leases count as told."""
+"""A database of the revision before gains the table of alerts."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from billing_server.domain.ports.alerts import UnpricedSeries
 from billing_server.store.migrations.versions import revision_0004
 from billing_server.store.unit_of_work import open_store
 
@@ -13,25 +15,21 @@ def test_it_follows_the_third() -> None:
     assert (revision_0004.revision, revision_0004.down_revision) == ("0004", "0003")
 
 
-def test_an_agent_of_the_third_revision_is_kept(tmp_path: Path) -> None:
+def test_usage_of_the_third_revision_is_kept_and_can_be_told(tmp_path: Path) -> None:
     path = tmp_path / "billing.db"
-    old = sqlite3.connect(path)
-    for number in ("0001", "0002", "0003"):
-        old.executescript((VERSIONS / f"revision_{number}_sqlite.sql").read_text())
-    old.executescript(
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);"
-        "INSERT INTO alembic_version VALUES ('0003');"
-        "INSERT INTO agent (agent_id, name, token_sha256, applied_seq, create_time) "
-        "VALUES ('agt_1', 'host-1', 't', 7, 0);"
-        "INSERT INTO server_state (id, incarnation, create_time) VALUES (1, 'i1', 0);"
-        "INSERT INTO catalog_state (id, revision) VALUES (1, 1);"
-    )
-    old.close()
+    with closing(sqlite3.connect(path)) as old:
+        for number in ("0001", "0002", "0003"):
+            old.executescript((VERSIONS / f"revision_{number}_sqlite.sql").read_text())
+        old.executescript(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);"
+            "INSERT INTO alembic_version VALUES ('0003');"
+            "INSERT INTO usage_series VALUES (7, 'acme', 'tokens', '{\"model\":\"new\"}');"
+            "INSERT INTO server_state (id, incarnation, create_time) VALUES (1, 'i1', 0);"
+            "INSERT INTO catalog_state (id, revision) VALUES (1, 1);"
+        )
     store = open_store(f"sqlite:///{path}")
-    with store.read() as unit:
-        kept = unit.agents.get("agt_1")
-        assert unit.limits.accounts("acme") == ()
+    with store.write() as unit:
+        unit.alerts.raise_unpriced([UnpricedSeries("acme", 7, 0)])
+        (told,) = unit.alerts.page(limit=2)
     store.close()
-    assert kept is not None
-    assert (kept.applied_seq, kept.sync_nonce, kept.is_ephemeral) == (7, None, False)
-    assert kept.forget_time is None
+    assert (told.meter_key, told.dimensions) == ("tokens", {"model": "new"})
