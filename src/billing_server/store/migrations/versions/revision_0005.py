@@ -1,4 +1,4 @@
-"""In which sync an agent was told of a lease, and of reservations settled elsewhere."""
+"""Usage beside events: readings, corrections, adjustments, groups of charges, events by time."""
 
 from pathlib import Path
 
