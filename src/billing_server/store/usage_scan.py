@@ -41,7 +41,7 @@ _NEXT_TIME: Final = (
 _FIRST: Final = (
     "SELECT min(event_time) FROM usage_event WHERE quarantine_reason IS NULL "
     "UNION ALL SELECT min(event_time) FROM usage_adjustment "
-    "UNION ALL SELECT min(minute) * 60000000 FROM usage_bucket"
+    "UNION ALL SELECT CAST(min(minute) AS BIGINT) * 60000000 FROM usage_bucket"
 )
 _SERIES: Final = (
     "SELECT series_id FROM usage_series WHERE customer_id = ? AND meter_key = ? AND dimensions = ?"
