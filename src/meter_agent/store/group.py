@@ -32,9 +32,18 @@ class Ticket:
         self._done.acquire()
         self._error: MeteringError | None = None
 
+    def refuse(self, error: MeteringError) -> None:
+        """Says why what the caller asked for took no part in the commit; called before `resolve`.
+
+        Args:
+            error: Why.
+        """
+        self._error = error
+
     def resolve(self, error: MeteringError | None = None) -> None:
         """Lets the caller go on: durable where `error` is None. Called once, by the writer."""
-        self._error = error
+        if error is not None:
+            self._error = error
         self._done.release()
 
     def wait(self, timeout_seconds: float | None = None) -> None:

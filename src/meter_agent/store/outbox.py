@@ -18,6 +18,7 @@ from meter_agent.core.positions import Positions
 from meter_agent.core.retention import Retention
 from meter_agent.store import database
 from meter_agent.store.group import Append, Row, rows_from_appends
+from meter_agent.store.operation import CommitResult, Ledger, Operation, run_all
 from meter_agent.store.refused import RefusedEvent, insert_refused
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
@@ -39,6 +40,8 @@ _INSERT_ROW: Final = (
 )
 # What a commit writes beside its events: a leaf of the table, one of the index, the state's row.
 _COMMIT_OVERHEAD_BYTES: Final = 3 * database.PAGE_BYTES
+# What a changed row of a lease or a reservation writes: a leaf and its share of an index.
+_ROW_OVERHEAD_BYTES: Final = database.PAGE_BYTES
 _LOG = structlog.get_logger("meter_agent.store")
 
 
@@ -82,6 +85,7 @@ class Outbox:
         """The present, microseconds since 1970 UTC."""
         self.is_disk_short: Callable[[], bool] = lambda: False
         """Whether room is needed more than a replay."""
+        self._ledger: Ledger | None = None
         self._applied_end_bytes = 0
         self.surfaced_count = 0
         """Events of commits that seemed to have failed and were found on disk all the same."""
@@ -107,13 +111,26 @@ class Outbox:
         """Whether there is something to do when nothing comes."""
         return self._log_bytes > 0 or self._state.is_trim_due
 
+    def keep(self, ledger: Ledger) -> None:
+        """Keeps leases and reservations from now on: their rows take part in each commit.
+
+        Raises:
+            MeteringError: They cannot be read.
+        """
+        try:
+            ledger.load(self._connection)
+        except sqlite3.Error as error:
+            raise database.store_error(error, path=self.path) from error
+        self._ledger = ledger
+
     def commit(
         self,
         appends: Sequence[Append],
         *,
         changes: Sequence[Callable[[Positions], Positions]] = (),
         refused: Sequence[RefusedEvent] = (),
-    ) -> None:
+        operations: Sequence[Operation] = (),
+    ) -> CommitResult:
         """Makes events and changes of the positions durable together; deletes what may go.
 
         Raises:
@@ -124,6 +141,10 @@ class Outbox:
         state, connection = self._state, self._connection
         positions, end_bytes = state.positions, state.end_bytes
         connection.execute("BEGIN IMMEDIATE")
+        if self._ledger is not None:
+            self._ledger.begin(connection)
+        result = run_all(operations, appends)
+        appends = result.appends
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
             connection.executemany(_INSERT_ROW, [_checked(row) for row in rows])
@@ -136,6 +157,9 @@ class Outbox:
             positions = change(positions)
         if changes:
             database.store_positions(connection, positions)
+        written_count = 0
+        if self._ledger is not None:
+            written_count = self._ledger.write(last_seq=positions.next_seq - 1)
         after = replace(state, positions=positions, end_bytes=end_bytes)
         is_room_needed = self._is_replay_too_large(
             kept_from_bytes=state.kept_from_bytes, end_bytes=end_bytes
@@ -143,8 +167,12 @@ class Outbox:
         if state.is_trim_due or changes or is_room_needed:
             after = self._trim(after)
         connection.execute("COMMIT")
+        if self._ledger is not None:
+            self._ledger.committed()
         self._log_bytes += end_bytes - state.end_bytes + _COMMIT_OVERHEAD_BYTES
+        self._log_bytes += written_count * _ROW_OVERHEAD_BYTES
         self._state = after
+        return result
 
     def append_all(self, appends: Iterable[Append]) -> None:
         """Makes events durable in one commit, however many: the database spills them to the log.
@@ -215,6 +243,8 @@ class Outbox:
 
     def recover(self, error: BaseException) -> None:
         """Brings the connection back to the last commit after one that failed."""
+        if self._ledger is not None:
+            self._ledger.rolled_back()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -338,6 +368,8 @@ class Outbox:
         self.surfaced_count += max(0, surfaced_count)
         positions = replace(state.positions, session_no=session_no)
         self._state = replace(state, positions=positions)
+        if self._ledger is not None:
+            self._ledger.load(self._connection)
         self._is_reopen_needed = False
         self._log_bytes = CHECKPOINT_BYTES
 
