@@ -6,7 +6,6 @@ An estimate, and marked as one: nothing is ever invoiced from it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from billing_server.domain.invoice.model import Invoice
 from billing_server.domain.invoice.serialize import line_to_dict
 from billing_server.domain.rating.assignment import UsageKey
 from metering.clock import format_instant
-from metering.money import Money
+from metering.money import Exact, Money
 from metering.period import Period
 from metering.quantity import plain_decimal
 
@@ -40,7 +39,7 @@ def estimate_period(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod],
     now: datetime,
 ) -> PeriodEstimate | None:

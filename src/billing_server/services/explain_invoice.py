@@ -199,8 +199,7 @@ def _note(line: Mapping[str, Any], *, quantity: str) -> str | None:
 
 
 def _quantity(found: list[SeriesUsage], *, scope: LineScope) -> str:
-    scaled = folded(found, meter=scope.meter)
-    return plain_decimal(unscale_quantity(scaled, decimals=scope.meter.decimals))
+    return plain_decimal(folded(found, meter=scope.meter, span=scope.period))
 
 
 def _event_to_dict(found: LineEvent, *, scope: LineScope) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
 from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
 from billing_server.domain.usage.meter_index import MeterIndex, Quarantine
 from billing_server.services.customer_terms import CustomerTerms
+from billing_server.services.level_folds import fold_meter
 from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.clock import floor_to_minute
 from metering.period import Period
@@ -84,9 +85,7 @@ def series_of_line(
     return tuple(
         series
         for span in assigner.constant_spans(scope.period)
-        for series in unit.usage.fold_usage(
-            terms.customer.id, start=span.start, end=span.end, meter_key=scope.meter.key
-        )
+        for series in fold_meter(unit, terms.customer.id, meter=scope.meter, span=span)
         if scope.holds(
             assigner.assign(scope.meter.key, dimensions=series.dimensions, at=span.start),
             dimensions=series.dimensions,

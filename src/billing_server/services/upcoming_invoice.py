@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from billing_server.domain.invoice.build import LatePeriod, build_upcoming, customer_details
@@ -12,7 +11,6 @@ from billing_server.domain.invoice.model import Invoice, InvoiceReason, Unpriced
 from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
@@ -25,9 +23,9 @@ from billing_server.services.late_usage import find_late_periods
 from billing_server.services.line_terms import find_line_terms, margin_of_lines, margin_to_dict
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
+from billing_server.services.running_usage import running_quantities
 from metering.money import Money
 from metering.period import Period, PeriodUnit, calendar_cycle
-from metering.quantity import unscale_quantity
 
 ALL_SUBSCRIPTIONS = "all"
 CURRENCY_OF_NOTHING = "USD"
@@ -68,7 +66,7 @@ def upcoming_invoice(
                 current += drafts[-1:]
                 estimates += _estimates(unit, terms=terms, drafts=drafts, now=now)
         span = _span_of(context, terms=terms, drafts=current)
-        unpriced = fold_unpriced(unit, terms=terms, period=span)
+        unpriced = fold_unpriced(unit, terms=terms, period=span, at=now)
         ended = [
             replace(draft, unpriced=fold_unpriced(unit, terms=terms, period=draft.period))
             for draft in sorted(closing, key=lambda draft: (draft.period.end, draft.cause))
@@ -97,7 +95,9 @@ def _drafts(
     late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
     drafts: list[Invoice] = []
     for period in open_periods(unit, timeline=timeline, now=now):
-        drafts.append(_draft(unit, terms=terms, timeline=timeline, period=period, late=late))
+        drafts.append(
+            _draft(unit, terms=terms, timeline=timeline, period=period, late=late, now=now)
+        )
         late = ()
     return drafts
 
@@ -109,8 +109,9 @@ def _draft(
     timeline: Timeline,
     period: Period,
     late: Sequence[LatePeriod],
+    now: datetime,
 ) -> Invoice:
-    quantities = _running_quantities(unit, terms=terms, timeline=timeline, period=period)
+    quantities = running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now)
     subscribed = terms.of_subscription(timeline.subscription.id)
     return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
 
@@ -132,7 +133,7 @@ def _estimates(
     found = estimate_period(
         terms.of_subscription(timeline.subscription.id),
         period=period,
-        quantities=_running_quantities(unit, terms=terms, timeline=timeline, period=period),
+        quantities=running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now),
         late=late,
         now=now,
     )
@@ -148,24 +149,6 @@ def _margin(
     if currency is None:
         return None
     return margin_to_dict(margin_of_lines(lines, known=known, currency=currency))
-
-
-def _running_quantities(
-    unit: UnitOfWork, *, terms: CustomerTerms, timeline: Timeline, period: Period
-) -> dict[UsageKey, Decimal]:
-    """Return the running quantities of a period's usage prices, in the meters' units."""
-    subscription_id = timeline.subscription.id
-    charges = unit.usage.running_charges(
-        subscription_id, customer_id=terms.customer.id, period_start=period.start
-    )
-    decimals = {
-        UsageKey.of(segment): terms.meters[price.meter].decimals
-        for price, segment in timeline.usage_segments(period)
-    }
-    running = {UsageKey(charge.price_key, charge.segment): charge.quantity for charge in charges}
-    return {
-        key: unscale_quantity(quantity, decimals=decimals[key]) for key, quantity in running.items()
-    }
 
 
 def _span_of(context: ServiceContext, *, terms: CustomerTerms, drafts: list[Invoice]) -> Period:

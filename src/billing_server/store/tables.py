@@ -4,6 +4,7 @@ from billing_server.store.schema import metadata
 from billing_server.store.tables_billing import (
     api_key,
     billing_period,
+    charge_value,
     customer,
     idempotency_key,
     invoice,
@@ -40,6 +41,11 @@ from billing_server.store.tables_usage import (
     usage_event,
     usage_series,
 )
+from billing_server.store.tables_usage_facts import (
+    usage_adjustment,
+    usage_correction,
+    usage_reading,
+)
 
 __all__ = [
     "agent",
@@ -50,6 +56,7 @@ __all__ = [
     "balance_entry",
     "billing_period",
     "catalog_state",
+    "charge_value",
     "customer",
     "declared_loss",
     "idempotency_key",
@@ -70,8 +77,11 @@ __all__ = [
     "subscription",
     "terms_watch",
     "threshold_event",
+    "usage_adjustment",
     "usage_bucket",
     "usage_conflict",
+    "usage_correction",
     "usage_event",
+    "usage_reading",
     "usage_series",
 ]

@@ -98,6 +98,13 @@ Index(
     postgresql_where=usage_event.c.quarantine_reason.is_not(None),
 )
 
+Index(
+    # By time, so that counting appends to a few pages; a bucket says in which minutes to look.
+    "ix_usage_event_time",
+    usage_event.c.event_time,
+    usage_event.c.customer_id,
+)
+
 usage_conflict = row_table(
     "usage_conflict",
     Column("event_id", Key, nullable=False),
@@ -154,9 +161,13 @@ usage_bucket = key_ordered_table(
     Column("minute", Minute, nullable=False),
     Column("customer_id", Key, nullable=False),
     Column("series_id", Int64, nullable=False),
-    # The state of the aggregation in the meter's smallest unit: sum, count or max.
+    # The state of the aggregation in the meter's smallest unit: sum, count, max, or latest value.
+    # A unique count's series names its value, so that its rows are the set of values.
     Column("value", Int64, nullable=False),
     Column("event_count", Int64, nullable=False),
+    # Of the event that brought the latest value; NULL where the order of events does not matter.
+    Column("last_time", Instant),
+    Column("last_event_id", Key),
     PrimaryKeyConstraint("minute", "customer_id", "series_id", name="pk_usage_bucket"),
 )
 """Usage of one series in one minute. Every total of a period is a fold of these rows."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
     from billing_server.store.news import NewsBoard
+    from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
 
 MEMORY_URL = "sqlite://"
@@ -116,6 +117,13 @@ class SqlUnitOfWork:
         from billing_server.store.usage_repository import SqlUsageRepository
 
         return SqlUsageRepository(self.connection)
+
+    @cached_property
+    def usage_facts(self) -> "SqlUsageFactRepository":
+        """Readings, events by time, corrections and adjustments."""
+        from billing_server.store.usage_fact_repository import SqlUsageFactRepository
+
+        return SqlUsageFactRepository(self.connection)
 
     @cached_property
     def limits(self) -> "SqlLimitRepository":

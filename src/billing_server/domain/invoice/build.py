@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 
 from billing_server.domain.invoice.fees import fees_due
 from billing_server.domain.invoice.identities import check_identities
@@ -27,7 +26,7 @@ from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, InvariantError
-from metering.money import Money
+from metering.money import Exact, Money
 from metering.period import Period
 
 
@@ -37,7 +36,7 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[UsageKey, Decimal]
+    quantities: Mapping[UsageKey, Exact]
     """By price and segment: all usage of the period, in the meter's unit."""
     invoiced: Mapping[UsageKey, AlreadyInvoiced]
     """By price and segment: what the invoices so far carry; absent: nothing."""
@@ -47,7 +46,7 @@ class LatePeriod:
 class NothingInvoiced:
     """What is invoiced for a price that had no usage yet."""
 
-    quantity: Decimal = ZERO
+    quantity: Exact = ZERO
     """None shown."""
     amount_minor: int = 0
     """None charged."""
@@ -87,7 +86,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod] = (),
 ) -> InvoiceBuild:
     """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
@@ -117,7 +116,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:
@@ -150,7 +149,7 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
     _check_usage_keys(terms, period=period, quantities=quantities)
@@ -259,7 +258,7 @@ def _late_lines(
 
 
 def _check_usage_keys(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Decimal]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
 ) -> None:
     known = {UsageKey.of(segment) for _, segment in terms.timeline.usage_segments(period)}
     unknown = sorted(set(quantities) - known)
@@ -279,7 +278,7 @@ def _build(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[UsageKey, Decimal] | None = None,
+    quantities: Mapping[UsageKey, Exact] | None = None,
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from billing_server.domain.catalog.model import Meter, UsagePrice
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.phase import Segment
+from metering.money import Exact
 from metering.period import Period
 from metering.quantity import unscale_quantity
 
@@ -31,10 +32,10 @@ def elapsed_share(period: Period, *, now: datetime) -> Fraction:
 def project_quantities(
     segments: Iterable[tuple[UsagePrice, Segment]],
     *,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     meters: Mapping[str, Meter],
     now: datetime,
-) -> dict[UsageKey, Decimal]:
+) -> dict[UsageKey, Exact]:
     """Returns what the segments of a period will hold at its end, going on as now.
 
     Args:

@@ -26,6 +26,7 @@ from billing_server.domain.ports.limits import (
     LimitRepository,
 )
 from billing_server.domain.ports.usage import UsageRepository
+from billing_server.domain.ports.usage_facts import UsageFactRepository
 
 
 class Urgency(Enum):
@@ -86,6 +87,10 @@ class UnitOfWork(Protocol):
     @property
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
+
+    @property
+    def usage_facts(self) -> UsageFactRepository:
+        """Readings, events by time, corrections and adjustments."""
 
     @property
     def limits(self) -> LimitRepository:

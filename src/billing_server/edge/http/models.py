@@ -28,9 +28,16 @@ class MeterAnswer(BaseModel):
 
     key: str = Field(description="Unique name.", examples=["input_tokens"])
     unit: str = Field(description="Unit, for people.", examples=["token"])
-    aggregation: str = Field(description="`sum`, `count` or `max`.")
+    aggregation: str = Field(
+        description="`sum`, `count`, `max`, `latest`, `average`, `unique_count` or `time_weighted`."
+    )
     decimals: int = Field(description="Digits after the point that are kept, 0 to 9.")
-    quantity: str = Field(description="Which of an event's quantities it reads.")
+    quantity: str | None = Field(
+        description="Which of an event's quantities it reads; null: it looks at every event."
+    )
+    of: str | None = Field(
+        default=None, description="Dimension whose values a unique count counts."
+    )
     where: dict[str, str] = Field(description="Dimension values an event must carry.")
 
 
