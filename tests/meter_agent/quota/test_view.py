@@ -14,7 +14,7 @@ def test_leases_are_summed_and_closed_ones_and_own_ones_left_out(tmp_path: Path)
         world.tell(limit(decimals=2), customer_id="other")
         world.lease(500_00, returned=100_00)
         world.lease(50_00, lease_id=b"b" * 16)
-        world.lease(70_00, lease_id=b"c" * 16, is_closed=True)
+        world.lease(70_00, lease_id=b"c" * 16, is_closed=True, usable_until_us=0)
         world.lease(90_00, lease_id=OFFLINE_LEASE_ID)
         for number in range(5):
             made = asked(f"r-{number}")
