@@ -133,7 +133,10 @@ def _estimates(
     found = estimate_period(
         terms.of_subscription(timeline.subscription.id),
         period=period,
-        quantities=running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now),
+        # A level is taken as it will be at the end if it holds, which the fold knows.
+        quantities=running_quantities(
+            unit, terms=terms, timeline=timeline, period=period, at=period.end
+        ),
         late=late,
         now=now,
     )

@@ -33,6 +33,9 @@ STOP_TIMEOUT_SECONDS = 1.0
 CUT_TIMEOUT_SECONDS = 1.0
 """How long a fork waits for a request that was cut; it ends at once, whatever the agent does."""
 
+CUT_SETTLE_SECONDS = 0.05
+"""How long a fork waits behind a request that was cut."""
+
 ERROR_PAUSE_SECONDS = 1.0
 """Pause after an unforeseen exception in the sender."""
 
@@ -149,7 +152,11 @@ class MeterEngine:
         if self._is_paused or self._sender is None:
             return False
         self._sender.disconnect()
-        return self._step_lock.acquire(timeout=CUT_TIMEOUT_SECONDS)
+        if not self._step_lock.acquire(timeout=CUT_TIMEOUT_SECONDS):
+            return False
+        # The library takes a connection down in threads of its own, which hold its locks meanwhile.
+        time.sleep(CUT_SETTLE_SECONDS)
+        return True
 
     def resume_after_fork(self) -> None:
         """Lets the thread of the parent go on."""
