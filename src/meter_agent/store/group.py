@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from meter_agent.core.blocks import block_checksum
 from metering.errors import DeadlineError, MeteringError
 
 JOINED_EVENT_COUNT_MAX: Final = 1_000
@@ -16,6 +17,12 @@ JOINED_SPAN_US: Final = 100_000
 
 Row = tuple[int, int, int, int, int, bytes]
 """first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, events."""
+
+
+INSERT_ROW: Final = (
+    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
+    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Ticket:
@@ -127,3 +134,12 @@ def _row(group: Sequence[Append], *, next_seq: int, end_bytes: int) -> Row:
         end_bytes + len(events),
         events,
     )
+
+
+def checked_row(row: Row) -> tuple[int | bytes, ...]:
+    """Returns a row with its checksum."""
+    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
+    crc32 = block_checksum(
+        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
+    )
+    return (*row, crc32)

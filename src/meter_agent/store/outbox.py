@@ -13,11 +13,10 @@ from typing import Final
 import structlog
 
 from meter_agent.core import positions as core
-from meter_agent.core.blocks import block_checksum
 from meter_agent.core.positions import Positions
 from meter_agent.core.retention import Retention
 from meter_agent.store import database
-from meter_agent.store.group import Append, Row, rows_from_appends
+from meter_agent.store.group import INSERT_ROW, Append, checked_row, rows_from_appends
 from meter_agent.store.operation import CommitResult, Ledger, Operation, run_all
 from meter_agent.store.refused import RefusedEvent, insert_refused
 
@@ -34,10 +33,6 @@ SHRINK_FREE_BYTES_MIN: Final = 16 * 1024 * 1024
 SHRINK_FREE_BYTES_SHORT: Final = 1024 * 1024
 """Bytes that this must give back where room is missing."""
 
-_INSERT_ROW: Final = (
-    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
-    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
 # What a commit writes beside its events: a leaf of the table, one of the index, the state's row.
 _COMMIT_OVERHEAD_BYTES: Final = 3 * database.PAGE_BYTES
 # What a changed row of a lease or a reservation writes: a leaf and its share of an index.
@@ -147,7 +142,7 @@ class Outbox:
         appends = result.appends
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
-            connection.executemany(_INSERT_ROW, [_checked(row) for row in rows])
+            connection.executemany(INSERT_ROW, [checked_row(row) for row in rows])
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
@@ -186,7 +181,7 @@ class Outbox:
         try:
             for append in appends:
                 [row] = rows_from_appends([append], next_seq=next_seq, end_bytes=end_bytes)
-                connection.execute(_INSERT_ROW, _checked(row))
+                connection.execute(INSERT_ROW, checked_row(row))
                 next_seq += append.event_count
                 end_bytes = row[4]
             connection.execute("COMMIT")
@@ -397,12 +392,3 @@ class Outbox:
             "COALESCE((SELECT end_bytes - LENGTH(events) FROM block ORDER BY first_seq LIMIT 1), 0)"
         ).fetchone()
         return OutboxState(positions, end_bytes, kept_from_bytes, is_trim_due=True)
-
-
-def _checked(row: Row) -> tuple[int | bytes, ...]:
-    """Returns a row with its checksum."""
-    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
-    crc32 = block_checksum(
-        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
-    )
-    return (*row, crc32)
