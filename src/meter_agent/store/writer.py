@@ -18,7 +18,7 @@ from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.border import Border
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
-from meter_agent.store.group import Append, Ticket
+from meter_agent.store.group import Append, DurableCount, Ticket
 from meter_agent.store.items import CommitItem, Damage, Stop, Transition
 from meter_agent.store.operation import Ledger, Operation
 from meter_agent.store.outbox import (
@@ -69,7 +69,7 @@ class Writer:
         self._outbox = outbox
         self.admission: Final = admission
         self.applied: Final = AppliedWatch()
-        self._durable_total = outbox.state.positions.buffered_count
+        self._durable = DurableCount(outbox.state.positions.buffered_count)
         self._on_append = on_append
         self._queue: queue.SimpleQueue[CommitItem | Damage | Stop] = queue.SimpleQueue()
         self._carried: CommitItem | Damage | Stop | None = None
@@ -317,7 +317,7 @@ class Writer:
             return False
         self._damaged_count += waiting_count - self.state.positions.buffered_count
         # Who waits for the server cannot know whether its events were among those lost.
-        self._durable_total = self.applied.total + self.state.positions.buffered_count
+        self._durable.total = self.applied.total + self.state.positions.buffered_count
         self.applied.fail(
             UnavailableError(
                 reason="DATABASE_REPAIRED",
@@ -334,12 +334,13 @@ class Writer:
     ) -> MeteringError | None:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
+        refused = [item.refused for item in transitions if item.refused is not None]
         self.commit_times.begin()
         try:
             result = self._outbox.commit(
                 [item for item in items if isinstance(item, Append)],
                 changes=[item.change for item in transitions],
-                refused=[item.refused for item in transitions if item.refused is not None],
+                refused=refused,
                 operations=[item for item in items if isinstance(item, Operation)],
             )
         except sqlite3.Error as sqlite_error:
@@ -352,7 +353,7 @@ class Writer:
             self._outbox.recover(bug)
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
-            self._note_commit(result.appends, seconds=self.commit_times.elapsed())
+            self._note_commit(result.appends, refused, seconds=self.commit_times.elapsed())
             for operation, refusal in result.refused:
                 operation.ticket.refuse(refusal)
             return None
@@ -360,10 +361,11 @@ class Writer:
         self._last_error = error
         return error
 
-    def _note_commit(self, appends: Sequence[Append], *, seconds: float) -> None:
-        event_count = sum(item.event_count for item in appends)
-        self._accepted_count += event_count
-        self._note_totals(appends, event_count=event_count)
+    def _note_commit(
+        self, appends: Sequence[Append], refused: list[RefusedEvent], *, seconds: float
+    ) -> None:
+        self._accepted_count += sum(item.event_count for item in appends)
+        self._note_totals(appends, refused)
         accepted_count = self._accepted_count + self._outbox.surfaced_count
         self._border = Border(accepted_count, self._outbox.state.positions, self._damaged_count)
         self._last_error = None
@@ -371,12 +373,13 @@ class Writer:
         if seconds >= SLOW_SECONDS:
             _LOG.warning("commit_slow", seconds=round(seconds, 3), request_count=len(appends))
 
-    def _note_totals(self, appends: Sequence[Append], *, event_count: int) -> None:
-        self._durable_total += event_count
-        for item in appends:
-            item.ticket.durable_total = self._durable_total
+    def _note_totals(self, appends: Sequence[Append], refused: list[RefusedEvent]) -> None:
+        self._durable.book(appends, surfaced_count=self._outbox.surfaced_count)
         state = self.state
-        self.applied.advance(self._durable_total - state.positions.buffered_count)
+        applied_total = self._durable.total - state.positions.buffered_count
+        for event in refused:  # It is the last one that is done with.
+            self.applied.set_aside(applied_total, message=event.message)
+        self.applied.advance(applied_total)
         self.admission.committed(
             appends, end_bytes=state.end_bytes, kept_from_bytes=state.kept_from_bytes
         )
