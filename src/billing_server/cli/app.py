@@ -11,6 +11,7 @@ from billing_server.cli import (
     model_prices,
     quarantine,
     subscriptions,
+    usage,
 )
 from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command
@@ -44,6 +45,7 @@ app.add_typer(limits.balance_app, name="balance")
 app.command("audit")(limits.audit_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(usage.app, name="usage")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from billing_server.edge.http import (
     invoice_routes,
     limit_routes,
     operation_routes,
+    usage_routes,
 )
 from billing_server.edge.http.metrics import add_metrics
 from billing_server.edge.http.problems import (
@@ -62,6 +63,7 @@ def create_app(
         # Before the customers, whose path takes every id whole.
         explain_routes,
         customer_routes,
+        usage_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,
