@@ -14,6 +14,7 @@ from billing_server.edge.http import (
     explain_routes,
     invoice_routes,
     operation_routes,
+    reprice_routes,
 )
 from billing_server.edge.http.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -62,6 +63,7 @@ def create_app(
         operation_routes,
         agent_token_routes,
         alert_routes,
+        reprice_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)
