@@ -143,7 +143,7 @@ class _Player:
 
     def apply(self, step: ApplyStep) -> None:
         section = CatalogSection(name=self._scenario.name, node=step.node, path=step.path)
-        for change in apply_catalog(self._context, sources=[section]):
+        for change in apply_catalog(self._context, sources=[section]).changes:
             self._note("catalog.changed", change=change.description.split("\n")[0])
         self._look_ahead()
 

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from billing_server.domain.invoice.build import LatePeriod, build_upcoming, customer_details
+from billing_server.domain.invoice.build import build_upcoming, earlier_lines
+from billing_server.domain.invoice.draft import customer_details
+from billing_server.domain.invoice.late import LatePeriod
+from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice, InvoiceReason, UnpricedUsage
 from billing_server.domain.invoice.serialize import invoice_to_dict
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.rating.assignment import UsageKey
@@ -105,7 +109,28 @@ def _draft(
         key: unscale_quantity(quantity, decimals=decimals[key]) for key, quantity in running.items()
     }
     subscribed = terms.of_subscription(subscription_id)
-    return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
+    return build_upcoming(
+        subscribed,
+        period=period,
+        quantities=quantities,
+        late=late,
+        earlier=lines_before(unit, terms=subscribed, period=period),
+    )
+
+
+def lines_before(
+    unit: UnitOfWork, *, terms: BillingTerms, period: Period
+) -> tuple[EarlierLine, ...]:
+    """Return the lines of earlier invoices for a period, one that is about to be issued among them.
+
+    That is the invoice before, as long as it waits: of the start, or of the period before.
+    """
+    subscription_id = terms.timeline.subscription.id
+    running = unit.billing_periods.running(subscription_id)
+    is_first = bool(running) and running[0].period == period
+    if not is_first or unit.subscriptions.is_start_invoice_due(subscription_id):
+        return earlier_lines(terms, period=period)
+    return unit.invoices.lines_in(subscription_id=subscription_id, period=period)
 
 
 def _span_of(context: ServiceContext, *, terms: CustomerTerms, drafts: list[Invoice]) -> Period:

@@ -2,6 +2,7 @@
 
 from billing_server.store.schema import metadata
 from billing_server.store.tables_billing import (
+    addon_version,
     api_key,
     billing_period,
     customer,
@@ -30,6 +31,7 @@ from billing_server.store.tables_usage import (
 )
 
 __all__ = [
+    "addon_version",
     "agent",
     "agent_customer",
     "api_key",

@@ -8,14 +8,13 @@ from decimal import Decimal
 import pytest
 
 from billing_server.domain.invoice.build import (
-    LatePeriod,
-    NothingInvoiced,
     build_late,
     build_periodic,
     build_start,
     build_upcoming,
-    finalize,
 )
+from billing_server.domain.invoice.finalize import finalize
+from billing_server.domain.invoice.late import LatePeriod, NothingInvoiced
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import (
     Invoice,
