@@ -17,6 +17,7 @@ BENCHES = {
     "sdk": "The SDK in the caller's process",
     "agent": "The agent on one core",
     "server": "The server on SQLite, one core",
+    "rating": "Rating, one core, without a store",
 }
 
 

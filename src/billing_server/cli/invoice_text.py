@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from billing_server.domain.rating.step_text import converted_quantity, step_text
+
 Json = Mapping[str, Any]
 RULE = "─" * 78
 
@@ -37,12 +39,9 @@ def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
     yield f"{line['description']}"
     yield f"    service   {service['start']} – {service['end']}"
     if line["kind"] in {"usage", "late_usage"}:
-        yield (
-            f"    quantity  {line['quantity']} − {line['included_quantity']} included = "
-            f"{line['billable_quantity']} {line['unit']}"
-        )
+        yield f"    quantity  {_quantity_text(line)}"
     for step in line["steps"]:
-        yield f"      {_step_text(step)}"
+        yield f"      {step_text(step)}"
     if line.get("proration"):
         share = line["proration"]
         yield f"    share     {share['numerator']}/{share['denominator']} of the period"
@@ -51,15 +50,13 @@ def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
     yield f"    amount    {rounded}{amount} {currency}"
 
 
-def _step_text(step: Json) -> str:
-    span = ""
-    if "from" in step:
-        upper = step.get("to")
-        span = f"{step['from']} to {upper}: " if upper is not None else f"over {step['from']}: "
-    text = f"{span}{step['quantity']} × {step['unit_price']}"
-    if step.get("flat_price") not in {None, "0"}:
-        text += f" + {step['flat_price']}"
-    return f"{text} = {step['amount']}"
+def _quantity_text(line: Json) -> str:
+    used, unit = line["quantity"], line["unit"]
+    charged = f"{line['included_quantity']} included = {line['billable_quantity']}"
+    converted = converted_quantity(line["steps"])
+    if converted is None:
+        return f"{used} − {charged} {unit}"
+    return f"{used} {unit}, converted {converted} − {charged}"
 
 
 def _lines_of_totals(invoice: Json) -> Iterator[str]:

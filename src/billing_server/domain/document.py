@@ -202,6 +202,8 @@ def _located(value: object, *, line: int | None, depth: int, name: str) -> Node:
     """Turns parsed JSON or plain values into nodes, children first."""
     if depth > DEPTH_MAX:
         raise _too_deep(name, line)
+    if type(value) is str:  # Most values are, and a match takes several times as long.
+        return Scalar(ScalarKind.TEXT, value, line)
     match value:
         case Scalar():
             return value

@@ -63,7 +63,7 @@ class FieldReader:
         self.path = path
         self.line = node.line
         self.mistakes = mistakes
-        self._asked: list[str] = []
+        self._asked: dict[str, None] = {}
         self._entries: Mapping[str, Node] = {}
         if isinstance(node, MapNode):
             self._entries = node.entries
@@ -187,8 +187,7 @@ class FieldReader:
             self.note(key, reason="FIELD_UNKNOWN", problem=f"unknown field; {remedy}")
 
     def _get(self, key: str) -> Node | None:
-        if key not in self._asked:
-            self._asked.append(key)
+        self._asked[key] = None
         node = self._entries.get(key)
         if isinstance(node, Scalar) and node.kind is ScalarKind.NULL:
             return None

@@ -82,7 +82,7 @@ def count_carefully(
     if conflicts:
         unit.usage.add_conflicts(conflicts)
     fresh = sorted(new.values(), key=_key)
-    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog)
+    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
 
 
 def _count_new(
@@ -91,6 +91,7 @@ def _count_new(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts new events together; where that fails, each half by itself, down to one event.
 
@@ -99,7 +100,7 @@ def _count_new(
     if not events:
         return Tally()
     try:
-        return _count_group(unit, events=events, customers=customers, catalog=catalog)
+        return _count_group(unit, events=events, customers=customers, catalog=catalog, now=now)
     except (ConflictError, UnavailableError):
         raise
     except Exception:
@@ -111,7 +112,7 @@ def _count_new(
     middle = len(events) // 2
     return sum(
         (
-            _count_new(unit, events=half, customers=customers, catalog=catalog)
+            _count_new(unit, events=half, customers=customers, catalog=catalog, now=now)
             for half in (events[:middle], events[middle:])
         ),
         Tally(),
@@ -124,13 +125,14 @@ def _count_group(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts events behind one savepoint.
 
     Raises:
         OverflowError: a bucket or a charge would pass its bound, with several events to blame.
     """
-    batch = UsageBatch()
+    batch = UsageBatch(now=now)
     with unit.usage.savepoint():
         rows = [
             _judged(

@@ -129,7 +129,8 @@ class UsageIngester:
         first_seq: int,
         path: _Path,
     ) -> PushOutcome:
-        batch = UsageBatch()
+        now = self._clock.now()
+        batch = UsageBatch(now=now)
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
             current = lock_pushing_disk(unit, agent=agent, push=push)
@@ -142,7 +143,6 @@ class UsageIngester:
             )
             if current is None or decision.state is not PushState.APPLIED:
                 return PushOutcome(decision.state, decision.applied_seq, incarnation, Tally())
-            now = self._clock.now()
             if path is _Path.CAREFUL or first_seq <= current.applied_seq:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(unit, events=events, terms=self._terms, now=now)

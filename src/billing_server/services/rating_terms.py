@@ -25,6 +25,7 @@ from billing_server.domain.usage.instants import (
 )
 from billing_server.domain.usage.meter_index import MeterIndex
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.limit_book import LimitBook, LimitSources
 from billing_server.services.list_customers import customer_not_found
 from metering.errors import ConflictError, UnavailableError
 from metering.money import minor_unit_digits
@@ -141,6 +142,8 @@ class CompiledCustomer:
     """Subscriptions that cannot be rated, with the reason; their usage is counted all the same."""
     newly_failed: dict[str, str]
     """Those of them that the store does not know of yet."""
+    limits: LimitSources
+    """What the customer's limits come from."""
     _routes: dict[tuple[str, str], SeriesRoute] = field(default_factory=dict)
     _slots: dict[ChargeKey, ChargeSlot] = field(default_factory=dict)
 
@@ -205,6 +208,7 @@ class TermsCache:
         self._customers: dict[str, CompiledCustomer] = {}
         self._catalog: CatalogTerms | None = None
         self._eviction = threading.Lock()
+        self._limits = LimitBook()
 
     def catalog(self, unit: UnitOfWork) -> CatalogTerms:
         """Returns the meters at the revision that the unit holds shared."""
@@ -231,7 +235,11 @@ class TermsCache:
             customer = cached.get(customer_id)
             if customer is None or customer.revision != revision or customer.catalog is not catalog:
                 customer = _compiled(
-                    unit, customer_id=customer_id, revision=revision, catalog=catalog
+                    unit,
+                    customer_id=customer_id,
+                    revision=revision,
+                    catalog=catalog,
+                    limits=self._limits,
                 )
                 cached[customer_id] = customer
             found[customer_id] = customer
@@ -248,7 +256,12 @@ class TermsCache:
 
 
 def _compiled(
-    unit: UnitOfWork, *, customer_id: str, revision: int, catalog: CatalogTerms
+    unit: UnitOfWork,
+    *,
+    customer_id: str,
+    revision: int,
+    catalog: CatalogTerms,
+    limits: LimitBook,
 ) -> CompiledCustomer:
     failed = unit.usage.rating_failed(customer_id)
     newly_failed: dict[str, str] = {}
@@ -273,4 +286,7 @@ def _compiled(
         assigner=CustomerAssigner(timelines),
         failed=failed | newly_failed,
         newly_failed=newly_failed,
+        limits=limits.compiled(
+            unit, revision=catalog.revision, customer=customer, timelines=timelines
+        ),
     )

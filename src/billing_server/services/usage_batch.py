@@ -5,6 +5,8 @@ one row a series and minute, and one rating a price.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -12,10 +14,11 @@ from typing import Final
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import BucketChange, ChargeKey, ChargeRow, SeriesKey
 from billing_server.domain.rating.usage import UsageTerms
-from billing_server.domain.usage.instants import INT64_MAX
+from billing_server.domain.usage.instants import INT64_MAX, instant_from_microseconds
 from billing_server.domain.usage.meter_index import MeterEffect, Quarantine
 from billing_server.services.judge_event import AMOUNT_TOO_LARGE, TOO_LARGE
 from billing_server.services.rating_terms import ChargeSlot, CompiledCustomer, SeriesRoute
+from billing_server.services.settle_limits import LimitedEvent, settled_limits
 from billing_server.services.usage_payload import DecodedEvent
 from metering.errors import InvariantError
 from metering.money import minor_unit_digits, round_to_minor
@@ -31,9 +34,15 @@ class AmountTooLargeError(InvariantError):
 
 
 class UsageBatch:
-    """Events that are to be counted, not yet written. Used once, inside one transaction."""
+    """Events that are to be counted, not yet written. Used once, inside one transaction.
 
-    def __init__(self) -> None:
+    Args:
+        now: the time; None: when the latest of its events was received.
+    """
+
+    def __init__(self, *, now: datetime | None = None) -> None:
+        self._now = now
+        self._limited: list[LimitedEvent] = []
         self._groups: dict[tuple[SeriesRoute, int], list[int]] = {}
         self._customers: dict[str, CompiledCustomer] = {}
         self._numbers: dict[SeriesRoute, int] = {}
@@ -45,6 +54,8 @@ class UsageBatch:
         groups = self._groups
         minute = event.minute
         self._customers[customer.customer_id] = customer
+        if customer.limits.has_any:
+            self._limited.append(LimitedEvent(event, effects))
         for meter, value in effects:
             route = customer.route(
                 meter, dimensions=event.dimensions, dimensions_json=event.dimensions_json
@@ -89,11 +100,24 @@ class UsageBatch:
 
     def write(self, unit: UnitOfWork) -> None:
         """Writes buckets and running charges, and marks what cannot be rated."""
-        self._resolve_series(unit)
-        self._write_buckets(unit)
-        self._write_charges(unit)
+        with self._settled_limits(unit):
+            self._resolve_series(unit)
+            self._write_buckets(unit)
+            self._write_charges(unit)
         self._mark_late_usage(unit)
         self._write_failures(unit)
+
+    def _settled_limits(self, unit: UnitOfWork) -> AbstractContextManager[None]:
+        """Settles the limits of customers that have any around the counting."""
+        latest_us = max((each.event.row.receive_time_us for each in self._limited), default=0)
+        now = self._now or instant_from_microseconds(latest_us)
+        limits = [
+            limit
+            for customer in self._customers.values()
+            if customer.limits.has_any
+            for limit in customer.limits.at(now).limits
+        ]
+        return settled_limits(unit, events=self._limited, limits=limits, now=now)
 
     def _resolve_series(self, unit: UnitOfWork) -> None:
         missing: dict[SeriesKey, SeriesRoute] = {

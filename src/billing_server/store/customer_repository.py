@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from billing_server.domain.catalog.read_limit import limit_to_dict
+from billing_server.domain.catalog.serialize import limits_from_plain
 from billing_server.domain.subscription.model import Customer
 from billing_server.store.tables import customer
 
@@ -73,14 +75,18 @@ def customer_from_row(row: Row[Any]) -> Customer:
         name=row.name,
         currency=row.currency,
         timezone=row.timezone,
+        limits=limits_from_plain(row.content.get("limits")),
         **{field: row.content.get(field, "") for field in CONTENT_FIELDS},
     )
 
 
 def _values(kept: Customer) -> dict[str, object]:
+    limits = {}
+    if kept.limits is not None:
+        limits["limits"] = [limit_to_dict(limit) for limit in kept.limits]
     return {
         "name": kept.name,
         "currency": kept.currency,
         "timezone": kept.timezone,
-        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS},
+        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS} | limits,
     }

@@ -6,6 +6,7 @@ from billing_server.store.schema import key_ordered_table, row_table
 from billing_server.store.types import (
     Bytes,
     CanonicalJson,
+    Flag,
     Instant,
     Int64,
     Key,
@@ -35,6 +36,18 @@ agent = row_table(
     Column("parent_ref", Int64),
     # Position of the agent's next event, as it last said; 0: it never did.
     Column("reported_next_seq", Int64, nullable=False, server_default=text("0")),
+    # Nonce of the last session or sync of leases that was answered.
+    Column("sync_nonce", Bytes),
+    # That of the number before it, which an acquisition may still name.
+    Column("previous_sync_nonce", Bytes),
+    # When leases were last synced; NULL: never.
+    Column("sync_time", Instant),
+    # The server's incarnation in which its session was opened.
+    Column("session_incarnation", Text),
+    # Whether it was enrolled as one that comes and goes: it is given up after an hour of silence.
+    Column("is_ephemeral", Flag, nullable=False, server_default=text("'0'")),
+    # When it was declared lost: its leases are presumed used; NULL: it was not.
+    Column("forget_time", Instant),
 )
 """Agents by name and token, and how far each has shipped."""
 

@@ -189,6 +189,8 @@ def _addon_change(old: Addon, new: Addon) -> Outcome:
 def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]) -> Outcome:
     if new.currency is None:
         new = replace(new, currency=old.currency)
+    if new.limits is None:
+        new = replace(new, limits=old.limits)
     details = _differences(customer_to_dict(old), customer_to_dict(new))
     if not details:
         return None

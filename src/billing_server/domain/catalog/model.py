@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.rating.adjustments import Discount
 from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.price_model import ZERO, PriceModel
@@ -222,6 +223,8 @@ class Plan:
     """Reserved for progressive invoices; None: none."""
     prices: tuple[Price, ...] = ()
     """In the order of the file, which is the order of invoice lines."""
+    limits: tuple[Limit, ...] = ()
+    """What a customer of the plan may use, in the order of the file."""
 
     @property
     def usage_prices(self) -> tuple[UsagePrice, ...]:

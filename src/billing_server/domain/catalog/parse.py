@@ -31,7 +31,6 @@ NOTHING_KNOWN: Final = CatalogFile()
 _LATER_SECTIONS: Final = {
     "coupons": "coupons",
     "tax_rates": "tax",
-    "limits": "limits",
     "credits": "credits",
 }
 
@@ -98,7 +97,12 @@ class _CatalogParser:
         addons = self._section(
             files, "addons", key="key", read=lambda item: read_addon(item, meter_keys=meter_keys)
         )
-        customers = self._section(files, "customers", key="id", read=read_customer)
+        customers = self._section(
+            files,
+            "customers",
+            key="id",
+            read=lambda item: read_customer(item, meter_keys=meter_keys),
+        )
         subscriptions = self._section(
             files, "subscriptions", key="id", read=read_subscription_entry
         )
@@ -204,8 +208,7 @@ def _canonical(entry: SubscriptionEntry, *, prices: Sequence[Price]) -> Subscrip
     """Returns an entry whose overrides are in canonical writing."""
     by_key = {price.key: price for price in prices}
     overrides = {
-        key: canonical_fields(by_key[key], fields=fields)
-        for key, fields in entry.overrides.items()
+        key: canonical_fields(by_key[key], fields=fields) for key, fields in entry.overrides.items()
     }
     return replace(entry, overrides=overrides)
 

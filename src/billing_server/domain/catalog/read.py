@@ -18,6 +18,7 @@ from billing_server.domain.catalog.model import (
     UsagePrice,
 )
 from billing_server.domain.catalog.override import plain_from_node
+from billing_server.domain.catalog.read_limit import read_limits
 from billing_server.domain.catalog.read_period import (
     billing_instant,
     read_anchor,
@@ -63,7 +64,6 @@ _LATER_PLAN: Final = {
     "trial_days": "a trial",
     "trial_usage": "a trial",
     "credits": "granting credits",
-    "limits": "a limit",
 }
 
 
@@ -111,8 +111,9 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
     commitment = read_commitment(reader)
     thresholds = read_thresholds(reader)
     prices = _read_prices(reader, meter_keys=meter_keys)
+    limits = read_limits(reader, meter_keys=meter_keys)
     reader.finish(later=_LATER_PLAN)
-    if key is None or code is None or prices is None:
+    if key is None or code is None or prices is None or limits is None:
         return None
     return Plan(
         key=key,
@@ -126,6 +127,7 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
         commitment=commitment,
         thresholds=thresholds,
         prices=prices,
+        limits=limits,
     )
 
 
@@ -184,9 +186,17 @@ def _note_ties(
         readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
 
 
-def read_customer(reader: FieldReader) -> Customer | None:
-    """Reads a customer."""
+def read_customer(
+    reader: FieldReader, *, meter_keys: frozenset[str] | None = None
+) -> Customer | None:
+    """Reads a customer.
+
+    Args:
+        reader: of the customer's fields.
+        meter_keys: the meters that limits may name; None: any.
+    """
     customer_id = reader.required("id", identifier)
+    limits = read_limits(reader, meter_keys=meter_keys) if reader.has("limits") else None
     customer = Customer(
         id=customer_id or "",
         name=reader.optional("name", text, default=""),
@@ -196,6 +206,7 @@ def read_customer(reader: FieldReader) -> Customer | None:
         tax_id=reader.optional("tax_id", text, default=""),
         email=reader.optional("email", text, default=""),
         purchase_order=reader.optional("purchase_order", text, default=""),
+        limits=limits,
     )
     reader.optional("tax_exempt", _only("none", "an exemption from tax"), default=None)
     reader.optional("billable", _only("true", "a customer that is not invoiced"), default=None)

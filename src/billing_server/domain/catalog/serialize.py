@@ -5,10 +5,11 @@ default written out), so that equal contents have equal texts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.catalog.model import (
     Addon,
     CatalogFile,
@@ -23,6 +24,7 @@ from billing_server.domain.catalog.read import (
     read_plan,
     read_subscription_entry,
 )
+from billing_server.domain.catalog.read_limit import limit_to_dict, read_limits
 from billing_server.domain.catalog.read_period import anchor_to_plain
 from billing_server.domain.catalog.read_spend import spend_to_dict
 from billing_server.domain.catalog.write_price import period_to_dict, price_to_dict
@@ -94,6 +96,8 @@ def plan_to_dict(plan: Plan) -> dict[str, object]:
         "proration": str(plan.proration),
         "effective_from": None if effective_from is None else format_instant(effective_from),
         "prices": [price_to_dict(price) for price in plan.prices],
+        # Left out where there is none: the inputs of an invoice are hashed in this form.
+        **({"limits": [limit_to_dict(limit) for limit in plan.limits]} if plan.limits else {}),
     } | spend_to_dict(plan)
 
 
@@ -132,6 +136,18 @@ def addon_from_dict(value: Mapping[str, object]) -> Addon:
     return replace(_checked(read_addon(reader, meter_keys=None), mistakes), version=version)
 
 
+def limits_from_plain(value: Sequence[object] | None) -> tuple[Limit, ...] | None:
+    """Returns the limits of a list of `limit_to_dict`; None of None.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    if value is None:
+        return None
+    mistakes = Mistakes("limits")
+    return _checked(read_limits(_reader({"limits": value}, mistakes), meter_keys=None), mistakes)
+
+
 def customer_to_dict(customer: Customer) -> dict[str, object]:
     """Returns a customer as plain values; what is unset is None."""
     return {
@@ -143,6 +159,12 @@ def customer_to_dict(customer: Customer) -> dict[str, object]:
         "tax_id": customer.tax_id or None,
         "email": customer.email or None,
         "purchase_order": customer.purchase_order or None,
+        # Left out where nothing was said: what is kept so is kept on.
+        **(
+            {}
+            if customer.limits is None
+            else {"limits": [limit_to_dict(limit) for limit in customer.limits]}
+        ),
     }
 
 

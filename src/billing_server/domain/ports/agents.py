@@ -43,6 +43,18 @@ class Agent:
     """The enrolled agent of whose disks this is another one; None: it is the enrolled one."""
     reported_next_seq: int = 0
     """Position of its next event, as it last said; 0: it never did."""
+    sync_nonce: bytes | None = None
+    """Nonce of the last session or sync of leases that was answered."""
+    previous_sync_nonce: bytes | None = None
+    """That of the number before it, which an acquisition may still name."""
+    sync_time: datetime | None = None
+    """When leases were last synced; None: never."""
+    session_incarnation: str | None = None
+    """The server's incarnation in which its session was opened."""
+    is_ephemeral: bool = False
+    """Whether it comes and goes: it is given up after an hour of silence."""
+    forget_time: datetime | None = None
+    """When it was declared lost, which makes its leases presumed used; None: it was not."""
 
     @property
     def reported_unshipped_count(self) -> int:

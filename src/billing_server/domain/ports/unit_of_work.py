@@ -1,6 +1,7 @@
 """The port of a transaction: everything in it happens, or nothing."""
 
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Protocol
 
 from billing_server.domain.ports.administration import (
@@ -16,7 +17,21 @@ from billing_server.domain.ports.customers import (
     SubscriptionRepository,
 )
 from billing_server.domain.ports.invoices import InvoiceRepository
+from billing_server.domain.ports.limits import (
+    AuditRepository,
+    LeaseNews,
+    LeaseRepository,
+    LimitRepository,
+)
 from billing_server.domain.ports.usage import UsageRepository
+
+
+class Urgency(Enum):
+    """Which write transactions are let in first where a database has one writer."""
+
+    NORMAL = "normal"
+    URGENT = "urgent"
+    """Answers about quota: a caller waits, and the backlog of events does not mind."""
 
 
 class UnitOfWork(Protocol):
@@ -62,6 +77,18 @@ class UnitOfWork(Protocol):
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
 
+    @property
+    def limits(self) -> LimitRepository:
+        """Accounts of limits, thresholds and balances."""
+
+    @property
+    def leases(self) -> LeaseRepository:
+        """Leases, and what agents want and were told."""
+
+    @property
+    def audit(self) -> AuditRepository:
+        """What was done by whom."""
+
 
 class Store(Protocol):
     """A database with its schema in place."""
@@ -69,5 +96,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[UnitOfWork]:
         """Open a transaction that sees one state of the database and changes nothing."""
 
-    def write(self) -> AbstractContextManager[UnitOfWork]:
+    def write(self, *, urgency: Urgency = Urgency.NORMAL) -> AbstractContextManager[UnitOfWork]:
         """Open a transaction: kept at the end of the block, undone on an error."""
+
+    @property
+    def news(self) -> LeaseNews:
+        """What wakes syncs that wait for news."""

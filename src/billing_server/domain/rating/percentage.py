@@ -15,7 +15,13 @@ from typing import ClassVar, Final
 
 from billing_server.domain.fields import FieldReader, integer, price, quantity
 from billing_server.domain.rating.exact import add, multiply, multiply_add, subtract
-from billing_server.domain.rating.price_model import ZERO, EventUsage, RatingStep, StepKind
+from billing_server.domain.rating.price_model import (
+    ZERO,
+    EventModel,
+    EventUsage,
+    RatingStep,
+    StepKind,
+)
 from billing_server.domain.rating.rates import rate_fraction
 from metering.money import Exact
 from metering.quantity import plain_decimal
@@ -47,12 +53,10 @@ class Percentage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PercentageByEvent:
+class PercentageByEvent(EventModel):
     """For each event that is not free: amount × rate + fee, held between a least and a most."""
 
     name: ClassVar[str] = "percentage"
-    flat_at_zero: ClassVar[Decimal] = ZERO
-    amount_quantity: ClassVar[str | None] = None
 
     share: Decimal
     """The rate: a fraction from 0 to 1 of each event's quantity, which is money in major units."""

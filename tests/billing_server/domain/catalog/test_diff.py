@@ -166,3 +166,28 @@ def test_a_change_carries_the_value_that_is_to_be_stored() -> None:
     change = Change(ChangeKind.UPDATE, meter)
     assert change.value is meter
     assert Decimal(10) ** meter.decimals == 100
+
+
+def test_a_changed_limit_is_a_new_version_of_its_plan_and_named_by_its_key() -> None:
+    text = """
+meters: [{key: tokens, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    limits: [{key: daily, meter: tokens, window: day, max: MAX}]
+customers: [{id: acme, limits: [{key: slots, concurrency: MAX}]}]
+"""
+    old, new = (
+        parse_catalog(text.replace("MAX", most), name="catalog.yaml") for most in ("500", "800")
+    )
+    plan, customer = plan_changes(old, wanted=new).changes
+    assert plan.kind is ChangeKind.NEW_VERSION
+    assert plan.details == ('limits.daily.max: "500" -> "800"',)
+    assert customer.details == ("limits.slots.concurrency: 500 -> 800",)
+
+
+def test_a_customer_of_a_file_without_limits_is_no_change_of_its_limits() -> None:
+    text = "customers: [{id: acme, limits: [{key: slots, concurrency: 5}]}]"
+    old = parse_catalog(text, name="catalog.yaml")
+    new = parse_catalog("customers: [{id: acme}]", name="catalog.yaml")
+    assert plan_changes(old, wanted=new).changes == ()

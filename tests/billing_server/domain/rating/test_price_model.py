@@ -43,7 +43,7 @@ def test_every_model_has_an_example_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [model for model in MODELS if isinstance(model, QuantityModel)], ids=lambda m: m.name
+    "model", [model for model in MODELS if not isinstance(model, EventModel)], ids=lambda m: m.name
 )
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_the_steps_of_every_model_add_up_to_its_amount(
