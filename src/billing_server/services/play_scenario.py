@@ -20,6 +20,7 @@ from billing_server.services.scenario import (
     UsageStep,
 )
 from billing_server.services.scenario_report import ScenarioEvent
+from billing_server.services.scenario_terms import TermsStep, play_terms_step
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
@@ -137,6 +138,9 @@ class _Player:
                 )
             case ApplyStep():
                 self.apply(action)
+            case TermsStep():
+                told = play_terms_step(self._context, step=action)
+                self._note(f"subscription.{action.verb}", **told)
             case _:
                 raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
         self._look_ahead()

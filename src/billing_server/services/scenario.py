@@ -23,6 +23,7 @@ from billing_server.domain.fields import (
 )
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
+from billing_server.services.scenario_terms import TERMS_VERBS, TermsStep, read_terms_step
 from metering.clock import parse_duration
 from metering.errors import ValidationError
 from metering.quantity import plain_decimal
@@ -32,7 +33,6 @@ USAGE_EVENTS_MAX: Final = 100_000
 """Events that one `usage` entry may stand for."""
 LATER_VERBS: Final = frozenset(
     {
-        "add_addon",
         "adjust_usage",
         "amend_usage",
         "apply_coupon",
@@ -42,13 +42,10 @@ LATER_VERBS: Final = frozenset(
         "credit_note",
         "grant_credit",
         "manual_invoice",
-        "move_version",
-        "override",
         "pause",
         "pay",
         "payment_outcome",
         "refund",
-        "remove_addon",
         "resume",
         "undo_pending",
         "update_customer",
@@ -111,7 +108,7 @@ class UsageStep:
     """The repeats end before this instant."""
 
 
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep
+Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | TermsStep
 """What an entry of the timeline does."""
 
 
@@ -263,6 +260,8 @@ def _read_step(
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in TERMS_VERBS:
+            action = read_terms_step(reader, verb=verb)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -274,7 +273,8 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = f"{verb!r} is not known; use create_customer, subscribe, usage or apply"
+        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS)
+        problem = f"{verb!r} is not known; use one of: {', '.join(known)}"
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 
