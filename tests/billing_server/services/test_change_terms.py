@@ -64,7 +64,8 @@ def test_r17_an_override_prices_the_usage_after_it_anew_and_leaves_the_usage_bef
         ("tokens", 1, "50.00"),
     ]
     override_price(context, subscription_id="sub-1", price="tokens", fields={})
-    assert amounts(context)[1:] == [("tokens", 0, "20.00")]
+    # One segment again: 4,500 − 1,000 included.
+    assert amounts(context)[1:] == [("tokens", 0, "35.00")]
 
 
 def test_an_add_on_charges_the_rest_of_the_period_and_its_usage(store: SqlStore) -> None:

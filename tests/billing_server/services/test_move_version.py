@@ -99,7 +99,6 @@ subscriptions:
   - {id: own, customer: other, plan: pro, overrides: {tokens: {included: "5"}}}
 """,
     )
-    # Version 3 has a tier where the override is, and no `tokens` price of version 2's model.
     yearly = DEARER.replace("billing_period: month", "billing_period: year")
     apply(context, yearly)
     refused = move_versions(context, plan_key="pro", wish=MoveWish(version=3))
@@ -128,6 +127,6 @@ def test_a_version_that_is_not_there_is_named(store: SqlStore) -> None:
         move_version(context, subscription_id="sub-1", wish=MoveWish(version=7))
     with pytest.raises(NotFoundError, match="there is no subscription"):
         move_version(context, subscription_id="no", wish=NOW, mode=MoveMode.PREVIEW)
+    apply(context, DEARER.replace("anchor: anniversary", "anchor: calendar"))
     with pytest.raises(InvalidStateError, match="another billing period"):
-        apply(context, DEARER.replace("anchor: anniversary", "anchor: calendar"))
         move_version(context, subscription_id="sub-1", wish=MoveWish(version=3))

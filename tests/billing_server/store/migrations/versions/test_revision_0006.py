@@ -1,13 +1,13 @@
 """A database of the revision before gains the versions of add-ons."""
 
 from billing_server.domain.catalog.model import Addon
-from billing_server.store.migrations.versions import revision_0004
+from billing_server.store.migrations.versions import revision_0006
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 
 
-def test_it_follows_the_third() -> None:
-    assert (revision_0004.revision, revision_0004.down_revision) == ("0004", "0003")
+def test_it_follows_the_fifth() -> None:
+    assert (revision_0006.revision, revision_0006.down_revision) == ("0006", "0005")
 
 
 def test_versions_of_an_add_on_are_kept(store: SqlStore) -> None:
