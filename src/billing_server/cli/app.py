@@ -2,7 +2,16 @@
 
 import typer
 
-from billing_server.cli import agents, clock, customers, invoices, quarantine, subscriptions
+from billing_server.cli import (
+    agents,
+    clock,
+    customers,
+    invoices,
+    model_prices,
+    quarantine,
+    subscriptions,
+)
+from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
@@ -22,6 +31,8 @@ app.command("serve")(serve_command)
 app.command("apply")(apply_command)
 app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
+app.command("alerts")(alerts_command)
+app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(customers.app, name="customers")
 app.add_typer(subscriptions.app, name="subscriptions")

@@ -17,6 +17,8 @@ from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX, plain_decimal
 QUOTE_INVALID: Final = "QUOTE_INVALID"
 _METER: Final = Meter(key="quantity", quantity="quantity", decimals=QUANTITY_FRACTION_DIGITS_MAX)
 """What a quoted quantity is of: the finest that there is."""
+_BESIDE_THE_AMOUNT: Final = ("key", "kind", "name", "meter", "where", "group_by")
+"""Fields of a price in a catalog that no amount depends on: it can be pasted as it stands."""
 _HOW: Final = (
     'write one of quantity: "15000", quantities: ["3", "7"], the cumulative readings, and events: '
     '["10.00", "250.00"], the transactions of a percentage or dynamic price'
@@ -54,6 +56,8 @@ def quote_price(request: FieldReader) -> dict[str, object]:
 
 
 def _read_terms(reader: FieldReader) -> UsageTerms | None:
+    for name in _BESIDE_THE_AMOUNT:
+        reader.has(name)
     price = read_usage_terms(reader, key="quote", meter=_METER.key)
     return None if price is None else usage_terms(price, meter=_METER)
 

@@ -23,6 +23,7 @@ from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
 from billing_server.services.move_versions import describe_moves, move_subscriptions
 from billing_server.services.run_due_work import invoice_starts
+from billing_server.services.unpriced_alerts import close_alerts_promptly
 from billing_server.services.watch_quarantine import redrive_promptly
 from metering.clock import floor_to_minute
 
@@ -255,6 +256,8 @@ def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     ]
     if started:
         invoice_starts(context, subscription_ids=started)
+    if resources & {"plan", "subscription"}:
+        close_alerts_promptly(context)
 
 
 def _shown(planned: CatalogChanges) -> AppliedCatalog:

@@ -18,8 +18,10 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ConflictRow, EventKey, EventRow
 from billing_server.domain.usage.instants import microseconds_from_instant
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import (
+    AMOUNT_TOO_LARGE,
     INTERNAL_ERROR,
     unknown_customer,
     waiting_row,
@@ -103,6 +105,10 @@ def _count_new(
         return _count_group(unit, events=events, customers=customers, catalog=catalog, now=now)
     except (ConflictError, UnavailableError):
         raise
+    except AmountTooLargeError:
+        if len(events) == 1:
+            _insert_all(unit, [waiting_row(events[0], AMOUNT_TOO_LARGE)])
+            return Tally(quarantined=1)
     except Exception:
         if len(events) == 1:
             log.exception("ingest_event_failed", customer_id=events[0].row.customer_id)
@@ -130,7 +136,8 @@ def _count_group(
     """Counts events behind one savepoint.
 
     Raises:
-        OverflowError: a bucket or a charge would pass its bound, with several events to blame.
+        OverflowError: a bucket would pass its bound, with several events to blame.
+        AmountTooLargeError: a charge would.
     """
     batch = UsageBatch(now=now)
     with unit.usage.savepoint():

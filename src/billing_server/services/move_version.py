@@ -190,9 +190,13 @@ def _planned(
         from_version=subscription.version_at(start),
         to_version=wish.version,
         start=start,
-        before=draft_total(unit, terms=terms, timeline=before, period=period),
+        before=draft_total(unit, terms=terms, timeline=before, period=period, at=now),
         after=draft_total(
-            unit, terms=terms, timeline=timeline_of(unit, subscription=shown), period=period
+            unit,
+            terms=terms,
+            timeline=timeline_of(unit, subscription=shown),
+            period=period,
+            at=now,
         ),
     )
     return moved, change, before
@@ -207,7 +211,7 @@ def with_move(subscription: Subscription, *, version: int, start: datetime) -> S
 
 
 def draft_total(
-    unit: UnitOfWork, *, terms: CustomerTerms, timeline: Timeline, period: Period
+    unit: UnitOfWork, *, terms: CustomerTerms, timeline: Timeline, period: Period, at: datetime
 ) -> Money:
     """Return what the invoice of a period would come to now, on terms that may not be written.
 
@@ -216,10 +220,11 @@ def draft_total(
         terms: of the customer.
         timeline: of the subscription, in place of the one that is written.
         period: without an invoice yet.
+        at: now, UTC.
     """
     subscription_id = timeline.subscription.id
     changed = replace(terms, timelines={**terms.timelines, subscription_id: timeline})
-    usage = fold_period(unit, terms=changed, subscription_id=subscription_id, period=period)
+    usage = fold_period(unit, terms=changed, subscription_id=subscription_id, period=period, at=at)
     subscribed = changed.of_subscription(subscription_id)
     draft = build_upcoming(
         subscribed,

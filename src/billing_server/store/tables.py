@@ -5,6 +5,7 @@ from billing_server.store.tables_billing import (
     addon_version,
     api_key,
     billing_period,
+    charge_value,
     customer,
     idempotency_key,
     invoice,
@@ -34,22 +35,30 @@ from billing_server.store.tables_server import (
 from billing_server.store.tables_usage import (
     agent,
     agent_customer,
+    alert,
     declared_loss,
     usage_bucket,
     usage_conflict,
     usage_event,
     usage_series,
 )
+from billing_server.store.tables_usage_facts import (
+    usage_adjustment,
+    usage_correction,
+    usage_reading,
+)
 
 __all__ = [
     "addon_version",
     "agent",
     "agent_customer",
+    "alert",
     "api_key",
     "audit_entry",
     "balance_entry",
     "billing_period",
     "catalog_state",
+    "charge_value",
     "customer",
     "declared_loss",
     "idempotency_key",
@@ -70,8 +79,11 @@ __all__ = [
     "subscription",
     "terms_watch",
     "threshold_event",
+    "usage_adjustment",
     "usage_bucket",
     "usage_conflict",
+    "usage_correction",
     "usage_event",
+    "usage_reading",
     "usage_series",
 ]

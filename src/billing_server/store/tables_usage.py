@@ -98,6 +98,13 @@ Index(
     postgresql_where=usage_event.c.quarantine_reason.is_not(None),
 )
 
+Index(
+    # By time, so that counting appends to a few pages; a bucket says in which minutes to look.
+    "ix_usage_event_time",
+    usage_event.c.event_time,
+    usage_event.c.customer_id,
+)
+
 usage_conflict = row_table(
     "usage_conflict",
     Column("event_id", Key, nullable=False),
@@ -123,6 +130,30 @@ usage_series = row_table(
 )
 """One row for each customer, meter and set of dimensions that was ever used."""
 
+alert = row_table(
+    "alert",
+    Column("alert_id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    Column("series_id", Int64, nullable=False),
+    # The minute of the usage that raised it.
+    Column("usage_time", Instant, nullable=False),
+    # NULL: open.
+    Column("close_time", Instant),
+)
+"""What somebody has to look at, such as usage that no price charges."""
+
+Index(
+    # At most one alert of a series is open, whoever counts at the same time.
+    "uq_alert_open",
+    alert.c.kind,
+    alert.c.series_id,
+    unique=True,
+    sqlite_where=alert.c.close_time.is_(None),
+    postgresql_where=alert.c.close_time.is_(None),
+)
+Index("ix_alert_customer", alert.c.customer_id, alert.c.alert_id)
+
 usage_bucket = key_ordered_table(
     "usage_bucket",
     # The minute first: all rows of the running minute lie side by side, so that counting touches
@@ -130,9 +161,13 @@ usage_bucket = key_ordered_table(
     Column("minute", Minute, nullable=False),
     Column("customer_id", Key, nullable=False),
     Column("series_id", Int64, nullable=False),
-    # The state of the aggregation in the meter's smallest unit: sum, count or max.
+    # The state of the aggregation in the meter's smallest unit: sum, count, max, or latest value.
+    # A unique count's series names its value, so that its rows are the set of values.
     Column("value", Int64, nullable=False),
     Column("event_count", Int64, nullable=False),
+    # Of the event that brought the latest value; NULL where the order of events does not matter.
+    Column("last_time", Instant),
+    Column("last_event_id", Key),
     PrimaryKeyConstraint("minute", "customer_id", "series_id", name="pk_usage_bucket"),
 )
 """Usage of one series in one minute. Every total of a period is a fold of these rows."""

@@ -31,10 +31,13 @@ from billing_server.store.write_gate import WriteGate
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.alert_repository import SqlAlertRepository
     from billing_server.store.audit_repository import SqlAuditRepository
+    from billing_server.store.event_repository import SqlEventReader
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
     from billing_server.store.news import NewsBoard
+    from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
 
 MEMORY_URL = "sqlite://"
@@ -95,11 +98,32 @@ class SqlUnitOfWork:
         return SqlAgentRepository(self.connection)
 
     @cached_property
+    def alerts(self) -> "SqlAlertRepository":
+        """What somebody has to look at."""
+        from billing_server.store.alert_repository import SqlAlertRepository
+
+        return SqlAlertRepository(self.connection)
+
+    @cached_property
+    def events(self) -> "SqlEventReader":
+        """Events read back."""
+        from billing_server.store.event_repository import SqlEventReader
+
+        return SqlEventReader(self.connection)
+
+    @cached_property
     def usage(self) -> "SqlUsageRepository":
         """Events, buckets and running charges."""
         from billing_server.store.usage_repository import SqlUsageRepository
 
         return SqlUsageRepository(self.connection)
+
+    @cached_property
+    def usage_facts(self) -> "SqlUsageFactRepository":
+        """Readings, events by time, corrections and adjustments."""
+        from billing_server.store.usage_fact_repository import SqlUsageFactRepository
+
+        return SqlUsageFactRepository(self.connection)
 
     @cached_property
     def limits(self) -> "SqlLimitRepository":

@@ -225,8 +225,8 @@ class Outbox:
             self._log_bytes = CHECKPOINT_BYTES  # The log's own space may be what is missing.
             self._state = replace(self._state, is_trim_due=True)
         else:
-            # After a failed sync the fate of the pages is unknown: only a new connection reads
-            # what the disk really holds.
+            # After a failed sync the fate of the log's pages is unknown: a new connection takes
+            # what can be read of it into the database, and begins the log anew.
             self._is_reopen_needed = True
 
     def suspend(self) -> None:
@@ -332,6 +332,7 @@ class Outbox:
     def _reopen(self) -> None:
         self._connection.close()
         self._connection = database.connect_writer(self.path)
+        self._empty_log()
         session_no = self._state.positions.session_no
         state = self._load_state()
         surfaced_count = state.positions.next_seq - self._state.positions.next_seq
@@ -340,6 +341,22 @@ class Outbox:
         self._state = replace(state, positions=positions)
         self._is_reopen_needed = False
         self._log_bytes = CHECKPOINT_BYTES
+
+    def _empty_log(self) -> None:
+        """Moves the whole log into the database, or takes nothing.
+
+        A sync that failed may have left pages that the kernel holds for written. A later sync does
+        not bring them to the disk; the next start would end reading the log there, and lose every
+        commit behind them.
+
+        Raises:
+            sqlite3.Error: It could not be done now; the next commit tries again.
+        """
+        [is_busy, *_] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            busy = sqlite3.OperationalError("the log cannot be emptied while it is read")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
 
     def _load_state(self) -> OutboxState:
         positions = database.load_positions(self._connection)

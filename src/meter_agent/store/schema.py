@@ -12,6 +12,12 @@ from metering.errors import InvalidStateError
 
 DISK_ID_BYTES: Final = 16
 
+READABLE_FROM: Final = 3
+"""How many of the migrations a program must know to work on this schema; the file says it in
+`user_version`, so that the version before can be started again. A migration that only adds a table,
+or a column with a default, leaves it as it is; one that gives a known column another meaning raises
+it to its own number."""
+
 MIGRATIONS: Final = Migrations("meter_agent")
 
 
@@ -108,14 +114,15 @@ def create_refused_block(db: sqlite_utils.Database) -> None:
 
 
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
-    """Brings the schema up to date; changes nothing where it is.
+    """Brings the schema up to date; changes nothing where it is, or where a newer program was here.
 
     Args:
         db: The writer's connection.
         path: Of the database, for the message.
 
     Raises:
-        InvalidStateError: DATABASE_NEWER where a newer program has changed the schema.
+        InvalidStateError: DATABASE_NEWER where a newer program has changed the schema, and this
+            one cannot work on it; DATABASE_DAMAGED.
     """
     empty = sqlite_utils.Database(memory=True, execute_plugins=False)
     known = [migration.name for migration in MIGRATIONS.pending(empty)]
@@ -130,6 +137,8 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
             message=f"{path} is damaged: its schema says {', '.join(applied) or 'nothing'}",
             metadata={"path": str(path)},
         )
+    if unknown and 0 < _readable_from(db) <= len(known):
+        return
     if unknown:
         raise InvalidStateError(
             reason="DATABASE_NEWER",
@@ -138,6 +147,14 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
             metadata={"path": str(path), "schema": unknown[-1]},
         )
     MIGRATIONS.apply(db)
+    if _readable_from(db) != READABLE_FROM:
+        db.execute(f"PRAGMA user_version = {READABLE_FROM}")
+
+
+def _readable_from(db: sqlite_utils.Database) -> int:
+    """Returns how many migrations the file asks a program to know; 0 where it does not say."""
+    [found] = db.execute("PRAGMA user_version").fetchone()
+    return int(found)
 
 
 def _is_made(db: sqlite_utils.Database, applied: list[str]) -> bool:

@@ -73,6 +73,12 @@ def test_amounts_are_exact_and_rounded_to_the_minor_unit(
     assert (result["amount"], result["rounded"]) == (amount, rounded)
 
 
+def test_a_price_can_be_pasted_from_a_catalog() -> None:
+    place = {"key": "input", "kind": "usage", "meter": "tokens", "where": {"model": "large"}}
+    price = GRADUATED | place | {"name": "Input", "group_by": ["project"], "unit_cost": "0.001"}
+    assert ask(price=price, quantity="1000")["amount"] == "10"
+
+
 def test_r36_cumulative_readings_add_what_is_new_of_the_rounded_amount() -> None:
     # 0.004 each: 1 → 0.00, 2 → 0.008 → 0.01, 3 → 0.012 → 0.01, and back to 1 → 0.00.
     price = {"model": "per_unit", "unit_price": "0.004"}

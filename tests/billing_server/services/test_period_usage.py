@@ -29,10 +29,8 @@ def test_usage_is_charged_by_its_price_or_shown_as_unpriced(store: SqlStore) -> 
         terms = load_customer_terms(unit, customer_id="acme")
         charged = fold_period(unit, terms=terms, subscription_id="sub-1", period=FEBRUARY)
         (unpriced,) = fold_unpriced(unit, terms=terms, period=FEBRUARY)
-    assert (charged.scaled, charged.quantities) == (
-        {TOKENS: 21},
-        {TOKENS: 21},
-    )
+    assert charged.quantities == {TOKENS: 21}
+    assert [row.quantity for row in charged.charge_rows()] == [21]
     assert (unpriced.quantity, unpriced.dimensions) == (300, {"model": "small"})
 
 
@@ -43,6 +41,6 @@ def test_series_are_folded_by_the_meter_s_aggregation() -> None:
     ]
     meter = Meter(key="m", quantity="m")
     largest = Meter(key="m", quantity="m", aggregation=Aggregation.MAX)
-    assert folded(series, meter=meter) == 12
-    assert folded(series, meter=largest) == 7
-    assert folded([], meter=largest) == 0
+    assert folded(series, meter=meter, span=FEBRUARY) == 12
+    assert folded(series, meter=largest, span=FEBRUARY) == 7
+    assert folded([], meter=largest, span=FEBRUARY) == 0

@@ -79,7 +79,7 @@ until: "2026-04-02T00:00:00Z"
 """
     )
     report = simulate(text, name="s.yaml")
-    told = [each["kind"] for each in report["events"] if each["kind"].startswith("subscription.")]
+    told = [each["event"] for each in report["events"] if each["event"].startswith("subscription.")]
     assert told[1:] == [f"subscription.{verb}" for verb in TERMS_VERBS]
     assert report["subscriptions"][0]["plan_version"] == 2
     lines = [

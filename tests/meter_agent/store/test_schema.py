@@ -56,6 +56,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path)
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
         (MIGRATIONS.name, "0999_from_the_future", "2030-01-01"),
     )
+    connection.execute("PRAGMA user_version = 999")
     before = list(connection.iterdump())
     connection.close()
     with pytest.raises(InvalidStateError) as caught:

@@ -28,7 +28,7 @@ from billing_server.domain.subscription.model import Customer
 from metering.errors import FieldViolation
 
 CATALOG_REFUSED: Final = "CATALOG_CHANGE_REFUSED"
-_COUNTING_FIELDS: Final = ("aggregation", "decimals", "quantity", "where")
+_COUNTING_FIELDS: Final = ("aggregation", "decimals", "of", "quantity", "where")
 """Fields of a meter that decide what its usage means."""
 
 T = TypeVar("T", Meter, Plan, Addon, Customer, SubscriptionEntry)
@@ -150,7 +150,7 @@ def _meter_change(old: Meter, new: Meter, used: frozenset[str]) -> Outcome:
     counting = [
         field
         for field in _COUNTING_FIELDS
-        if meter_to_dict(old)[field] != meter_to_dict(new)[field]
+        if meter_to_dict(old).get(field) != meter_to_dict(new).get(field)
     ]
     if counting and new.key in used:
         problem = (

@@ -46,13 +46,6 @@ from billing_server.domain.subscription.model import Customer
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
 
-_LATER_AGGREGATIONS: Final = {
-    "latest": "the latest value",
-    "average": "the average of values",
-    "unique_count": "counting distinct values",
-    "time_weighted": "weighting by time",
-}
-_LATER_METER: Final = {"of": "counting distinct values of a dimension"}
 QUANTITY_MAX: Final = 10**9
 """Largest quantity of a subscription."""
 _LATER_ADDON: Final = {
@@ -70,27 +63,42 @@ _LATER_PLAN: Final = {
 def read_meter(reader: FieldReader) -> Meter | None:
     """Reads a meter."""
     key = reader.required("key", key_text)
-    aggregation = reader.required("aggregation", choice(Aggregation, later=_LATER_AGGREGATIONS))
+    aggregation = reader.required("aggregation", choice(Aggregation))
     decimals = reader.optional(
         "decimals", integer(low=0, high=QUANTITY_FRACTION_DIGITS_MAX), default=0
     )
-    if aggregation is Aggregation.COUNT and decimals:
+    if aggregation in {Aggregation.COUNT, Aggregation.UNIQUE_COUNT} and decimals:
         problem = "a count is a whole number; leave decimals out"
         reader.note("decimals", reason="DECIMALS_NOT_ALLOWED", problem=problem)
+    of = _read_of(reader, aggregation=aggregation)
     unit = reader.optional("unit", text, default="unit")
     source = reader.maybe("quantity", key_text)
     where = reader.text_map("where")
-    reader.finish(later=_LATER_METER)
-    if key is None or aggregation is None:
+    reader.finish()
+    if key is None or aggregation is None or of is None:
         return None
+    # A unique count reads a dimension: of which events, a quantity may say, and none need.
+    default_source = "" if aggregation is Aggregation.UNIQUE_COUNT else key
     return Meter(
         key=key,
         unit=unit,
         aggregation=aggregation,
         decimals=decimals,
-        quantity=source or key,
+        quantity=source or default_source,
+        of=of,
         where=where,
     )
+
+
+def _read_of(reader: FieldReader, *, aggregation: Aggregation | None) -> str | None:
+    """Reads which dimension a unique count counts; empty for other meters, None where wrong."""
+    if aggregation is Aggregation.UNIQUE_COUNT:
+        return reader.required("of", key_text)
+    if reader.maybe("of", key_text) is not None and aggregation is not None:
+        problem = f"only a unique_count counts values of a dimension, not a {aggregation}"
+        reader.note("of", reason="OF_NOT_ALLOWED", problem=f"{problem}; leave it out")
+        return None
+    return ""
 
 
 def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan | None:

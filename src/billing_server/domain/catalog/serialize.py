@@ -63,14 +63,16 @@ def canonical_json(value: object) -> str:
 
 def meter_to_dict(meter: Meter) -> dict[str, object]:
     """Returns a meter as plain values."""
-    return {
+    fields: dict[str, object] = {
         "key": meter.key,
         "unit": meter.unit,
         "aggregation": str(meter.aggregation),
         "decimals": meter.decimals,
-        "quantity": meter.quantity,
+        "quantity": meter.quantity or None,
         "where": dict(sorted(meter.where.items())),
     }
+    # No other meter has it, and what was hashed before there were such meters stays as it was.
+    return fields | {"of": meter.of} if meter.of else fields
 
 
 def meter_from_dict(value: Mapping[str, object]) -> Meter:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from billing_server.domain.invoice.draft import make_draft
 from billing_server.domain.invoice.fees import fees_due
@@ -18,6 +17,7 @@ from billing_server.domain.invoice.spend import EarlierLine, earlier_line, spend
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
 from metering.clock import format_instant
+from metering.money import Exact
 from metering.period import Period
 
 
@@ -59,7 +59,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] | None = None,
 ) -> InvoiceBuild:
@@ -96,7 +96,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] | None = None,
     unpriced: Sequence[UnpricedUsage] = (),
@@ -173,7 +173,7 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LatePeriod],
     earlier: Sequence[EarlierLine],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
@@ -208,7 +208,7 @@ def _fee_lines(
 
 
 def _usage_lines(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Decimal]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
 ) -> list[InvoiceLine]:
     lines = [
         usage_line(

@@ -1,7 +1,6 @@
 """Drafts: lines under a reason and a cause, with their totals and the hash of their inputs."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from billing_server.domain.invoice.identities import check_identities
 from billing_server.domain.invoice.inputs import inputs_sha256
@@ -16,7 +15,7 @@ from billing_server.domain.invoice.model import (
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.model import Customer
-from metering.money import Money
+from metering.money import Exact, Money
 from metering.period import Period
 
 
@@ -27,7 +26,7 @@ def make_draft(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[UsageKey, Decimal] | None = None,
+    quantities: Mapping[UsageKey, Exact] | None = None,
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] = (),
     unpriced: Sequence[UnpricedUsage] = (),

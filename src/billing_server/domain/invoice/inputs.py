@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
 from billing_server.domain.catalog.serialize import (
@@ -17,6 +16,7 @@ from billing_server.domain.invoice.model import InvoiceReason
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from metering.clock import format_instant
+from metering.money import Exact
 from metering.period import Period
 from metering.quantity import plain_decimal
 
@@ -29,7 +29,7 @@ class LateUsage(Protocol):
         """The period in which the usage happened."""
 
     @property
-    def quantities(self) -> Mapping[UsageKey, Decimal]:
+    def quantities(self) -> Mapping[UsageKey, Exact]:
         """By price and segment: all usage of the period."""
 
     @property
@@ -47,7 +47,7 @@ def inputs_sha256(
     reason: InvoiceReason,
     cause: str,
     period: Period,
-    quantities: Mapping[UsageKey, Decimal],
+    quantities: Mapping[UsageKey, Exact],
     late: Sequence[LateUsage] = (),
     earlier: Sequence[EarlierLine] = (),
 ) -> str:
@@ -106,7 +106,7 @@ def _meter_keys(terms: BillingTerms) -> list[str]:
     return sorted({price.meter for price in prices} & terms.meters.keys())
 
 
-def _plain(quantities: Mapping[UsageKey, Decimal]) -> dict[str, str]:
+def _plain(quantities: Mapping[UsageKey, Exact]) -> dict[str, str]:
     # A price without usage and a price with a usage of zero give the same invoice.
     return {_name(key): plain_decimal(value) for key, value in quantities.items() if value}
 

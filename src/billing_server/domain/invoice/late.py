@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms, late_usage_line
 from billing_server.domain.invoice.model import InvoiceLine
@@ -11,6 +10,7 @@ from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
 from metering.clock import format_instant
 from metering.errors import InvariantError
+from metering.money import Exact
 from metering.period import Period
 
 
@@ -20,7 +20,7 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[UsageKey, Decimal]
+    quantities: Mapping[UsageKey, Exact]
     """By price and segment: all usage of the period, in the meter's unit."""
     invoiced: Mapping[UsageKey, AlreadyInvoiced]
     """By price and segment: what the invoices so far carry; absent: nothing."""
@@ -32,7 +32,7 @@ class LatePeriod:
 class NothingInvoiced:
     """What is invoiced for a price that had no usage yet."""
 
-    quantity: Decimal = ZERO
+    quantity: Exact = ZERO
     """None shown."""
     amount_minor: int = 0
     """None charged."""
@@ -80,7 +80,7 @@ def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[InvoiceLine]:
 
 
 def check_usage_keys(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Decimal]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
 ) -> None:
     """Checks that every quantity of a period has a price.
 

@@ -64,7 +64,7 @@ class AlreadyInvoiced(Protocol):
     """What the lines of earlier invoices carry for one price in one period."""
 
     @property
-    def quantity(self) -> Decimal:
+    def quantity(self) -> Exact:
         """Units that they show in all, in the meter's unit."""
 
     @property
@@ -132,7 +132,7 @@ def _units(terms: BillingTerms, *, price: Price, per_unit: str) -> Decimal:
 
 
 def usage_line(
-    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Decimal
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Exact
 ) -> InvoiceLine | None:
     """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
 
@@ -164,7 +164,7 @@ def late_usage_line(
     *,
     price: UsagePrice,
     segment: Segment,
-    quantity: Decimal,
+    quantity: Exact,
     invoiced: AlreadyInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of usage that was counted after its period was invoiced (R76).
@@ -211,7 +211,7 @@ def late_usage_line(
 
 
 def rate_segment(
-    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Decimal
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, quantity: Exact
 ) -> RatedUsage:
     """Rates the quantity of a segment with the share that it is of its whole period (R17)."""
     meter = terms.meter_of(price)

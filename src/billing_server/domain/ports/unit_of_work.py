@@ -10,12 +10,14 @@ from billing_server.domain.ports.administration import (
     IdempotencyRepository,
 )
 from billing_server.domain.ports.agents import AgentRepository
+from billing_server.domain.ports.alerts import AlertRepository
 from billing_server.domain.ports.catalog import CatalogRepository
 from billing_server.domain.ports.customers import (
     BillingPeriodRepository,
     CustomerRepository,
     SubscriptionRepository,
 )
+from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
 from billing_server.domain.ports.limits import (
     AuditRepository,
@@ -24,6 +26,7 @@ from billing_server.domain.ports.limits import (
     LimitRepository,
 )
 from billing_server.domain.ports.usage import UsageRepository
+from billing_server.domain.ports.usage_facts import UsageFactRepository
 
 
 class Urgency(Enum):
@@ -74,8 +77,20 @@ class UnitOfWork(Protocol):
         """Agents and their positions."""
 
     @property
+    def alerts(self) -> AlertRepository:
+        """What somebody has to look at."""
+
+    @property
+    def events(self) -> EventReader:
+        """Events read back."""
+
+    @property
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
+
+    @property
+    def usage_facts(self) -> UsageFactRepository:
+        """Readings, events by time, corrections and adjustments."""
 
     @property
     def limits(self) -> LimitRepository:

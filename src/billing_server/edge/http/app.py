@@ -8,8 +8,10 @@ from fastapi.security import HTTPBearer
 
 from billing_server.edge.http import (
     agent_token_routes,
+    alert_routes,
     catalog_routes,
     customer_routes,
+    explain_routes,
     invoice_routes,
     operation_routes,
 )
@@ -53,10 +55,13 @@ def create_app(
     )
     for routes in (
         catalog_routes,
+        # Before the customers, whose path takes every id whole.
+        explain_routes,
         customer_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,
+        alert_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)
