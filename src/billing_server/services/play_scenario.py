@@ -22,6 +22,7 @@ from billing_server.services.scenario import (
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
+from billing_server.services.scenario_terms import TermsStep, play_terms_step
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
@@ -146,13 +147,16 @@ class _Player:
                 )
             case ApplyStep():
                 self.apply(action)
+            case TermsStep():
+                told = play_terms_step(self._context, step=action)
+                self._note(f"subscription.{action.verb}", **told)
             case _:
                 raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
         self._look_ahead()
 
     def apply(self, step: ApplyStep) -> None:
         section = CatalogSection(name=self._scenario.name, node=step.node, path=step.path)
-        for change in apply_catalog(self._context, sources=[section]):
+        for change in apply_catalog(self._context, sources=[section]).changes:
             self._note("catalog.changed", change=change.description.split("\n")[0])
         self._look_ahead()
 

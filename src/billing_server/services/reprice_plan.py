@@ -194,7 +194,8 @@ def _told(
     check_change(unit, change=TermsChange(changed, start))
     corrected = timeline_of(unit, subscription=changed)
     terms = load_customer_terms(unit, customer_id=subscription.customer_id)
-    running = tuple(open_periods(unit, timeline=timeline, now=context.clock.now()))
+    now = context.clock.now()
+    running = tuple(open_periods(unit, timeline=timeline, now=now))
     return RepricedSubscription(
         subscription_id=subscription.id,
         customer_id=subscription.customer_id,
@@ -203,8 +204,8 @@ def _told(
         open_periods=tuple(
             RepricedPeriod(
                 period,
-                draft_total(unit, terms=terms, timeline=timeline, period=period),
-                draft_total(unit, terms=terms, timeline=corrected, period=period),
+                draft_total(unit, terms=terms, timeline=timeline, period=period, at=now),
+                draft_total(unit, terms=terms, timeline=corrected, period=period, at=now),
             )
             for period in running
             if period.end > start

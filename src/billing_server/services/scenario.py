@@ -29,6 +29,7 @@ from billing_server.services.scenario_steps import (
     UsageRowsStep,
     UsageStep,
 )
+from billing_server.services.scenario_terms import TERMS_VERBS, read_terms_step
 from metering.clock import parse_duration
 from metering.errors import ValidationError
 
@@ -47,7 +48,6 @@ __all__ = [
 SCENARIO_INVALID: Final = "SCENARIO_INVALID"
 LATER_VERBS: Final = frozenset(
     {
-        "add_addon",
         "adjust_usage",
         "amend_usage",
         "apply_coupon",
@@ -57,13 +57,10 @@ LATER_VERBS: Final = frozenset(
         "credit_note",
         "grant_credit",
         "manual_invoice",
-        "move_version",
-        "override",
         "pause",
         "pay",
         "payment_outcome",
         "refund",
-        "remove_addon",
         "resume",
         "undo_pending",
         "update_customer",
@@ -278,6 +275,8 @@ def _read_step(
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in TERMS_VERBS:
+            action = read_terms_step(reader, verb=verb)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -289,7 +288,8 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = f"{verb!r} is not known; use create_customer, subscribe, usage or apply"
+        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS)
+        problem = f"{verb!r} is not known; use one of: {', '.join(known)}"
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 

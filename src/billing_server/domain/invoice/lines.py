@@ -7,10 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from billing_server.domain.catalog.model import Meter, Plan, UsagePrice
+from billing_server.domain.catalog.model import Meter, Plan, Price, RecurringPrice, UsagePrice
 from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.exact import subtract
+from billing_server.domain.rating.exact import multiply, subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
 from billing_server.domain.subscription.model import Customer
@@ -102,17 +102,33 @@ def sequence_of(key: str) -> int:
 def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
     """Returns the line of a fixed fee, prorated where its service period is short (R8, R46)."""
     price, share = fee.price, fee.segment.share
-    exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
-    return _line(
+    per_unit = price.per_unit if isinstance(price, RecurringPrice) else None
+    quantity = ONE if per_unit is None else _units(terms, price=price, per_unit=per_unit)
+    whole = multiply(price.amount, quantity)
+    exact: Exact = whole if share == WHOLE else prorate(whole, share=share)
+    return make_line(
         terms,
         price_key=price.key,
         segment=fee.segment,
-        kind=LineKind.RECURRING,
+        kind=LineKind.RECURRING if isinstance(price, RecurringPrice) else LineKind.ONE_TIME,
         description=price.name or price.key,
-        quantities=_Quantities(ONE, ZERO, ONE),
+        quantities=LineQuantities(quantity, ZERO, quantity),
+        unit=per_unit or "",
         exact=exact,
         proration=share,
     )
+
+
+def _units(terms: BillingTerms, *, price: Price, per_unit: str) -> Decimal:
+    subscription = terms.timeline.subscription
+    quantity = subscription.quantities.get(per_unit)
+    if quantity is None:
+        raise InvariantError(
+            reason="QUANTITY_MISSING",
+            message=f"price {price.key!r} is for each of {per_unit}, and subscription "
+            f"{subscription.id!r} has no quantity {per_unit!r}",
+        )
+    return quantity
 
 
 def usage_line(
@@ -129,13 +145,13 @@ def usage_line(
     rated = rate_segment(terms, price=price, segment=segment, quantity=quantity)
     if quantity == 0 and rated.amount_exact == 0:
         return None
-    return _line(
+    return make_line(
         terms,
         price_key=price.key,
         segment=segment,
         kind=LineKind.USAGE,
         description=price.name or price.key,
-        quantities=_Quantities.of(rated),
+        quantities=LineQuantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
         steps=rated.steps,
@@ -175,7 +191,7 @@ def late_usage_line(
     if quantity == invoiced.quantity and amount.amount_minor == 0:
         return None
     billed = Money(invoiced.amount_minor, currency).decimal_string()
-    return _line(
+    return make_line(
         terms,
         price_key=price.key,
         segment=segment,
@@ -184,7 +200,7 @@ def late_usage_line(
             f"{price.name or price.key}: late usage "
             f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
         ),
-        quantities=_Quantities.of(rated).less(_Quantities.of(before)),
+        quantities=LineQuantities.of(rated).less(LineQuantities.of(before)),
         unit=terms.meter_of(price).unit,
         exact=subtract(rated.amount_exact, Decimal(billed)),
         amount=amount,
@@ -203,7 +219,7 @@ def rate_segment(
 
 
 @dataclass(frozen=True, slots=True)
-class _Quantities:
+class LineQuantities:
     """The three quantities of a line."""
 
     quantity: Exact
@@ -211,25 +227,27 @@ class _Quantities:
     billable: Exact
 
     @classmethod
-    def of(cls, rated: RatedUsage) -> "_Quantities":
+    def of(cls, rated: RatedUsage) -> "LineQuantities":
+        """Returns those of rated usage."""
         return cls(rated.quantity, rated.included_quantity, rated.billable_quantity)
 
-    def less(self, other: "_Quantities") -> "_Quantities":
-        return _Quantities(
+    def less(self, other: "LineQuantities") -> "LineQuantities":
+        """Returns the differences to others."""
+        return LineQuantities(
             subtract(self.quantity, other.quantity),
             subtract(self.included, other.included),
             subtract(self.billable, other.billable),
         )
 
 
-def _line(
+def make_line(
     terms: BillingTerms,
     *,
     price_key: str,
     segment: Segment,
     kind: LineKind,
     description: str,
-    quantities: _Quantities,
+    quantities: LineQuantities,
     exact: Exact,
     proration: Fraction,
     unit: str = "",
@@ -237,7 +255,7 @@ def _line(
     amount: Money | None = None,
     sequence: int = 0,
 ) -> InvoiceLine:
-    """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
+    """Returns a line; its amount is the exact one rounded here, unless it is a difference."""
     subscription, currency = terms.timeline.subscription, terms.plan.currency
     key = charge_key(
         subscription=subscription.id,

@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 from billing_server.domain.catalog.model import Price, RecurringPrice, UsagePrice
-from billing_server.domain.invoice.build import NothingInvoiced
 from billing_server.domain.invoice.fees import DueFee
+from billing_server.domain.invoice.late import NothingInvoiced
 from billing_server.domain.invoice.lines import (
     AlreadyInvoiced,
     BillingTerms,
