@@ -25,7 +25,7 @@ from billing_server.services.change_terms import (
 )
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
-from billing_server.services.move_version import draft_total, with_move
+from billing_server.services.move_version import check_grid, draft_total, with_move
 from billing_server.services.open_periods import open_periods
 from billing_server.services.pages import PAGE_LIMIT_MAX
 from billing_server.services.period_usage import fold_period
@@ -190,6 +190,7 @@ def _told(
 ) -> RepricedSubscription:
     start = max(floor_to_minute(wish.start), subscription.start)
     timeline = timeline_of(unit, subscription=subscription)
+    check_grid(timeline, target=target)
     changed = with_move(subscription, version=target.version, start=start)
     check_change(unit, change=TermsChange(changed, start))
     corrected = timeline_of(unit, subscription=changed)

@@ -36,7 +36,10 @@ def test_too_much_is_credited_on_every_invoice_that_charged_it_late_usage_among_
 
 
 def test_too_little_is_charged_and_what_is_right_is_left_out() -> None:
-    invoiced = [line("base", JANUARY, 1000, "INV-000001"), line("seats", FEBRUARY, 70, "INV-000002")]
+    invoiced = [
+        line("base", JANUARY, 1000, "INV-000001"),
+        line("seats", FEBRUARY, 70, "INV-000002"),
+    ]
     corrected = [
         line("base", JANUARY, 1000),
         line("seats", FEBRUARY, 90),
