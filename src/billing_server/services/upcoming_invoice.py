@@ -159,7 +159,10 @@ def _estimates(
     found = estimate_period(
         subscribed,
         period=period,
-        quantities=running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now),
+        # A level is taken as it will be at the end if it holds, which the fold knows.
+        quantities=running_quantities(
+            unit, terms=terms, timeline=timeline, period=period, at=period.end
+        ),
         late=late,
         now=now,
         earlier=lines_before(unit, terms=subscribed, period=period),

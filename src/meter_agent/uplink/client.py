@@ -142,9 +142,9 @@ class IngestClient:
         error = error_from_rpc(rpc_error)
         if error.kind in (ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION_DENIED):
             return UplinkError(
-                message=f"the server {self._target} refused the agent's token ({error.message}): "
-                "enroll with `billing-server agent enroll NAME` and write the new token into the "
-                "token file; until then the agent buffers",
+                message=f"the server {self._target} refused the agent's token: {error.message}. "
+                "Write a new one into the token file, it is taken at once; until then the agent "
+                "buffers",
                 is_answered=True,
                 is_refused=True,
             )

@@ -78,3 +78,24 @@ def test_late_usage_stands_in_the_estimate_once_and_as_it_is(context: ServiceCon
         ("recurring", "1", "20.00"),
         ("late_usage", "100", "1.00"),
     ]
+
+
+def test_a_level_is_estimated_as_held_until_the_end_r19(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    apply(
+        context,
+        """
+meters: [{key: gigabytes, unit: GB, aggregation: time_weighted}]
+plans:
+  - key: storage
+    currency: USD
+    prices: [{key: stored, kind: usage, meter: gigabytes, model: per_unit, unit_price: "1"}]
+customers: [{id: acme}]
+subscriptions: [{id: sub-1, customer: acme, plan: storage, start: 2026-01-31T10:00:00Z}]
+""",
+    )
+    Usage(context).send("10", at="2026-01-31T10:00:00Z", meter="gigabytes", dimensions={})
+    advance_clock(context, to=parse_instant(A_QUARTER))
+    # 10 GB for a quarter of the period are 2.5 so far, and 10 if they stay.
+    assert upcoming_invoice(context, customer_id="acme")["total"] == "2.50"
+    assert estimate(context)["total"] == "10.00"

@@ -1,8 +1,9 @@
 """Where a running period is heading: usage carried on at its pace, rated by the same functions.
 
-Quantities that add up go on linearly: what a span brought so far is divided by the part of the span
-that has passed, and rounded half up to the meter's decimals. Others (the largest value, the latest,
-…) stay as they are. Amounts are then rated from those quantities, so that tiers, minimums and
+Quantities that are summed go on linearly: what a span brought so far is divided by the part of the
+span that has passed, and rounded half up to the meter's decimals. Others (the largest value, the
+latest, …) stay as they are; a level that is weighted by time is handed in as it is at the end of
+the period if it holds. Amounts are then rated from those quantities, so that tiers, minimums and
 maximums that are still to come stand in the estimate.
 
 Example: 400 units in the first 10 of 30 days become 1,200; with 1,000 included, 200 are charged.
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from billing_server.domain.catalog.model import Meter, UsagePrice
+from billing_server.domain.catalog.model import Aggregation, Meter, UsagePrice
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.phase import Segment
 from metering.money import Exact
@@ -48,7 +49,7 @@ def project_quantities(
     pace: dict[str, Fraction] = {}
     for price, segment in segments:
         meter = meters[price.meter]
-        if not meter.aggregation.is_additive:
+        if not meter.aggregation.is_summed or meter.aggregation is Aggregation.AVERAGE:
             continue
         key = UsageKey.of(segment)
         elapsed = elapsed_share(segment.span, now=now)
