@@ -215,10 +215,10 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         applied = self._recorder.applied
         # The place is taken first: who cannot wait has recorded nothing.
         with applied.place(call.caller) if is_server_asked else nullcontext():
-            total = self._make_durable(events, raw, verdict, call)
+            spans = self._make_durable(events, raw, verdict, call)
             if is_server_asked:
                 applied.wait(
-                    total,
+                    spans,
                     timeout_seconds=_answer_seconds(call.context),
                     is_wanted=call.context.is_active,
                 )
@@ -234,8 +234,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         raw: bytes,
         verdict: BatchVerdict,
         call: "_Call",
-    ) -> int:
-        """Returns once the events are on disk, with the total that the applied watch knows."""
+    ) -> list[range]:
+        """Returns once the events are on disk, with the spans that the applied watch knows."""
         tickets = []
         for start in range(0, len(events), COMMIT_EVENT_COUNT_MAX):
             part = events[start : start + COMMIT_EVENT_COUNT_MAX]
@@ -254,7 +254,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self.counters.recorded(
             len(events), rejected_reasons=[item.problem.reason for item in verdict.rejections]
         )
-        return max((ticket.durable_total for ticket in tickets), default=0)
+        return [ticket.span for ticket in tickets]
 
     def _now_us(self) -> int:
         span = self._clock.now() - _EPOCH

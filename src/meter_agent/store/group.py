@@ -21,12 +21,12 @@ Row = tuple[int, int, int, int, int, bytes]
 class Ticket:
     """A caller's place in a commit: it waits here until its events are on disk."""
 
-    __slots__ = ("_done", "_error", "durable_total")
+    __slots__ = ("_done", "_error", "span")
 
     def __init__(self) -> None:
-        self.durable_total = 0
-        """Set before it is resolved: events made durable up to and with these, see
-        `applied_watch`."""
+        self.span = range(0)
+        """Set before it is resolved: which of all events made durable these are, counted from 1;
+        see `applied_watch`."""
         # A bare lock is the cheapest thing that one thread can wait on and another can open.
         self._done = threading.Lock()
         self._done.acquire()
@@ -74,6 +74,34 @@ class Append:
     """Where the caller waits."""
     caller: str = ""
     """Name of the service, for a fair division of the disk budget; may be empty."""
+
+
+class DurableCount:
+    """Counts the events made durable, in order. Used by the writer's thread.
+
+    Args:
+        total: Events that are there at the start, >= 0.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        """Events so far."""
+        self._surfaced_count = 0
+
+    def book(self, appends: Sequence[Append], *, surfaced_count: int) -> None:
+        """Gives the events of a commit their places.
+
+        Args:
+            appends: In order.
+            surfaced_count: Events of commits that seemed to have failed and were found on disk all
+                the same, in all; they lie before these.
+        """
+        self.total += surfaced_count - self._surfaced_count
+        self._surfaced_count = surfaced_count
+        for item in appends:
+            first = self.total + 1
+            self.total += item.event_count
+            item.ticket.span = range(first, self.total + 1)
 
 
 def rows_from_appends(appends: Sequence[Append], *, next_seq: int, end_bytes: int) -> list[Row]:

@@ -19,7 +19,7 @@ from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.border import Border
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
-from meter_agent.store.group import Append, Ticket
+from meter_agent.store.group import Append, DurableCount, Ticket
 from meter_agent.store.outbox import (
     SHRINK_FREE_BYTES_MIN,
     SHRINK_FREE_BYTES_SHORT,
@@ -89,7 +89,7 @@ class Writer:
         self._outbox = outbox
         self.admission: Final = admission
         self.applied: Final = AppliedWatch()
-        self._durable_total = outbox.state.positions.buffered_count
+        self._durable = DurableCount(outbox.state.positions.buffered_count)
         self._on_append = on_append
         self._queue: queue.SimpleQueue[Append | Transition | _Damage | _Stop] = queue.SimpleQueue()
         self._carried: Append | Transition | _Damage | _Stop | None = None
@@ -316,7 +316,7 @@ class Writer:
             return False
         self._damaged_count += waiting_count - self.state.positions.buffered_count
         # Who waits for the server cannot know whether its events were among those lost.
-        self._durable_total = self.applied.total + self.state.positions.buffered_count
+        self._durable.total = self.applied.total + self.state.positions.buffered_count
         self.applied.fail(
             UnavailableError(
                 reason="DATABASE_REPAIRED",
@@ -333,12 +333,13 @@ class Writer:
     ) -> MeteringError | None:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
+        refused = [item.refused for item in transitions if item.refused is not None]
         self.commit_times.begin()
         try:
             self._outbox.commit(
                 appends,
                 changes=[item.change for item in transitions],
-                refused=[item.refused for item in transitions if item.refused is not None],
+                refused=refused,
             )
         except sqlite3.Error as sqlite_error:
             self._outbox.recover(sqlite_error)
@@ -350,16 +351,17 @@ class Writer:
             self._outbox.recover(bug)
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
-            self._note_commit(appends, seconds=self.commit_times.elapsed())
+            self._note_commit(appends, refused, seconds=self.commit_times.elapsed())
             return None
         self.commit_times.observe_failure()
         self._last_error = error
         return error
 
-    def _note_commit(self, appends: list[Append], *, seconds: float) -> None:
-        event_count = sum(item.event_count for item in appends)
-        self._accepted_count += event_count
-        self._note_totals(appends, event_count=event_count)
+    def _note_commit(
+        self, appends: list[Append], refused: list[RefusedEvent], *, seconds: float
+    ) -> None:
+        self._accepted_count += sum(item.event_count for item in appends)
+        self._note_totals(appends, refused)
         accepted_count = self._accepted_count + self._outbox.surfaced_count
         self._border = Border(accepted_count, self._outbox.state.positions, self._damaged_count)
         self._last_error = None
@@ -367,12 +369,13 @@ class Writer:
         if seconds >= SLOW_SECONDS:
             _LOG.warning("commit_slow", seconds=round(seconds, 3), request_count=len(appends))
 
-    def _note_totals(self, appends: list[Append], *, event_count: int) -> None:
-        self._durable_total += event_count
-        for item in appends:
-            item.ticket.durable_total = self._durable_total
+    def _note_totals(self, appends: list[Append], refused: list[RefusedEvent]) -> None:
+        self._durable.book(appends, surfaced_count=self._outbox.surfaced_count)
         state = self.state
-        self.applied.advance(self._durable_total - state.positions.buffered_count)
+        applied_total = self._durable.total - state.positions.buffered_count
+        for event in refused:  # It is the last one that is done with.
+            self.applied.set_aside(applied_total, message=event.message)
+        self.applied.advance(applied_total)
         self.admission.committed(
             appends, end_bytes=state.end_bytes, kept_from_bytes=state.kept_from_bytes
         )

@@ -273,6 +273,7 @@ class Shipper:
         refused = refused_from_block(block, reason=error.reason, message=error.message)
         self._writer.change(lambda state: core.set_aside(state, sent=sent), refused=refused)
         self._set_aside_seq = sent.last_seq
+        self.tally.set_aside()
         _LOG.error(
             "event_set_aside",
             seq=sent.first_seq,

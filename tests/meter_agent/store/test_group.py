@@ -9,6 +9,7 @@ from meter_agent.store.group import (
     JOINED_EVENT_COUNT_MAX,
     JOINED_SPAN_US,
     Append,
+    DurableCount,
     Ticket,
     rows_from_appends,
 )
@@ -70,3 +71,16 @@ def test_a_ticket_raises_what_it_was_resolved_with() -> None:
 def test_a_ticket_that_is_not_resolved_in_time_says_that_the_events_may_still_come() -> None:
     with pytest.raises(DeadlineError, match="same ids"):
         Ticket().wait(0.0)
+
+
+def test_events_made_durable_are_counted_in_order_behind_those_that_surfaced() -> None:
+    count = DurableCount(4)
+    first, second = Append(2, 0, 0, b"", Ticket()), Append(1, 0, 0, b"", Ticket())
+    count.book([first, second], surfaced_count=0)
+    assert (first.ticket.span, second.ticket.span) == (range(5, 7), range(7, 8))
+    third = Append(1, 0, 0, b"", Ticket())
+    count.book([third], surfaced_count=3)
+    # 8, 9 and 10 were found on disk when a failed commit was looked at again.
+    assert (third.ticket.span, count.total) == (range(11, 12), 11)
+    count.book([], surfaced_count=3)
+    assert count.total == 11
