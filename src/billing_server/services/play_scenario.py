@@ -17,12 +17,13 @@ from billing_server.services.scenario import (
     CreateCustomerStep,
     Scenario,
     SubscribeStep,
+    TermsStep,
     UsageRowsStep,
     UsageStep,
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
-from billing_server.services.scenario_terms import TermsStep, play_terms_step
+from billing_server.services.scenario_terms import play_terms_step
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError

@@ -1,8 +1,6 @@
 """Entries of a scenario that change a running subscription: versions, overrides, add-ons."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Final
 
 from billing_server.domain.catalog.override import plain_from_node
@@ -27,27 +25,8 @@ from billing_server.services.change_terms import (
 )
 from billing_server.services.context import ServiceContext
 from billing_server.services.move_version import MoveWish, move_version
+from billing_server.services.scenario_steps import TermsStep
 from metering.clock import format_instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermsStep:
-    """The server hears of a change of a subscription."""
-
-    verb: str
-    """Which change."""
-    subscription_id: str
-    """Whose."""
-    effective: Effective
-    """From when on."""
-    name: str = ""
-    """Key of the price or add-on; empty for a move."""
-    version: int = 0
-    """Of the plan, for a move."""
-    fields: Mapping[str, object] = field(default_factory=dict)
-    """Of an override."""
-    quantities: Mapping[str, Decimal] = field(default_factory=dict)
-    """Of an added add-on."""
 
 
 def play_terms_step(context: ServiceContext, *, step: TermsStep) -> dict[str, str]:

@@ -5,7 +5,8 @@ import pytest
 from billing_server.bootstrap import simulate
 from billing_server.services.change_terms import Moment
 from billing_server.services.scenario import parse_scenario
-from billing_server.services.scenario_terms import TERMS_VERBS, TermsStep
+from billing_server.services.scenario_steps import TermsStep
+from billing_server.services.scenario_terms import TERMS_VERBS
 from metering.clock import parse_instant
 from metering.errors import ValidationError
 
