@@ -17,10 +17,10 @@ from billing_server.domain.catalog.parse import parse_catalog_nodes
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
-from billing_server.services.change_terms import follow_entry
 from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
+from billing_server.services.follow_entry import follow_entry
 from billing_server.services.move_versions import describe_moves, move_subscriptions
 from billing_server.services.run_due_work import invoice_starts
 from billing_server.services.unpriced_alerts import close_alerts_promptly
