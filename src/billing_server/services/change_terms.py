@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
-from billing_server.domain.catalog.model import Addon, Plan, SubscriptionEntry
+from billing_server.domain.catalog.model import Plan
 from billing_server.domain.catalog.override import canonical_fields
 from billing_server.domain.catalog.terms import check_terms
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.subscription.model import AttachedAddon, Override, Subscription
+from billing_server.domain.subscription.model import Override, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
@@ -98,150 +97,6 @@ def with_override(
     override = Override(start=start, price=price, fields=written)
     overrides = sorted([*kept, override], key=lambda each: (each.start, each.price))
     return replace(subscription, overrides=tuple(overrides))
-
-
-def add_addon(
-    context: ServiceContext,
-    *,
-    subscription_id: str,
-    addon_key: str,
-    effective: Effective = Moment.NOW,
-    quantities: Mapping[str, Decimal] | None = None,
-) -> Subscription:
-    """Give a subscription the prices of an add-on, from an instant on, at its newest version.
-
-    Args:
-        context: the world.
-        subscription_id: whose.
-        addon_key: which add-on.
-        effective: from when on.
-        quantities: that its fees are for each unit of and that are not set yet.
-
-    Raises:
-        NotFoundError: SUBSCRIPTION_NOT_FOUND, ADDON_NOT_FOUND.
-        InvalidStateError: ADDON_THERE_ALREADY, PERIOD_INVOICED, SUBSCRIPTION_ENDED, USAGE_INVOICED.
-        ValidationError: SUBSCRIPTION_TERMS_INVALID, one violation a mistake.
-    """
-    with context.store.write() as unit:
-        subscription = hold_subscription(unit, subscription_id=subscription_id)
-        timeline = timeline_of(unit, subscription=subscription)
-        start = effective_start(unit, context=context, timeline=timeline, effective=effective)
-        changed = with_addon(subscription, addon=newest_addon(unit, key=addon_key), start=start)
-        missing = {
-            key: value
-            for key, value in (quantities or {}).items()
-            if key not in subscription.quantities
-        }
-        changed = replace(changed, quantities={**subscription.quantities, **missing})
-        write_change(unit, context=context, before=timeline, change=TermsChange(changed, start))
-    return changed
-
-
-def with_addon(subscription: Subscription, *, addon: Addon, start: datetime) -> Subscription:
-    """Return a subscription with an add-on in it.
-
-    Raises:
-        InvalidStateError: ADDON_THERE_ALREADY.
-    """
-    for each in subscription.addons:
-        if each.key == addon.key and (each.end is None or each.end > start):
-            raise InvalidStateError(
-                reason="ADDON_THERE_ALREADY",
-                message=f"subscription {subscription.id!r} has add-on {addon.key!r} since "
-                f"{format_instant(each.start)}; remove it first",
-            )
-    attached = AttachedAddon(key=addon.key, version=addon.version, start=start)
-    addons = sorted([*subscription.addons, attached], key=lambda each: (each.start, each.key))
-    return replace(subscription, addons=tuple(addons))
-
-
-def remove_addon(
-    context: ServiceContext,
-    *,
-    subscription_id: str,
-    addon_key: str,
-    effective: Effective = Moment.RENEWAL,
-) -> Subscription:
-    """Take an add-on from a subscription; what was charged in advance is not given back.
-
-    Raises:
-        NotFoundError: SUBSCRIPTION_NOT_FOUND, ADDON_NOT_FOUND.
-        InvalidStateError: PERIOD_INVOICED, SUBSCRIPTION_ENDED.
-    """
-    with context.store.write() as unit:
-        subscription = hold_subscription(unit, subscription_id=subscription_id)
-        timeline = timeline_of(unit, subscription=subscription)
-        start = effective_start(unit, context=context, timeline=timeline, effective=effective)
-        changed = without_addon(subscription, addon_key=addon_key, end=start)
-        write_change(unit, context=context, before=timeline, change=TermsChange(changed, start))
-    return changed
-
-
-def without_addon(subscription: Subscription, *, addon_key: str, end: datetime) -> Subscription:
-    """Return a subscription whose add-on ends at an instant.
-
-    Raises:
-        NotFoundError: ADDON_NOT_FOUND.
-    """
-    current = [
-        each for each in subscription.addons if each.key == addon_key and each.applies_at(end)
-    ]
-    if not current:
-        raise NotFoundError(
-            reason="ADDON_NOT_FOUND",
-            message=f"subscription {subscription.id!r} has no add-on {addon_key!r} at "
-            f"{format_instant(end)}",
-        )
-    addons = tuple(
-        replace(each, end=end) if each is current[-1] else each for each in subscription.addons
-    )
-    kept = tuple(each for each in addons if each.end is None or each.start < each.end)
-    return replace(subscription, addons=kept)
-
-
-def follow_entry(unit: UnitOfWork, *, context: ServiceContext, entry: SubscriptionEntry) -> None:
-    """Make overrides and add-ons of a subscription equal to a catalog file, from now on.
-
-    Args:
-        unit: holds the catalog.
-        context: the world.
-        entry: all that the subscription is to have.
-
-    Raises:
-        ValidationError: SUBSCRIPTION_TERMS_INVALID.
-        InvalidStateError: SUBSCRIPTION_ENDED, USAGE_INVOICED.
-    """
-    subscription = hold_subscription(unit, subscription_id=entry.id)
-    before = timeline_of(unit, subscription=subscription)
-    start = effective_start(unit, context=context, timeline=before, effective=Moment.NOW)
-    has = {addon.key for addon in subscription.addons_at(start)}
-    for key in sorted(has - set(entry.addons)):
-        subscription = without_addon(subscription, addon_key=key, end=start)
-    for key in sorted(set(entry.addons) - has):
-        subscription = with_addon(subscription, addon=newest_addon(unit, key=key), start=start)
-    known = subscription.overrides_at(start)
-    for price in sorted(known.keys() | entry.overrides.keys()):
-        fields = entry.overrides.get(price, {})
-        if fields != known.get(price, {}):
-            timeline = timeline_of(unit, subscription=subscription)
-            subscription = with_override(timeline, price=price, fields=fields, start=start)
-    write_change(unit, context=context, before=before, change=TermsChange(subscription, start))
-
-
-def newest_addon(unit: UnitOfWork, *, key: str) -> Addon:
-    """Return the newest version of an add-on.
-
-    Raises:
-        NotFoundError: ADDON_NOT_FOUND.
-    """
-    known = {addon.key: addon for addon in unit.catalog.latest_addons()}
-    if key not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise NotFoundError(
-            reason="ADDON_NOT_FOUND",
-            message=f"there is no add-on {key!r}; known are: {names}",
-        )
-    return known[key]
 
 
 def hold_subscription(unit: UnitOfWork, *, subscription_id: str) -> Subscription:

@@ -16,7 +16,7 @@ from billing_server.domain.ports.customers import (
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import AttachedAddon, Customer, Override, Subscription
 from billing_server.domain.subscription.timeline import Timeline
-from billing_server.services.change_terms import newest_addon
+from billing_server.services.change_addons import newest_addon
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of

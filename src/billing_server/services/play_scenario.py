@@ -21,6 +21,12 @@ from billing_server.services.scenario import (
     UsageRowsStep,
     UsageStep,
 )
+from billing_server.services.scenario_corrections import (
+    AdjustUsageStep,
+    AmendUsageStep,
+    VoidUsageStep,
+    play_correction,
+)
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
 from billing_server.services.scenario_terms import play_terms_step
@@ -151,6 +157,9 @@ class _Player:
             case TermsStep():
                 told = play_terms_step(self._context, step=action)
                 self._note(f"subscription.{action.verb}", **told)
+            case VoidUsageStep() | AmendUsageStep() | AdjustUsageStep():
+                kind, details = play_correction(self._context, action)
+                self._note(kind, **details)
             case _:
                 raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
         self._look_ahead()

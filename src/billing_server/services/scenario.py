@@ -18,6 +18,7 @@ from billing_server.domain.fields import (
     timezone,
 )
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
+from billing_server.services.scenario_corrections import READERS
 from billing_server.services.scenario_file import ReadFile, UsageFile, read_usage_file
 from billing_server.services.scenario_read_usage import read_usage, read_usage_rows
 from billing_server.services.scenario_steps import (
@@ -50,8 +51,6 @@ __all__ = [
 SCENARIO_INVALID: Final = "SCENARIO_INVALID"
 LATER_VERBS: Final = frozenset(
     {
-        "adjust_usage",
-        "amend_usage",
         "apply_coupon",
         "cancel",
         "change_plan",
@@ -67,7 +66,6 @@ LATER_VERBS: Final = frozenset(
         "undo_pending",
         "update_customer",
         "void_invoice",
-        "void_usage",
     }
 )
 _LATER_SETTINGS: Final = {"dunning": "collecting payments"}
@@ -279,6 +277,8 @@ def _read_step(
             reader.finish()
         case _ if verb in TERMS_VERBS:
             action = read_terms_step(reader, verb=verb)
+        case _ if verb in READERS:
+            action = READERS[verb](reader, node)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -290,7 +290,7 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS)
+        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS, *READERS)
         problem = f"{verb!r} is not known; use one of: {', '.join(known)}"
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 

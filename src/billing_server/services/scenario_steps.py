@@ -9,6 +9,7 @@ from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.document import Node
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.change_terms import Effective
+from billing_server.services.scenario_corrections import CorrectionStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,15 @@ class TermsStep:
     """Of an added add-on."""
 
 
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | UsageRowsStep | TermsStep
+Action = (
+    CreateCustomerStep
+    | SubscribeStep
+    | ApplyStep
+    | UsageStep
+    | UsageRowsStep
+    | CorrectionStep
+    | TermsStep
+)
 """What an entry of the timeline does."""
 
 

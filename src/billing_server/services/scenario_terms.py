@@ -15,13 +15,12 @@ from billing_server.domain.fields import (
     key_text,
     text,
 )
+from billing_server.services.change_addons import add_addon, remove_addon
 from billing_server.services.change_terms import (
     Effective,
     Moment,
-    add_addon,
     effective_from_text,
     override_price,
-    remove_addon,
 )
 from billing_server.services.context import ServiceContext
 from billing_server.services.move_version import MoveWish, move_version

@@ -1,15 +1,12 @@
 """What changes in a running subscription, on both databases."""
 
-from datetime import timedelta
-
 import pytest
 
+from billing_server.services.change_addons import add_addon, remove_addon
 from billing_server.services.change_terms import (
     Moment,
-    add_addon,
     effective_from_text,
     override_price,
-    remove_addon,
 )
 from billing_server.services.context import ServiceContext
 from billing_server.services.list_subscriptions import show_subscription
@@ -66,56 +63,6 @@ def test_r17_an_override_prices_the_usage_after_it_anew_and_leaves_the_usage_bef
     override_price(context, subscription_id="sub-1", price="tokens", fields={})
     # One segment again: 4,500 − 1,000 included.
     assert amounts(context)[1:] == [("tokens", 0, "35.00")]
-
-
-def test_an_add_on_charges_the_rest_of_the_period_and_its_usage(store: SqlStore) -> None:
-    context = world(store)
-    usage = Usage(context)
-    usage.send("5000", at="2026-02-05T00:00:00Z", dimensions={"model": "small"})
-    advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
-    add_addon(context, subscription_id="sub-1", addon_key="support")
-    usage.send("7000", at="2026-02-14T10:00:00Z", dimensions={"model": "small"})
-    draft = upcoming_invoice(context, customer_id="acme")
-    # 28.00 × 14/28 for the rest, 28.00 for the next period; the 5,000 before stay unpriced.
-    assert amounts(context) == [
-        ("base", 0, "20.00"),
-        ("help", 0, "14.00"),
-        ("help", 0, "28.00"),
-        ("small", 0, "7.00"),
-    ]
-    assert [each["quantity"] for each in draft["unpriced"]] == ["5000"]
-    removed = remove_addon(context, subscription_id="sub-1", addon_key="support")
-    assert removed.addons[0].end == parse_instant("2026-02-28T10:00:00Z")
-    assert amounts(context) == [
-        ("base", 0, "20.00"),
-        ("help", 0, "14.00"),
-        ("small", 0, "7.00"),
-    ]
-
-
-def test_an_add_on_in_the_minute_of_the_start_is_charged_on_the_first_periodic_invoice(
-    store: SqlStore,
-) -> None:
-    """The start invoice is issued by then; its fee is caught up with, once (R67)."""
-    context = world(store)
-    add_addon(context, subscription_id="sub-1", addon_key="support")
-    assert amounts(context) == [
-        ("base", 0, "20.00"),
-        ("help", 0, "28.00"),
-        ("help", 0, "28.00"),
-    ]
-    advance_clock(context, to=parse_instant("2026-03-01T00:00:00Z"))
-    assert amounts(context) == [("base", 0, "20.00"), ("help", 0, "28.00")]
-
-
-def test_a_fee_for_each_unit_needs_its_quantity(store: SqlStore) -> None:
-    context = world(store)
-    with pytest.raises(ValidationError) as refused:
-        add_addon(context, subscription_id="sub-1", addon_key="seats")
-    assert refused.value.reason == "SUBSCRIPTION_TERMS_INVALID"
-    assert show_subscription(context, subscription_id="sub-1").addons == ()
-    add_addon(context, subscription_id="sub-1", addon_key="seats", quantities={"seats": 3})
-    assert ("seats", 0, "30.00") in amounts(context)
 
 
 @pytest.mark.parametrize(
@@ -175,24 +122,6 @@ def test_what_is_not_there_is_named(store: SqlStore) -> None:
     add_addon(context, subscription_id="sub-1", addon_key="support")
     with pytest.raises(InvalidStateError, match="remove it first"):
         add_addon(context, subscription_id="sub-1", addon_key="support")
-
-
-def test_a_file_changes_overrides_and_add_ons_of_a_running_subscription(store: SqlStore) -> None:
-    context = world(store)
-    plain = "{id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z"
-    own = CATALOG.replace(plain, plain + ", addons: [support], overrides: {base: {amount: '15'}}")
-    context.clock.advance(timedelta(days=1))  # type: ignore[attr-defined]
-    assert apply(context, own + ADDONS) == ["update subscription sub-1"]
-    subscription = show_subscription(context, subscription_id="sub-1")
-    assert [each.key for each in subscription.addons] == ["support"]
-    assert apply(context, own + ADDONS) == []
-    # A file that says nothing of them leaves them; one that lists others makes them equal.
-    assert apply(context, CATALOG + ADDONS) == []
-    other = CATALOG.replace(plain, plain + ", overrides: {tokens: {unit_price: '0.02'}}")
-    context.clock.advance(timedelta(days=1))  # type: ignore[attr-defined]
-    assert apply(context, other + ADDONS) == ["update subscription sub-1"]
-    subscription = show_subscription(context, subscription_id="sub-1")
-    assert subscription.overrides_at(context.clock.now()) == {"tokens": {"unit_price": "0.02"}}
 
 
 def test_the_time_of_effect_is_a_word_or_an_instant() -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from billing_server.domain.invoice.draft import make_draft
+from billing_server.domain.invoice.fee_lines import fee_line
 from billing_server.domain.invoice.fees import fees_due
 from billing_server.domain.invoice.late import LatePeriod, check_usage_keys, late_lines
-from billing_server.domain.invoice.lines import BillingTerms, fee_line, usage_line
+from billing_server.domain.invoice.lines import BillingTerms, usage_lines
 from billing_server.domain.invoice.model import (
     Invoice,
     InvoiceLine,
@@ -16,8 +17,8 @@ from billing_server.domain.invoice.model import (
 from billing_server.domain.invoice.spend import EarlierLine, earlier_line, spend_lines
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.segment_usage import Used
 from metering.clock import format_instant
-from metering.money import Exact
 from metering.period import Period
 
 
@@ -59,7 +60,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] | None = None,
 ) -> InvoiceBuild:
@@ -96,7 +97,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] | None = None,
     unpriced: Sequence[UnpricedUsage] = (),
@@ -173,7 +174,7 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod],
     earlier: Sequence[EarlierLine],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
@@ -208,12 +209,12 @@ def _fee_lines(
 
 
 def _usage_lines(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
 ) -> list[InvoiceLine]:
-    lines = [
-        usage_line(
-            terms, price=price, segment=segment, quantity=quantities.get(UsageKey.of(segment), ZERO)
-        )
+    return [
+        line
         for price, segment in terms.timeline.usage_segments(period)
+        for line in usage_lines(
+            terms, price=price, segment=segment, used=quantities.get(UsageKey.of(segment), ZERO)
+        )
     ]
-    return [line for line in lines if line is not None]

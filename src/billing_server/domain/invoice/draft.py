@@ -14,8 +14,9 @@ from billing_server.domain.invoice.model import (
 )
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.segment_usage import Used
 from billing_server.domain.subscription.model import Customer
-from metering.money import Exact, Money
+from metering.money import Money
 from metering.period import Period
 
 
@@ -26,7 +27,7 @@ def make_draft(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[UsageKey, Exact] | None = None,
+    quantities: Mapping[UsageKey, Used] | None = None,
     late: Sequence[LatePeriod] = (),
     earlier: Sequence[EarlierLine] = (),
     unpriced: Sequence[UnpricedUsage] = (),

@@ -8,6 +8,7 @@ from billing_server.domain.invoice.model import InvoiceLine
 from billing_server.domain.invoice.spend import EarlierLine, spend_lines
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.segment_usage import Used
 from metering.clock import format_instant
 from metering.errors import InvariantError
 from metering.money import Exact
@@ -20,7 +21,7 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[UsageKey, Exact]
+    quantities: Mapping[UsageKey, Used]
     """By price and segment: all usage of the period, in the meter's unit."""
     invoiced: Mapping[UsageKey, AlreadyInvoiced]
     """By price and segment: what the invoices so far carry; absent: nothing."""
@@ -71,7 +72,7 @@ def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[InvoiceLine]:
             terms,
             price=price,
             segment=segment,
-            quantity=item.quantities.get(key, ZERO),
+            used=item.quantities.get(key, ZERO),
             invoiced=item.invoiced.get(key, NothingInvoiced()),
         )
         if line is not None:
@@ -80,7 +81,7 @@ def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[InvoiceLine]:
 
 
 def check_usage_keys(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
 ) -> None:
     """Checks that every quantity of a period has a price.
 

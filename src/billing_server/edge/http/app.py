@@ -15,6 +15,7 @@ from billing_server.edge.http import (
     invoice_routes,
     operation_routes,
     reprice_routes,
+    usage_routes,
 )
 from billing_server.edge.http.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -59,6 +60,7 @@ def create_app(
         # Before the customers, whose path takes every id whole.
         explain_routes,
         customer_routes,
+        usage_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,

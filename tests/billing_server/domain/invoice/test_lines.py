@@ -7,17 +7,15 @@ from fractions import Fraction
 
 import pytest
 
-from billing_server.domain.catalog.model import Price, RecurringPrice, UsagePrice
-from billing_server.domain.invoice.fees import DueFee
+from billing_server.domain.catalog.model import Price, UsagePrice
 from billing_server.domain.invoice.late import NothingInvoiced
 from billing_server.domain.invoice.lines import (
     AlreadyInvoiced,
     BillingTerms,
     charge_key,
-    fee_line,
     late_usage_line,
     rate_segment,
-    usage_line,
+    usage_lines,
 )
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.per_unit import PerUnit
@@ -44,7 +42,8 @@ def charged(terms: BillingTerms, key: str, quantity: str) -> InvoiceLine | None:
     """Returns the usage line of January, or of the part of it in which the subscription runs."""
     price, period = usage_price(terms, key), terms.timeline.first_period()
     segment = whole(terms, price, period=period)
-    return usage_line(terms, price=price, segment=segment, quantity=Decimal(quantity))
+    lines = usage_lines(terms, price=price, segment=segment, used=Decimal(quantity))
+    return lines[0] if lines else None
 
 
 def charged_late(
@@ -54,31 +53,8 @@ def charged_late(
     price, period = usage_price(terms, key), terms.timeline.first_period()
     segment = whole(terms, price, period=period)
     return late_usage_line(
-        terms, price=price, segment=segment, quantity=Decimal(quantity), invoiced=invoiced
+        terms, price=price, segment=segment, used=Decimal(quantity), invoiced=invoiced
     )
-
-
-def test_a_fee_of_a_whole_period_is_charged_whole(make_terms: Make) -> None:
-    price = RecurringPrice(key="base", amount=Decimal(20), name="Base fee")
-    terms = make_terms()
-    line = fee_line(terms, fee=DueFee(price, whole(terms, price), JANUARY.start))
-    assert line.kind is LineKind.RECURRING
-    assert line.description == "Base fee"
-    assert line.amount == Money(2000, "USD")
-    assert (line.quantity, line.billable_quantity, line.unit) == (1, 1, "")
-    assert line.proration is None
-
-
-def test_r42_a_stub_fee_is_rounded_once_from_the_exact_share(make_terms: Make) -> None:
-    # $50 from 17 January: 15 of 31 days. 50 / 31 × 15 = 24.193… → 24.19; a daily rate rounded to
-    # 1.61 first would give 24.15.
-    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
-    price = RecurringPrice(key="base", amount=Decimal(50))
-    stub = terms.timeline.first_period()
-    line = fee_line(terms, fee=DueFee(price, whole(terms, price, period=stub), stub.start))
-    assert line.proration == Fraction(15, 31)
-    assert line.amount_exact == Fraction(750, 31)
-    assert line.amount == Money(2419, "USD")
 
 
 def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:
@@ -224,5 +200,5 @@ def test_a_price_whose_meter_was_not_handed_in_is_a_defect(make_terms: Make) -> 
     terms = make_terms()
     price = UsagePrice(key="x", meter="nowhere", model=PerUnit(Decimal(1)))
     with pytest.raises(InvariantError) as caught:
-        rate_segment(terms, price=price, segment=whole(terms, price), quantity=Decimal(1))
+        rate_segment(terms, price=price, segment=whole(terms, price), used=Decimal(1))
     assert caught.value.reason == "METER_MISSING"

@@ -1,4 +1,4 @@
-"""Versions of add-ons."""
+"""In which sync an agent was told of a lease, and of reservations settled elsewhere."""
 
 from pathlib import Path
 

@@ -1,9 +1,2 @@
-CREATE TABLE addon_version (
-"key" TEXT NOT NULL,
-version INTEGER NOT NULL,
-content TEXT NOT NULL,
-create_time INTEGER NOT NULL,
-CONSTRAINT pk_addon_version PRIMARY KEY ("key", version)
-)
-WITHOUT ROWID,
-STRICT;
+ALTER TABLE lease ADD COLUMN told_in INTEGER DEFAULT 0;
+ALTER TABLE settled_elsewhere ADD COLUMN told_in INTEGER;

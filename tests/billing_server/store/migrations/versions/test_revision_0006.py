@@ -1,23 +1,37 @@
-"""A database of the revision before gains the versions of add-ons."""
+"""A database of the revision before keeps its agents, and its leases count as told."""
 
-from billing_server.domain.catalog.model import Addon
+import sqlite3
+from pathlib import Path
+
 from billing_server.store.migrations.versions import revision_0006
-from billing_server.store.unit_of_work import SqlStore
-from metering.clock import parse_instant
+from billing_server.store.unit_of_work import open_store
+
+VERSIONS = Path(revision_0006.__file__).parent
 
 
 def test_it_follows_the_fifth() -> None:
     assert (revision_0006.revision, revision_0006.down_revision) == ("0006", "0005")
 
 
-def test_versions_of_an_add_on_are_kept(store: SqlStore) -> None:
-    now = parse_instant("2026-02-01T00:00:00Z")
-    first = Addon(key="help", version=1, name="Help", currency="USD")
-    second = Addon(key="help", version=2)
-    with store.write() as unit:
-        unit.catalog.add_addon_version(first, create_time=now)
-        unit.catalog.add_addon_version(second, create_time=now)
+def test_an_agent_of_the_fifth_revision_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "billing.db"
+    old = sqlite3.connect(path)
+    for number in ("0001", "0002", "0003", "0004", "0005"):
+        old.executescript((VERSIONS / f"revision_{number}_sqlite.sql").read_text())
+    old.executescript(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);"
+        "INSERT INTO alembic_version VALUES ('0005');"
+        "INSERT INTO agent (agent_id, name, token_sha256, applied_seq, create_time) "
+        "VALUES ('agt_1', 'host-1', 't', 7, 0);"
+        "INSERT INTO server_state (id, incarnation, create_time) VALUES (1, 'i1', 0);"
+        "INSERT INTO catalog_state (id, revision) VALUES (1, 1);"
+    )
+    old.close()
+    store = open_store(f"sqlite:///{path}")
     with store.read() as unit:
-        assert unit.catalog.latest_addons() == (second,)
-        assert unit.catalog.addon("help", version=1) == first
-        assert unit.catalog.addon("help", version=3) is None
+        kept = unit.agents.get("agt_1")
+        assert unit.limits.accounts("acme") == ()
+    store.close()
+    assert kept is not None
+    assert (kept.applied_seq, kept.sync_nonce, kept.is_ephemeral) == (7, None, False)
+    assert kept.forget_time is None
