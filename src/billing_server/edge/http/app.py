@@ -13,10 +13,12 @@ from billing_server.edge.http import (
     customer_routes,
     explain_routes,
     invoice_routes,
+    limit_routes,
     operation_routes,
     reprice_routes,
     usage_routes,
 )
+from billing_server.edge.http.metrics import add_metrics
 from billing_server.edge.http.problems import (
     PROBLEM_MEDIA_TYPE,
     Problem,
@@ -57,6 +59,8 @@ def create_app(
     )
     for routes in (
         catalog_routes,
+        # Before the customers, whose ids may hold slashes.
+        limit_routes,
         # Before the customers, whose path takes every id whole.
         explain_routes,
         customer_routes,
@@ -70,6 +74,7 @@ def create_app(
         api.include_router(routes.router)
     app.include_router(api)
     _add_health(app, context=context, is_ready=is_ready)
+    add_metrics(app, context=context)
     return app
 
 
