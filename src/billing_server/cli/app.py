@@ -7,6 +7,7 @@ from billing_server.cli import (
     clock,
     customers,
     invoices,
+    limits,
     model_prices,
     quarantine,
     subscriptions,
@@ -18,6 +19,7 @@ from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
 from billing_server.cli.serve import serve_command
 from billing_server.cli.simulate import simulate_command
+from billing_server.cli.verify import verify_command
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -32,6 +34,7 @@ app.command("serve")(serve_command)
 app.command("apply")(apply_command)
 app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
+app.command("verify")(verify_command)
 app.command("alerts")(alerts_command)
 app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
@@ -39,6 +42,9 @@ app.add_typer(customers.app, name="customers")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(agents.agents_app, name="agents")
 app.add_typer(agents.agent_app, name="agent")
+app.add_typer(limits.limits_app, name="limits")
+app.add_typer(limits.balance_app, name="balance")
+app.command("audit")(limits.audit_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(usage.app, name="usage")

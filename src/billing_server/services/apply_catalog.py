@@ -15,6 +15,7 @@ from billing_server.domain.catalog.model import (
 )
 from billing_server.domain.catalog.parse import parse_catalog_nodes
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
+from billing_server.domain.ports.limits import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.context import ServiceContext
@@ -115,6 +116,7 @@ def apply_catalog(
             unit.catalog.advance_revision()
         for change in planned.changes:
             _carry_out(unit, context=context, change=change)
+        unit.leases.announce(_with_other_limits(planned.changes))
     _follow_up(context, changes=planned.changes)
     return _shown(planned)
 
@@ -242,6 +244,18 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
             follow_entry(unit, context=context, entry=entry)
         case SubscriptionEntry() as entry:
             put_subscription(unit, context=context, entry=entry)
+
+
+def _with_other_limits(changes: Sequence[Change]) -> set[str]:
+    """Return whose limits may have changed, for agents that wait to hear of it."""
+    named = {change.key for change in changes if change.resource == "customer"}
+    named |= {
+        change.value.customer_id
+        for change in changes
+        if isinstance(change.value, SubscriptionEntry)
+    }
+    is_for_all = any(change.resource in ("meter", "plan") for change in changes)
+    return {EVERY_CUSTOMER} if is_for_all else named
 
 
 def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
