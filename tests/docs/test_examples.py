@@ -37,7 +37,12 @@ def _blocks(language: str) -> Iterator[tuple[str, str]]:
 PYTHON = list(_blocks("python"))
 CATALOGS = [
     *((name, body) for name, body in _blocks("yaml") if re.search(r"^(meters|plans):", body, re.M)),
-    *((str(path.relative_to(ROOT)), path.read_text()) for path in ROOT.glob("examples/*/*.yaml")),
+    # Those of examples/pricing are scenarios, played in tests/golden.
+    *(
+        (str(path.relative_to(ROOT)), path.read_text())
+        for path in ROOT.glob("examples/*/*.yaml")
+        if path.parent.name != "pricing"
+    ),
 ]
 
 

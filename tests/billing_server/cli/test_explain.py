@@ -12,7 +12,7 @@ def test_an_invoice_is_explained_down_to_its_events(commands: Commands) -> None:
     usage.send("250", at="2026-02-02T00:00:00Z", event_id="e2")
     advance_clock(commands.api.context, to=parse_instant("2026-03-01T00:00:00Z"))
     text = commands.output("invoices", "explain", "INV-000002", "--line", "1", "--events")
-    assert "      over 0: 750 × 0.01 = 7.5\n" in text
+    assert "      750 × 0.01 = 7.5\n" in text
     assert "    from 2 events:\n" in text
     assert text.endswith("2026-02-02T00:00:00Z             250  e2  model=large\n")
     without = commands.output("invoices", "explain", "INV-000002")

@@ -64,7 +64,7 @@ def test_a_line_is_told_with_its_arithmetic_its_price_and_what_was_used(
     assert line["calculation"] == [
         "used: 1,500 token",
         "included: 1,000, which leaves 500 to charge",
-        "over 0: 500 × 0.01 = 5",
+        "500 × 0.01 = 5",
         "amount: 5.00 USD, exact",
     ]
     assert (line["terms"]["plan"], line["terms"]["plan_version"]) == ("pro", 1)

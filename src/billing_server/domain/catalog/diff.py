@@ -225,6 +225,10 @@ def _shown(value: object) -> str:
             return "nothing"
         case str():
             return f'"{value}"'
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ", ".join(_shown(item) for item in value) or "none"
         case dict():
             return ", ".join(f"{name} {_shown(item)}" for name, item in value.items() if item)
         case _:

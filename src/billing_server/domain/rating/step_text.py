@@ -26,7 +26,7 @@ def converted_quantity(steps: list[Step]) -> str | None:
 def _tier(step: Step) -> str:
     upper, flat = step.get("to"), step.get("flat_price", "0")
     span = ""
-    if "from" in step:
+    if "from" in step and (upper is not None or step["from"] != "0"):
         span = f"{step['from']} to {upper}: " if upper is not None else f"over {step['from']}: "
     if step["unit_price"] == "0" and flat != "0":
         return f"{span}flat {flat} = {step['amount']}"

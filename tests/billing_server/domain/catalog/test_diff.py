@@ -94,6 +94,28 @@ def test_a_changed_price_makes_a_new_version_and_says_what_changed() -> None:
     assert change.value.version == 2
 
 
+def test_a_changed_modifier_makes_a_new_version_and_is_named() -> None:
+    plain = '{key: a, kind: usage, meter: tokens, where: {m: x}, model: flat, amount: "1"}'
+    changed = plain[:-1] + (
+        ', convert: {divide_by: "1000"}, discount: {rate: "0.1"}, maximum: "9", minimum: "2", '
+        "prorate: [included], charge_flat_at_zero: true}"
+    )
+    old, new = (
+        catalog(TEXT.replace("      - key: input", f"      - {price}\n      - key: input"))
+        for price in (plain, changed)
+    )
+    (change,) = plan_changes(applied(old), wanted=new).changes
+    assert change.kind is ChangeKind.NEW_VERSION
+    assert change.details == (
+        'prices.a.convert: nothing -> divide_by "1000", round "none"',
+        "prices.a.charge_flat_at_zero: nothing -> true",
+        'prices.a.discount: nothing -> rate "0.1"',
+        'prices.a.maximum: nothing -> "9"',
+        'prices.a.minimum: nothing -> "2"',
+        'prices.a.prorate: nothing -> "included"',
+    )
+
+
 def test_a_price_that_comes_or_goes_is_shown() -> None:
     line = '      - {key: base, kind: recurring, amount: "20.00"}\n'
     (change,) = plan_changes(applied(catalog()), wanted=catalog(TEXT.replace(line, ""))).changes

@@ -38,7 +38,7 @@ def test_every_modifier_says_what_it_did() -> None:
     ]
     price = {"model": "per_unit", "unit_price": "1", "discount": {"amount": "2"}, "minimum": "9"}
     assert texts(price, quantity="5") == [
-        "over 0: 5 × 1 = 5",
+        "5 × 1 = 5",
         "discount: -2",
         "raised to the minimum: 6",
     ]
