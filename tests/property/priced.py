@@ -58,7 +58,7 @@ quantity_models = st.one_of(
     graduated_prices,
     volume_prices,
     tiers(st.just(Decimal(0))).map(Stairstep),
-    rates.map(Percentage),
+    st.builds(Percentage, rates, _scaled(10**6, decimals=2)),
     tiers(rates).map(GraduatedPercentage),
 )
 

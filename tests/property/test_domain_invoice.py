@@ -121,7 +121,7 @@ def test_r76_however_late_usage_comes_all_invoices_make_the_price_of_the_whole(
     used = {INPUT: total, SEATS: Decimal(min(len(parts) - 1, seats))}
     for price, segment in terms.timeline.usage_segments(period):
         key = UsageKey.of(segment)
-        rated = rate_segment(terms, price=price, segment=segment, quantity=used[key])
+        rated = rate_segment(terms, price=price, segment=segment, used=used[key])
         whole = round_line(RatedAmount(rated.amount_exact, "USD"))
         assert invoiced[key].amount_minor == whole.amount_minor
     assert NothingInvoiced().quantity == 0

@@ -10,6 +10,7 @@ from billing_server.cli import (
     model_prices,
     quarantine,
     subscriptions,
+    usage,
 )
 from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command
@@ -40,6 +41,7 @@ app.add_typer(agents.agents_app, name="agents")
 app.add_typer(agents.agent_app, name="agent")
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(usage.app, name="usage")
 
 
 def main() -> None:

@@ -15,8 +15,9 @@ from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice
 from billing_server.domain.invoice.serialize import line_to_dict
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.segment_usage import Used
 from metering.clock import format_instant
-from metering.money import Exact, Money
+from metering.money import Money
 from metering.period import Period
 from metering.quantity import plain_decimal
 
@@ -39,7 +40,7 @@ def estimate_period(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod],
     now: datetime,
 ) -> PeriodEstimate | None:

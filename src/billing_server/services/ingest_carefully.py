@@ -199,7 +199,8 @@ def _compare(known: EventRow, event: DecodedEvent) -> _Known:
     row = event.row
     if known.payload != row.payload and content_of(known.payload) != content_of(row.payload):
         return _Known.CONFLICT
-    if (known.agent_ref, known.seq) == (row.agent_ref, row.seq):
+    # Imported events have no position: one that is there is a repeat.
+    if row.seq and (known.agent_ref, known.seq) == (row.agent_ref, row.seq):
         return _Known.SAME_ROW
     return _Known.DUPLICATE
 

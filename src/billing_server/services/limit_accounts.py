@@ -30,6 +30,10 @@ class Window(NamedTuple):
         """Names its account."""
         return WindowKey(self.limit.customer_id, self.limit.key, self.span.window_id)
 
+    def following(self) -> "Window | None":
+        """Returns the window after this one; None where it never ends."""
+        return None if self.span.end is None else window_at(self.limit, at=self.span.end)
+
 
 def window_at(limit: LimitInForce, *, at: datetime) -> Window:
     """Returns the window of a limit that holds an instant."""

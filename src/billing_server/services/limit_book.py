@@ -60,6 +60,10 @@ class LimitSources:
         self._meters = meters
         self._last: tuple[datetime, CustomerLimits] | None = None
 
+    def meter(self, key: str) -> Meter | None:
+        """Returns a meter."""
+        return self._meters.get(key)
+
     def at(self, now: datetime) -> CustomerLimits:
         """Returns the limits that hold at an instant."""
         last = self._last

@@ -15,9 +15,11 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventRow, SeriesUsage
 from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, UsageKey
 from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
-from billing_server.domain.usage.meter_index import MeterIndex, Quarantine
+from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.level_folds import fold_meter
+from billing_server.services.rating_terms import load_catalog_terms
+from billing_server.services.recount_usage import corrected
 from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.clock import floor_to_minute
 from metering.period import Period
@@ -110,12 +112,12 @@ def events_of_line(
         after: where the page before ended; None: from the first.
         limit: events of the page, from 1.
     """
-    counts = _LineCounter(terms, scope=scope)
+    counts = _LineCounter(unit, terms=terms, scope=scope)
     found: list[LineEvent] = []
     walk = _events_in(unit, terms=terms, scope=scope, after=after, limit=limit)
     for scanned_count, row in enumerate(walk, start=1):
         event = decode_row(row)
-        value = counts.value_of(event)
+        value = counts.value_of(row)
         if value is not None:
             found.append(LineEvent(event, value))
         if len(found) > limit:
@@ -129,13 +131,18 @@ def events_of_line(
 class _LineCounter:
     """Tells what an event brings a line; remembers the assigner of each set of dimensions."""
 
-    def __init__(self, terms: CustomerTerms, *, scope: LineScope) -> None:
+    def __init__(self, unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope) -> None:
+        self._unit = unit
         self._scope = scope
-        self._index = MeterIndex(terms.meters.values())
+        self._index = load_catalog_terms(unit, revision=0).index
         self._assigner: CustomerAssigner = terms.assigner
 
-    def value_of(self, event: DecodedEvent) -> int | None:
-        """Returns the event's value for the line's meter; None where it counts elsewhere."""
+    def value_of(self, row: EventRow) -> int | None:
+        """Returns what an event brings the line's meter; None where it counts nothing there."""
+        key = (row.event_id, row.customer_id)
+        event = corrected(row, self._unit.usage_facts.corrections([key]).get(key))
+        if event is None:
+            return None
         effects = self._index.effects(event.quantities, dimensions=event.dimensions)
         if isinstance(effects, Quarantine):
             return None

@@ -1,7 +1,8 @@
 """The usage of one billing period, folded from minute buckets and assigned to prices."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow, SeriesUsage
 from billing_server.domain.rating.assignment import Assignment, UsageKey
+from billing_server.domain.rating.price_model import EventUsage
+from billing_server.domain.rating.segment_usage import GroupUsage, SegmentUsage, Used
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of, state_of
 from billing_server.services.charge_slot import (
     WHOLE_PRICE,
@@ -19,7 +22,7 @@ from billing_server.services.charge_slot import (
     charge_slot,
 )
 from billing_server.services.customer_terms import CustomerTerms
-from billing_server.services.level_folds import fold_levels
+from billing_server.services.level_folds import fold_levels, fold_meter
 from billing_server.services.slot_events import Events, events_of_charges
 from metering.money import Exact
 from metering.period import Period
@@ -60,13 +63,26 @@ class PeriodUsage:
     """The events of those charges that are rated by event."""
 
     @property
-    def quantities(self) -> dict[UsageKey, Exact]:
-        """Return the quantity of each usage price and segment, in the meter's unit."""
-        return {
-            UsageKey(key.price_key, key.segment): fold.quantity
-            for key, fold in self.folds.items()
-            if key.group_key == WHOLE_PRICE
-        }
+    def quantities(self) -> dict[UsageKey, Used]:
+        """Return what was used of each usage price and segment, as far as the price asks."""
+        by_segment: dict[UsageKey, dict[str, ChargeFold]] = defaultdict(dict)
+        for key, fold in self.folds.items():
+            by_segment[UsageKey(key.price_key, key.segment)][key.group_key] = fold
+        return {key: self._used(found) for key, found in by_segment.items()}
+
+    def _used(self, found: dict[str, ChargeFold]) -> Used:
+        whole = found.get(WHOLE_PRICE)
+        groups = tuple(
+            GroupUsage(json.loads(group_key), fold.quantity, self._events_of(fold))
+            for group_key, fold in sorted(found.items())
+            if group_key != WHOLE_PRICE
+        )
+        quantity = _together(found.values()) if whole is None else whole.quantity
+        events = () if whole is None else self._events_of(whole)
+        return SegmentUsage(quantity, events, groups) if groups or events else quantity
+
+    def _events_of(self, fold: ChargeFold) -> tuple[EventUsage, ...]:
+        return tuple(self.events.get(fold.slot.key, ()))
 
     def charge_rows(self) -> list[ChargeRow]:
         """Return the running charges that this usage makes.
@@ -89,6 +105,14 @@ class PeriodUsage:
         ]
 
 
+def _together(folds: Iterable[ChargeFold]) -> Exact:
+    """Return the quantity of some groups of one price together."""
+    found = list(folds)
+    members = [member for fold in found for member in fold.members]
+    meter = found[0].slot.meter
+    return quantity_of(meter, state_of(meter, members, whole_us=found[0].whole_us))
+
+
 def fold_period(
     unit: UnitOfWork,
     *,
@@ -96,6 +120,7 @@ def fold_period(
     subscription_id: str,
     period: Period,
     at: datetime | None = None,
+    meter_keys: frozenset[str] | None = None,
 ) -> PeriodUsage:
     """Fold what one subscription charges of a period, from the buckets and not from the cache.
 
@@ -105,10 +130,13 @@ def fold_period(
         subscription_id: whose charges.
         period: on whole minutes.
         at: the instant of looking, up to which levels count; None: to the period's end.
+        meter_keys: only what these meters count; None: all.
     """
     folds: dict[ChargeKey, ChargeFold] = {}
     by_event: dict[str, Meter] = {}
-    for series, meter, found in _assigned(unit, terms=terms, period=period, at=at):
+    for series, meter, found in _assigned(
+        unit, terms=terms, period=period, at=at, meter_keys=meter_keys
+    ):
         if found.timeline is None or found.timeline.subscription.id != subscription_id:
             continue
         for key in charge_keys(found, customer_id=terms.customer.id, dimensions=series.dimensions):
@@ -162,27 +190,42 @@ def fold_unpriced(
 
 
 def _assigned(
-    unit: UnitOfWork, *, terms: CustomerTerms, period: Period, at: datetime | None
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    period: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None = None,
 ) -> Iterator[tuple[SeriesUsage, Meter, Assignment]]:
     """Walk the usage of a span, each part with what charges it."""
     assigner = terms.assigner
     for span in assigner.constant_spans(period):
-        for series in _series_usage(unit, terms=terms, span=span, at=at):
+        for series in _series_usage(unit, terms=terms, span=span, at=at, meter_keys=meter_keys):
             meter = terms.meters[series.meter_key]
             found = assigner.assign(meter.key, dimensions=series.dimensions, at=span.start)
             yield series, meter, found
 
 
 def _series_usage(
-    unit: UnitOfWork, *, terms: CustomerTerms, span: Period, at: datetime | None
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    span: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None,
 ) -> Iterator[SeriesUsage]:
     """Walk the usage of a span by series. A level is there without an event in the span, too."""
-    for series in unit.usage.fold_usage(terms.customer.id, start=span.start, end=span.end):
+    customer_id = terms.customer.id
+    if meter_keys is not None:
+        for key in sorted(meter_keys):
+            yield from fold_meter(unit, customer_id, meter=terms.meters[key], span=span, at=at)
+        return
+    for series in unit.usage.fold_usage(customer_id, start=span.start, end=span.end):
         if terms.meters[series.meter_key].aggregation is not Aggregation.TIME_WEIGHTED:
             yield series
     for meter in terms.meters.values():
         if meter.aggregation is Aggregation.TIME_WEIGHTED:
-            yield from fold_levels(unit, terms.customer.id, meter=meter, span=span, at=at)
+            yield from fold_levels(unit, customer_id, meter=meter, span=span, at=at)
 
 
 def folded(series: list[SeriesUsage], *, meter: Meter, span: Period) -> Exact:

@@ -20,6 +20,12 @@ from billing_server.services.scenario import (
     UsageRowsStep,
     UsageStep,
 )
+from billing_server.services.scenario_corrections import (
+    AdjustUsageStep,
+    AmendUsageStep,
+    VoidUsageStep,
+    play_correction,
+)
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
@@ -146,6 +152,9 @@ class _Player:
                 )
             case ApplyStep():
                 self.apply(action)
+            case VoidUsageStep() | AmendUsageStep() | AdjustUsageStep():
+                kind, details = play_correction(self._context, action)
+                self._note(kind, **details)
             case _:
                 raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
         self._look_ahead()

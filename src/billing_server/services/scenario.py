@@ -18,6 +18,7 @@ from billing_server.domain.fields import (
     timezone,
 )
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
+from billing_server.services.scenario_corrections import READERS
 from billing_server.services.scenario_file import ReadFile, UsageFile, read_usage_file
 from billing_server.services.scenario_read_usage import read_usage, read_usage_rows
 from billing_server.services.scenario_steps import (
@@ -48,8 +49,6 @@ SCENARIO_INVALID: Final = "SCENARIO_INVALID"
 LATER_VERBS: Final = frozenset(
     {
         "add_addon",
-        "adjust_usage",
-        "amend_usage",
         "apply_coupon",
         "cancel",
         "change_plan",
@@ -68,9 +67,9 @@ LATER_VERBS: Final = frozenset(
         "undo_pending",
         "update_customer",
         "void_invoice",
-        "void_usage",
     }
 )
+_CORRECTIONS: Final = " or ".join(READERS)
 _LATER_SETTINGS: Final = {"dunning": "collecting payments"}
 _ONLY_SETTINGS: Final = {
     "late_usage": "next_invoice",
@@ -278,6 +277,8 @@ def _read_step(
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in READERS:
+            action = READERS[verb](reader, node)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -289,7 +290,9 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = f"{verb!r} is not known; use create_customer, subscribe, usage or apply"
+        problem = (
+            f"{verb!r} is not known; use create_customer, subscribe, usage, apply, {_CORRECTIONS}"
+        )
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.document import Node
 from billing_server.domain.subscription.model import Customer
+from billing_server.services.scenario_corrections import CorrectionStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class UsageRowsStep:
         return self.rows[-1].event_time if self.rows else None
 
 
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | UsageRowsStep
+Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | UsageRowsStep | CorrectionStep
 """What an entry of the timeline does."""
 
 

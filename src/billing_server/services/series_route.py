@@ -39,6 +39,7 @@ class SeriesRoute:
         "dimensions",
         "dimensions_json",
         "is_alerted",
+        "is_level",
         "is_plain",
         "keeps_readings",
         "meter",
@@ -71,8 +72,8 @@ class SeriesRoute:
         self.dimensions = dimensions
         self.dimensions_json = dimensions_json
         self.money_quantities = money_quantities or frozenset()
-        is_level = meter.aggregation is Aggregation.TIME_WEIGHTED
-        self.keeps_readings = is_level or money_quantities is not None
+        self.is_level = meter.aggregation is Aggregation.TIME_WEIGHTED
+        self.keeps_readings = self.is_level or money_quantities is not None
         # Whether a value is only ever added up: nearly all are.
         self.is_plain = meter.aggregation.is_summed and not self.keeps_readings
         self.series_id: int | None = None

@@ -61,6 +61,24 @@ class SqlLeaseRepository:
         """Returns the leases of a disk that are not closed, by window and id."""
         return self._leases(lease.select().where(lease.c.agent_ref == agent_ref, _OPEN))
 
+    def to_tell(
+        self, agent_ref: int, *, told_in: int, expiring_before: datetime
+    ) -> tuple[Lease, ...]:
+        """Returns the leases of which a disk is to be told."""
+        is_live = lease.c.state == LeaseState.LIVE.value
+        is_due = or_(
+            lease.c.told_in.is_(None),
+            lease.c.told_in == told_in,
+            and_(is_live, lease.c.expire_time < expiring_before),
+        )
+        return self._leases(lease.select().where(lease.c.agent_ref == agent_ref, is_due))
+
+    def move(self, agent_ref: int, *, to_ref: int) -> None:
+        """Gives the leases of a disk to the row that stands for it from now on."""
+        self._connection.execute(
+            lease.update().where(lease.c.agent_ref == agent_ref).values(agent_ref=to_ref)
+        )
+
     def put(self, leases: Sequence[Lease]) -> None:
         """Writes leases, new or over what is there."""
         if not leases:
@@ -213,16 +231,43 @@ class SqlLeaseRepository:
             statement = conflict_insert(self._connection, settled_elsewhere)
             self._connection.execute(statement.on_conflict_do_nothing(), rows)
 
-    def settled_elsewhere(self, agent_ref: int, *, limit: int) -> tuple[SettledReservation, ...]:
+    def settled_elsewhere(
+        self, agent_ref: int, *, told_in: int, limit: int
+    ) -> tuple[SettledReservation, ...]:
         """Returns up to `limit` reservations of which a disk is to drop the hold."""
         columns = settled_elsewhere.c
         statement = (
             select(columns.customer_id, columns.reservation_id)
-            .where(columns.agent_ref == agent_ref)
+            .where(
+                columns.agent_ref == agent_ref,
+                or_(columns.told_in.is_(None), columns.told_in == told_in),
+            )
             .order_by(columns.customer_id, columns.reservation_id)
             .limit(limit)
         )
         return tuple(SettledReservation(*row) for row in self._connection.execute(statement))
+
+    def tell_settled_elsewhere(
+        self, agent_ref: int, *, reservations: Collection[SettledReservation], told_in: int
+    ) -> None:
+        """Notes in which sync a disk was told of reservations."""
+        columns = settled_elsewhere.c
+        name = tuple_(columns.customer_id, columns.reservation_id)
+        for some in chunks(sorted(set(reservations))):
+            self._connection.execute(
+                settled_elsewhere.update()
+                .where(columns.agent_ref == agent_ref, name.in_(some))
+                .values(told_in=told_in)
+            )
+
+    def forget_told_elsewhere(self, agent_ref: int, *, told_before: int) -> None:
+        """Forgets reservations that a disk was told of in an earlier sync, which it has heard."""
+        columns = settled_elsewhere.c
+        self._connection.execute(
+            settled_elsewhere.delete().where(
+                columns.agent_ref == agent_ref, columns.told_in < told_before
+            )
+        )
 
     def drop_settled_elsewhere(
         self, agent_ref: int, *, reservations: Collection[SettledReservation]

@@ -1,12 +1,12 @@
 """Accounts of limits, thresholds and balances in the database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
 from billing_server.domain.limit.lease import WindowKey
 from billing_server.domain.limit.thresholds import ThresholdDirection
@@ -54,19 +54,27 @@ class SqlLimitRepository:
             missing -= {WindowKey(*row) for row in found}
         return frozenset(missing)
 
+    def find_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
+        """Returns those accounts that exist; holds nothing."""
+        return self._accounts(keys, lambda statement: statement)
+
     def lock_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
         """Holds accounts in sorted order until the end of the unit; returns those that exist."""
+        return self._accounts(keys, lambda statement: statement.with_for_update())
+
+    def _accounts(
+        self, keys: Collection[WindowKey], held: Callable[[Select[Any]], Select[Any]]
+    ) -> dict[WindowKey, LimitAccount]:
         columns = limit_account.c
         name = tuple_(columns.customer_id, columns.limit_key, columns.window_id)
         found: dict[WindowKey, LimitAccount] = {}
         for some in chunks(sorted(set(keys))):
             statement = (
-                limit_account.select()
+                select(limit_account)
                 .where(name.in_(some))
                 .order_by(columns.customer_id, columns.limit_key, columns.window_id)
-                .with_for_update()
             )
-            for row in self._connection.execute(statement):
+            for row in self._connection.execute(held(statement)):
                 account = _account_from_row(row)
                 found[account.key] = account
         return found

@@ -65,6 +65,8 @@ lease = row_table(
     Column("report_time", Instant),
     Column("create_time", Instant, nullable=False),
     CheckConstraint("state IN ('live', 'reclaimed', 'written_off', 'closed')", name="state"),
+    # Number of the sync that told the agent of its latest change; NULL: not told yet.
+    Column("told_in", Int64, server_default=text("0")),
 )
 """Shares of windows that agents hold."""
 
@@ -121,6 +123,8 @@ settled_elsewhere = key_ordered_table(
     Column("customer_id", Key, nullable=False),
     Column("reservation_id", Key, nullable=False),
     PrimaryKeyConstraint("agent_ref", "customer_id", "reservation_id", name="pk_settled_elsewhere"),
+    # Number of the sync that told the agent of it; NULL: not told yet.
+    Column("told_in", Int64),
 )
 """Reservations that were settled at another agent: whoever holds them is to drop the hold."""
 

@@ -1,20 +1,22 @@
 """Readings, events by time, corrections and adjustments in the database."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, select, tuple_, type_coerce
 
-from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.ports.usage import ChargeKey, EventKey, EventRow
 from billing_server.domain.ports.usage_facts import (
     Adjustment,
     Correction,
     CorrectionKind,
     Reading,
 )
-from billing_server.domain.usage.instants import instant_from_minute
+from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
 from billing_server.store.tables import (
+    charge_value,
+    running_charge,
     usage_adjustment,
     usage_bucket,
     usage_correction,
@@ -22,7 +24,7 @@ from billing_server.store.tables import (
     usage_reading,
     usage_series,
 )
-from billing_server.store.types import Int64
+from billing_server.store.types import Int64, canonical_json
 from billing_server.store.usage_repository import EVENT_ROW
 
 READINGS_BACK_MAX = 100
@@ -140,10 +142,8 @@ class SqlUsageFactRepository:
 
     def corrections(self, keys: Collection[EventKey]) -> dict[EventKey, Correction]:
         """Returns the newest correction of those events that have one."""
-        wanted = list(keys)
         newest: dict[EventKey, Correction] = {}
-        for first in range(0, len(wanted), KEYS_MAX):
-            part = wanted[first : first + KEYS_MAX]
+        for part in _parts(list(keys)):
             columns = usage_correction.c
             statement = (
                 select(usage_correction)
@@ -185,6 +185,48 @@ class SqlUsageFactRepository:
         )
         return tuple(Adjustment(**row._mapping) for row in self._connection.execute(statement))
 
+    def series_by_number(
+        self, numbers: Collection[int]
+    ) -> tuple[tuple[str, Mapping[str, str], str], ...]:
+        """Returns meter key and dimensions, the latter also as canonical JSON, of some series."""
+        series = usage_series.c
+        found: list[tuple[str, Mapping[str, str], str]] = []
+        for part in _parts(sorted(numbers)):
+            statement = (
+                select(series.meter_key, series.dimensions)
+                .where(series.series_id.in_(part))
+                .order_by(series.series_id)
+            )
+            found += [
+                (row.meter_key, row.dimensions, canonical_json(row.dimensions))
+                for row in self._connection.execute(statement)
+            ]
+        return tuple(found)
+
+    def minutes_of_meters(self, meter_keys: Collection[str]) -> Iterator[tuple[str, int]]:
+        """Yields (customer id, minute) of everything that some meters have counted, by customer."""
+        bucket, series = usage_bucket.c, usage_series.c
+        minute = type_coerce(bucket.minute, Int64)
+        statement = (
+            select(bucket.customer_id, minute)
+            .distinct()
+            .join(
+                usage_series,
+                (series.customer_id == bucket.customer_id) & (series.series_id == bucket.series_id),
+            )
+            .where(series.meter_key.in_(meter_keys))
+            .order_by(bucket.customer_id, minute)
+        )
+        for row in self._connection.execute(statement).all():
+            yield row[0], row[1]
+
+    def delete_charge_rows(self, keys: Collection[ChargeKey]) -> None:
+        """Deletes some running charges, with the values that they have seen."""
+        for cache in (running_charge, charge_value):
+            columns = tuple_(*(cache.c[name] for name in _CHARGE_KEY))
+            for part in _parts([_typed(key) for key in sorted(keys)]):
+                self._connection.execute(cache.delete().where(columns.in_(part)))
+
     def clear_minutes(self, customer_id: str, *, minutes: Collection[int]) -> frozenset[int]:
         """Deletes the buckets and readings of some minutes; returns the series that had any."""
         touched: set[int] = set()
@@ -208,6 +250,28 @@ class SqlUsageFactRepository:
                     )
                 )
         return frozenset(touched)
+
+
+_CHARGE_KEY = (
+    "customer_id",
+    "subscription_id",
+    "period_start",
+    "price_key",
+    "segment",
+    "group_key",
+)
+T = TypeVar("T")
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), KEYS_MAX):
+        yield items[first : first + KEYS_MAX]
+
+
+def _typed(key: ChargeKey) -> tuple[object, ...]:
+    """Returns a key as the columns take it: with an instant."""
+    customer_id, subscription_id, period_start_us, *rest = key
+    return customer_id, subscription_id, instant_from_microseconds(period_start_us), *rest
 
 
 def _readings() -> Select[Any]:

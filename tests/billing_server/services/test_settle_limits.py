@@ -212,8 +212,10 @@ def test_a_reservation_settled_at_another_agent_is_dropped_by_those_that_may_hol
     settled.settlement.kind = usage_pb2.SETTLEMENT_KIND_ELSEWHERE
     agent.push(settled)
     with store.read() as unit:
-        assert unit.leases.settled_elsewhere(agent.agent.ref, limit=9) == ()
-        assert unit.leases.settled_elsewhere(holder.agent.ref, limit=9) == (("acme", "r-e1"),)
+        assert unit.leases.settled_elsewhere(agent.agent.ref, told_in=0, limit=9) == ()
+        assert unit.leases.settled_elsewhere(holder.agent.ref, told_in=0, limit=9) == (
+            ("acme", "r-e1"),
+        )
 
 
 def test_a_rate_and_slots_are_not_settled(store: SqlStore) -> None:

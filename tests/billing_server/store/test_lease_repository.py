@@ -9,6 +9,7 @@ from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER
 from tests.billing_server.store.limit_rows import DAY, NOW, account, lease
 
+NOON_SOON = NOW + timedelta(seconds=30)
 WANT = LeaseWant(
     agent_ref=1, customer_id="acme", limit_key="daily", demand_per_second=5, update_time=NOW
 )
@@ -114,7 +115,33 @@ def test_reservations_settled_elsewhere_are_kept_until_they_are_dropped(store: S
         unit.leases.add_settled_elsewhere([], reservations=both)
         unit.leases.add_settled_elsewhere([1, 2], reservations=both)
         unit.leases.add_settled_elsewhere([1], reservations=both)
-        assert unit.leases.settled_elsewhere(1, limit=9) == tuple(both)
+        assert unit.leases.settled_elsewhere(1, told_in=0, limit=9) == tuple(both)
         unit.leases.drop_settled_elsewhere(1, reservations=both[:1])
-        assert unit.leases.settled_elsewhere(1, limit=9) == (both[1],)
-        assert unit.leases.settled_elsewhere(2, limit=1) == (both[0],)
+        assert unit.leases.settled_elsewhere(1, told_in=0, limit=9) == (both[1],)
+        assert unit.leases.settled_elsewhere(2, told_in=0, limit=1) == (both[0],)
+
+
+def test_what_was_told_in_a_sync_is_told_again_in_it_and_forgotten_after_it(
+    store: SqlStore,
+) -> None:
+    both = [SettledReservation("acme", "r1"), SettledReservation("acme", "r2")]
+    with store.write() as unit:
+        unit.leases.add_settled_elsewhere([1], reservations=both)
+        unit.leases.tell_settled_elsewhere(1, reservations=both[:1], told_in=5)
+        assert unit.leases.settled_elsewhere(1, told_in=5, limit=9) == tuple(both)
+        assert unit.leases.settled_elsewhere(1, told_in=6, limit=9) == (both[1],)
+        unit.leases.forget_told_elsewhere(1, told_before=6)
+        assert unit.leases.settled_elsewhere(1, told_in=5, limit=9) == (both[1],)
+
+
+def test_a_disk_is_told_of_what_changed_and_of_what_runs_out(store: SqlStore) -> None:
+    untold, again = lease(1, told_in=None), lease(2, told_in=7)
+    expiring, lasting = lease(3, expire_time=NOON_SOON), lease(4)
+    closed = lease(5, state=LeaseState.CLOSED, told_in=None)
+    with store.write() as unit:
+        unit.leases.put([untold, again, expiring, lasting, closed, lease(6, agent_ref=2)])
+        told = unit.leases.to_tell(1, told_in=7, expiring_before=NOW + timedelta(minutes=1))
+        assert told == (untold, again, expiring, closed)
+        unit.leases.move(1, to_ref=3)
+        assert unit.leases.of_agent(1) == ()
+        assert len(unit.leases.of_agent(3)) == 4

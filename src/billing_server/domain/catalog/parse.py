@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from billing_server.domain.catalog.model import (
     CatalogFile,
+    Meter,
     Plan,
     SubscriptionEntry,
 )
@@ -16,6 +17,7 @@ from billing_server.domain.catalog.read import (
 )
 from billing_server.domain.document import Node, load_yaml
 from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
+from billing_server.domain.rating.price_model import is_rated_by_event
 from billing_server.domain.subscription.model import Customer
 
 T = TypeVar("T")
@@ -98,6 +100,7 @@ class _CatalogParser:
         subscriptions = self._section(
             files, "subscriptions", key="id", read=read_subscription_entry
         )
+        self._check_meters(plans, meters=meters)
         self._check_references(subscriptions, plans=plans, customers=customers)
         for file in files:
             file.finish(later=_LATER_SECTIONS)
@@ -137,6 +140,28 @@ class _CatalogParser:
                     found[name] = (value, reader)
         self._read_keys[section] = frozenset(first_place)
         return found
+
+    def _check_meters(
+        self,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        *,
+        meters: dict[str, tuple[Meter, FieldReader]],
+    ) -> None:
+        """Notes prices that look at single events of a meter whose values do not add up."""
+        by_key = {meter.key: meter for meter in self._known.meters} | {
+            key: meter for key, (meter, _) in meters.items()
+        }
+        for plan, reader in plans.values():
+            for price in plan.usage_prices:
+                meter = by_key.get(price.meter)
+                if meter is None or not is_rated_by_event(price.model):
+                    continue
+                if not meter.aggregation.is_additive or not meter.aggregation.is_summed:
+                    problem = (
+                        f"price {price.key!r} is rated event by event, and meter {meter.key!r} "
+                        f"is a {meter.aggregation}; price a sum or a count instead"
+                    )
+                    reader.note("prices", reason="METER_NOT_SUMMED", problem=problem)
 
     def _check_references(
         self,

@@ -12,7 +12,7 @@ from billing_server.domain.invoice.lines import (
     BillingTerms,
     fee_line,
     late_usage_line,
-    usage_line,
+    usage_lines,
 )
 from billing_server.domain.invoice.model import (
     Invoice,
@@ -23,6 +23,7 @@ from billing_server.domain.invoice.model import (
 )
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.segment_usage import Used
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, InvariantError
@@ -36,7 +37,7 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[UsageKey, Exact]
+    quantities: Mapping[UsageKey, Used]
     """By price and segment: all usage of the period, in the meter's unit."""
     invoiced: Mapping[UsageKey, AlreadyInvoiced]
     """By price and segment: what the invoices so far carry; absent: nothing."""
@@ -86,7 +87,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
 ) -> InvoiceBuild:
     """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
@@ -116,7 +117,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:
@@ -149,7 +150,7 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
     _check_usage_keys(terms, period=period, quantities=quantities)
@@ -157,15 +158,14 @@ def _periodic_lines(
     due = fees_due(terms.timeline, start=period.start, until=period.end)
     fees = [fee_line(terms, fee=fee) for fee in due if fee.due_time > period.start]
     usage = [
-        usage_line(
-            terms, price=price, segment=segment, quantity=quantities.get(UsageKey.of(segment), ZERO)
-        )
+        line
         for price, segment in terms.timeline.usage_segments(period)
+        for line in usage_lines(
+            terms, price=price, segment=segment, used=quantities.get(UsageKey.of(segment), ZERO)
+        )
     ]
     order = {key: position for position, key in enumerate(terms.timeline.price_keys)}
-    lines = sorted(
-        [*fees, *(line for line in usage if line is not None)], key=lambda line: order[line.price]
-    )
+    lines = sorted([*fees, *usage], key=lambda line: order[line.price])
     late_lines, held_back = _late_lines(terms, late=late)
     return lines + late_lines, held_back
 
@@ -249,7 +249,7 @@ def _late_lines(
                 terms,
                 price=price,
                 segment=segment,
-                quantity=item.quantities.get(key, ZERO),
+                used=item.quantities.get(key, ZERO),
                 invoiced=item.invoiced.get(key, NothingInvoiced()),
             )
             if line is not None:
@@ -258,7 +258,7 @@ def _late_lines(
 
 
 def _check_usage_keys(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Exact]
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
 ) -> None:
     known = {UsageKey.of(segment) for _, segment in terms.timeline.usage_segments(period)}
     unknown = sorted(set(quantities) - known)
@@ -278,7 +278,7 @@ def _build(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[UsageKey, Exact] | None = None,
+    quantities: Mapping[UsageKey, Used] | None = None,
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:

@@ -10,14 +10,17 @@ Example: 400 units in the first 10 of 30 days become 1,200; with 1,000 included,
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from billing_server.domain.catalog.model import Aggregation, Meter, UsagePrice
+from billing_server.domain.invoice.group_lines import group_weights
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.price_model import is_rated_by_event
+from billing_server.domain.rating.segment_usage import SegmentUsage, Used, quantity_used
 from billing_server.domain.subscription.phase import Segment
-from metering.money import Exact
 from metering.period import Period
 from metering.quantity import unscale_quantity
 
@@ -33,10 +36,10 @@ def elapsed_share(period: Period, *, now: datetime) -> Fraction:
 def project_quantities(
     segments: Iterable[tuple[UsagePrice, Segment]],
     *,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     meters: Mapping[str, Meter],
     now: datetime,
-) -> dict[UsageKey, Exact]:
+) -> dict[UsageKey, Used]:
     """Returns what the segments of a period will hold at its end, going on as now.
 
     Args:
@@ -49,7 +52,8 @@ def project_quantities(
     pace: dict[str, Fraction] = {}
     for price, segment in segments:
         meter = meters[price.meter]
-        if not meter.aggregation.is_summed or meter.aggregation is Aggregation.AVERAGE:
+        is_average = meter.aggregation is Aggregation.AVERAGE
+        if not meter.aggregation.is_summed or is_average or is_rated_by_event(price.model):
             continue
         key = UsageKey.of(segment)
         elapsed = elapsed_share(segment.span, now=now)
@@ -57,12 +61,25 @@ def project_quantities(
         if elapsed == 1:
             continue
         if elapsed:
-            used = Fraction(quantities.get(key, Decimal(0)))
+            used = Fraction(quantity_used(quantities.get(key, Decimal(0))))
             pace[price.key] = used / (elapsed * length)
         expected = pace.get(price.key, Fraction(0)) * length
         if expected:
-            projected[key] = _rounded(expected, meter=meter)
+            projected[key] = _projected(quantities.get(key), expected=expected, meter=meter)
     return projected
+
+
+def _projected(used: Used | None, *, expected: Fraction, meter: Meter) -> Used:
+    """Returns the expected usage; groups keep their parts of it."""
+    quantity = _rounded(expected, meter=meter)
+    if not isinstance(used, SegmentUsage):
+        return quantity
+    weights = group_weights(used.groups)
+    groups = tuple(
+        replace(group, quantity=_rounded(expected * weight, meter=meter))
+        for group, weight in zip(used.groups, weights, strict=True)
+    )
+    return SegmentUsage(quantity, groups=groups)
 
 
 def _rounded(quantity: Fraction, *, meter: Meter) -> Decimal:

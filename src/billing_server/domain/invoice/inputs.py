@@ -14,8 +14,9 @@ from billing_server.domain.catalog.serialize import (
 from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.price_model import EventUsage
+from billing_server.domain.rating.segment_usage import SegmentUsage, Used
 from metering.clock import format_instant
-from metering.money import Exact
 from metering.period import Period
 from metering.quantity import plain_decimal
 
@@ -28,7 +29,7 @@ class LateUsage(Protocol):
         """The period in which the usage happened."""
 
     @property
-    def quantities(self) -> Mapping[UsageKey, Exact]:
+    def quantities(self) -> Mapping[UsageKey, Used]:
         """By price and segment: all usage of the period."""
 
     @property
@@ -42,7 +43,7 @@ def inputs_sha256(
     reason: InvoiceReason,
     cause: str,
     period: Period,
-    quantities: Mapping[UsageKey, Exact],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LateUsage] = (),
 ) -> str:
     """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
@@ -91,9 +92,31 @@ def _meter_keys(terms: BillingTerms) -> list[str]:
     return sorted({price.meter for price in prices} & terms.meters.keys())
 
 
-def _plain(quantities: Mapping[UsageKey, Exact]) -> dict[str, str]:
+def _plain(quantities: Mapping[UsageKey, Used]) -> dict[str, object]:
     # A price without usage and a price with a usage of zero give the same invoice.
-    return {_name(key): plain_decimal(value) for key, value in quantities.items() if value}
+    return {_name(key): _used(value) for key, value in quantities.items() if value}
+
+
+def _used(used: Used) -> object:
+    """Returns a plain quantity as text; events, which may be many, as one hash."""
+    if not isinstance(used, SegmentUsage):
+        return plain_decimal(used)
+    return {
+        "quantity": plain_decimal(used.quantity),
+        "events": _events(used.events),
+        "groups": [
+            [dict(group.group), plain_decimal(group.quantity), _events(group.events)]
+            for group in used.groups
+        ],
+    }
+
+
+def _events(events: Sequence[EventUsage]) -> str:
+    digest = hashlib.sha256()
+    for event in events:
+        text = f"{plain_decimal(event.quantity)}:{plain_decimal(event.amount)};"
+        digest.update(text.encode())
+    return digest.hexdigest() if events else ""
 
 
 def _name(key: UsageKey) -> str:

@@ -84,6 +84,10 @@ class AgentSession:
     """As the agent said."""
     reported_next_seq: int = 0
     """As the agent said."""
+    incarnation: str = ""
+    """The server's, in which it is opened."""
+    sync_time: datetime | None = None
+    """When leases were last heard of; None: never."""
 
 
 class LossCause(StrEnum):
@@ -182,6 +186,22 @@ class AgentRepository(Protocol):
         reported_next_seq: int = 0,
     ) -> None:
         """Write how far an agent has come."""
+
+    def by_refs(self, refs: Collection[int]) -> dict[int, Agent]:
+        """Return disks by their small number."""
+
+    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> None:
+        """Write that a sync of leases was heard; a number that is not newer stays.
+
+        Args:
+            disk: as it is kept.
+            sync_no: of the sync.
+            nonce: of the sync.
+            at: when.
+        """
+
+    def unheard(self, incarnation: str) -> tuple[int, ...]:
+        """Return disks that may hold leases and have opened no session of an incarnation."""
 
     def declare_loss(self, loss: DeclaredLoss) -> None:
         """Write down positions that are lost."""

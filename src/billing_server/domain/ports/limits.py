@@ -134,6 +134,9 @@ class LimitRepository(Protocol):
     def missing_accounts(self, keys: Collection[WindowKey]) -> frozenset[WindowKey]:
         """Return those keys that have no account yet; holds nothing."""
 
+    def find_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
+        """Return those accounts that exist; holds nothing."""
+
     def lock_accounts(self, keys: Collection[WindowKey]) -> dict[WindowKey, LimitAccount]:
         """Hold accounts in sorted order until the end of the unit; return those that exist."""
 
@@ -196,6 +199,20 @@ class LeaseRepository(Protocol):
     def of_agent(self, agent_ref: int) -> tuple[Lease, ...]:
         """Return the leases of a disk that are not closed, by window and id."""
 
+    def to_tell(
+        self, agent_ref: int, *, told_in: int, expiring_before: datetime
+    ) -> tuple[Lease, ...]:
+        """Return the leases of which a disk is to be told.
+
+        Args:
+            agent_ref: the disk.
+            told_in: those told of in this sync are told of again.
+            expiring_before: live ones whose time ends before are told of as well.
+        """
+
+    def move(self, agent_ref: int, *, to_ref: int) -> None:
+        """Give the leases of a disk to the row that stands for it from now on."""
+
     def put(self, leases: Sequence[Lease]) -> None:
         """Write leases, new or over what is there."""
 
@@ -244,8 +261,24 @@ class LeaseRepository(Protocol):
     ) -> None:
         """Note reservations that were settled at another agent, for disks that may hold them."""
 
-    def settled_elsewhere(self, agent_ref: int, *, limit: int) -> tuple[SettledReservation, ...]:
-        """Return up to `limit` reservations of which a disk is to drop the hold."""
+    def settled_elsewhere(
+        self, agent_ref: int, *, told_in: int, limit: int
+    ) -> tuple[SettledReservation, ...]:
+        """Return up to `limit` reservations of which a disk is to drop the hold.
+
+        Args:
+            agent_ref: the disk.
+            told_in: those told of in this sync are told of again, in another one not.
+            limit: at most so many.
+        """
+
+    def tell_settled_elsewhere(
+        self, agent_ref: int, *, reservations: Collection[SettledReservation], told_in: int
+    ) -> None:
+        """Note in which sync a disk was told of reservations."""
+
+    def forget_told_elsewhere(self, agent_ref: int, *, told_before: int) -> None:
+        """Forget reservations that a disk was told of in an earlier sync, which it has heard."""
 
     def drop_settled_elsewhere(
         self, agent_ref: int, *, reservations: Collection[SettledReservation]

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.ports.usage import ChargeKey, EventKey, EventRow
 
 
 class Reading(NamedTuple):
@@ -109,6 +109,17 @@ class UsageFactRepository(Protocol):
         self, customer_id: str, *, start: datetime, end: datetime
     ) -> tuple[Adjustment, ...]:
         """Return a customer's adjustments that count in [start, end), by (time, id)."""
+
+    def series_by_number(
+        self, numbers: Collection[int]
+    ) -> tuple[tuple[str, Mapping[str, str], str], ...]:
+        """Return meter key and dimensions, the latter also as canonical JSON, of some series."""
+
+    def minutes_of_meters(self, meter_keys: Collection[str]) -> Iterator[tuple[str, int]]:
+        """Walk (customer id, minute) of everything that some meters have counted, by customer."""
+
+    def delete_charge_rows(self, keys: Collection[ChargeKey]) -> None:
+        """Delete some running charges, with the values that they have seen."""
 
     def clear_minutes(self, customer_id: str, *, minutes: Collection[int]) -> frozenset[int]:
         """Delete the buckets and readings of some minutes; return the series that had any."""

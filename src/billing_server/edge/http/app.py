@@ -14,6 +14,7 @@ from billing_server.edge.http import (
     explain_routes,
     invoice_routes,
     operation_routes,
+    usage_routes,
 )
 from billing_server.edge.http.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -58,6 +59,7 @@ def create_app(
         # Before the customers, whose path takes every id whole.
         explain_routes,
         customer_routes,
+        usage_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,

@@ -234,6 +234,12 @@ def test_free_units_are_the_included_units() -> None:
             "meters[0].decimals",
             "DECIMALS_NOT_ALLOWED",
         ),
+        (
+            "meters: [{key: a, aggregation: max}]\nplans: [{key: p, currency: USD, prices: [{key: "
+            "x, kind: usage, meter: a, model: dynamic}]}]",
+            "plans[0].prices",
+            "METER_NOT_SUMMED",
+        ),
         ("meters: [{key: a, aggregation: median}]", "meters[0].aggregation", "CHOICE_UNKNOWN"),
         ("meters: [{key: a b, aggregation: sum}]", "meters[0].key", "KEY_MALFORMED"),
         ("meters: {key: a}", "meters", "FIELD_MALFORMED"),

@@ -17,7 +17,7 @@ from billing_server.domain.invoice.lines import (
     fee_line,
     late_usage_line,
     rate_segment,
-    usage_line,
+    usage_lines,
 )
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.per_unit import PerUnit
@@ -44,7 +44,8 @@ def charged(terms: BillingTerms, key: str, quantity: str) -> InvoiceLine | None:
     """Returns the usage line of January, or of the part of it in which the subscription runs."""
     price, period = usage_price(terms, key), terms.timeline.first_period()
     segment = whole(terms, price, period=period)
-    return usage_line(terms, price=price, segment=segment, quantity=Decimal(quantity))
+    lines = usage_lines(terms, price=price, segment=segment, used=Decimal(quantity))
+    return lines[0] if lines else None
 
 
 def charged_late(
@@ -54,7 +55,7 @@ def charged_late(
     price, period = usage_price(terms, key), terms.timeline.first_period()
     segment = whole(terms, price, period=period)
     return late_usage_line(
-        terms, price=price, segment=segment, quantity=Decimal(quantity), invoiced=invoiced
+        terms, price=price, segment=segment, used=Decimal(quantity), invoiced=invoiced
     )
 
 
@@ -224,5 +225,5 @@ def test_a_price_whose_meter_was_not_handed_in_is_a_defect(make_terms: Make) -> 
     terms = make_terms()
     price = UsagePrice(key="x", meter="nowhere", model=PerUnit(Decimal(1)))
     with pytest.raises(InvariantError) as caught:
-        rate_segment(terms, price=price, segment=whole(terms, price), quantity=Decimal(1))
+        rate_segment(terms, price=price, segment=whole(terms, price), used=Decimal(1))
     assert caught.value.reason == "METER_MISSING"

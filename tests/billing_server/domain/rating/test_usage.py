@@ -182,6 +182,12 @@ def test_r27_a_flat_price_is_charged_at_zero_where_the_price_says_so() -> None:
     )
 
 
+def test_more_taken_off_than_used_charges_nothing_and_is_shown() -> None:
+    rated = rate_usage_price(price("5"), quantity=Decimal(-3), meter=TOKENS)
+    assert (rated.amount_exact, rated.steps) == (0, ())
+    assert (rated.quantity, rated.included_quantity, rated.billable_quantity) == (-3, 0, 0)
+
+
 def test_an_average_without_an_end_stays_exact() -> None:
     # 10 GB and 20 GB and 20 GB: 50/3 at 0.3 are 5, and not 4.9999…
     terms = usage_terms(price(unit_price="0.3"), meter=TOKENS)
