@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from meter_agent.core.blocks import block_checksum
 from metering.errors import DeadlineError, MeteringError
 
 JOINED_EVENT_COUNT_MAX: Final = 1_000
@@ -16,6 +17,12 @@ JOINED_SPAN_US: Final = 100_000
 
 Row = tuple[int, int, int, int, int, bytes]
 """first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, events."""
+
+
+INSERT_ROW: Final = (
+    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
+    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Ticket:
@@ -32,9 +39,18 @@ class Ticket:
         self._done.acquire()
         self._error: MeteringError | None = None
 
+    def refuse(self, error: MeteringError) -> None:
+        """Says why what the caller asked for took no part in the commit; called before `resolve`.
+
+        Args:
+            error: Why.
+        """
+        self._error = error
+
     def resolve(self, error: MeteringError | None = None) -> None:
         """Lets the caller go on: durable where `error` is None. Called once, by the writer."""
-        self._error = error
+        if error is not None:
+            self._error = error
         self._done.release()
 
     def wait(self, timeout_seconds: float | None = None) -> None:
@@ -146,3 +162,12 @@ def _row(group: Sequence[Append], *, next_seq: int, end_bytes: int) -> Row:
         end_bytes + len(events),
         events,
     )
+
+
+def checked_row(row: Row) -> tuple[int | bytes, ...]:
+    """Returns a row with its checksum."""
+    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
+    crc32 = block_checksum(
+        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
+    )
+    return (*row, crc32)

@@ -113,6 +113,62 @@ def create_refused_block(db: sqlite_utils.Database) -> None:
     )
 
 
+@MIGRATIONS(name="0005_quota")
+def create_quota(db: sqlite_utils.Database) -> None:
+    """Makes the tables of leases, reservations and terms."""
+    _table(db, "lease").create(
+        {
+            "customer_id": str,
+            "limit_key": str,
+            # Empty: an allowance of the agent's own, which no event names.
+            "lease_id": bytes,
+            "window_id": str,
+            "granted": int,
+            "returned": int,
+            "consumed": int,
+            "recall_no": int,
+            "rate_per_minute": int,
+            "burst": int,
+            "is_closed": int,
+            # Highest position on disk whose event may name it; 0: none.
+            "last_seq": int,
+        },
+        pk=("customer_id", "limit_key", "lease_id"),
+        not_null={
+            "window_id",
+            "granted",
+            "returned",
+            "consumed",
+            "recall_no",
+            "rate_per_minute",
+            "burst",
+            "is_closed",
+            "last_seq",
+        },
+        strict=True,
+    )
+    reservation = _table(db, "reservation")
+    reservation.create(
+        {
+            "reservation_id": str,
+            "state": str,
+            # When it was written last, microseconds since 1970 UTC: ended ones go after a while.
+            "change_time_us": int,
+            "body": str,
+        },
+        pk="reservation_id",
+        not_null={"state", "change_time_us", "body"},
+        strict=True,
+    )
+    reservation.create_index(["state", "change_time_us"])
+    _table(db, "customer_terms").create(
+        {"customer_id": str, "revision": int, "terms": bytes},
+        pk="customer_id",
+        not_null={"revision", "terms"},
+        strict=True,
+    )
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
     """Brings the schema up to date; changes nothing where it is, or where a newer program was here.
 
