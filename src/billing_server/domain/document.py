@@ -208,10 +208,10 @@ def _json_map(pairs: list[tuple[str, object]], line: int | None) -> MapNode:
 def _json_node(value: object, line: int | None) -> Node:
     if type(value) is str:
         return Scalar(ScalarKind.TEXT, value, line)
-    if isinstance(value, Scalar | MapNode):
+    if isinstance(value, (Scalar, MapNode)):
         return value
     if isinstance(value, list):
-        return ListNode(tuple(_json_node(item, line) for item in value), line)
+        return ListNode(tuple([_json_node(item, line) for item in value]), line)
     return _plain_scalar(value, line=line, name="")
 
 
