@@ -190,6 +190,7 @@ class LeasingAgent:
         least: int | None = None,
         lease_id: bytes | None = None,
         customer_ids: Sequence[str] = (),
+        desk: LeaseDesk | None = None,
     ) -> AcquireAnswer:
         """Asks for a lease, or for more in one, at once."""
         known = self.leases.get(lease_id or b"")
@@ -201,7 +202,7 @@ class LeasingAgent:
             least=base + (amount if least is None else least),
         )
         answer = acquire_leases(
-            self.world.desk,
+            desk or self.world.desk,
             agent=self.agent,
             request=AcquireRequest(
                 mark=self.answered, wanted=(wanted,), customer_ids=tuple(customer_ids)
@@ -269,12 +270,16 @@ class LeaseWorld(LimitWorld):
             random_bytes=lambda size: b"s" + next(numbers).to_bytes(size - 1),
         )
 
-    def leasing(self, name: str | None = None) -> LeasingAgent:
+    def leasing(self, name: str | None = None, *, is_ephemeral: bool = False) -> LeasingAgent:
         """Enrols an agent that takes part in leases."""
         name = name or f"agent-{next(self._numbers)}"
         with self.store.write() as unit:
             enrolled = unit.agents.enroll(
-                agent_id=f"agt_{name}", name=name, token_sha256=name, create_time=START
+                agent_id=f"agt_{name}",
+                name=name,
+                token_sha256=name,
+                create_time=START,
+                is_ephemeral=is_ephemeral,
             )
         return LeasingAgent(self, enrolled)
 

@@ -7,6 +7,7 @@ from billing_server.cli import (
     clock,
     customers,
     invoices,
+    limits,
     model_prices,
     quarantine,
     subscriptions,
@@ -39,6 +40,9 @@ app.add_typer(customers.app, name="customers")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(agents.agents_app, name="agents")
 app.add_typer(agents.agent_app, name="agent")
+app.add_typer(limits.limits_app, name="limits")
+app.add_typer(limits.balance_app, name="balance")
+app.command("audit")(limits.audit_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(usage.app, name="usage")

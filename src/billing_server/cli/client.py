@@ -68,6 +68,14 @@ class ApiClient:
         """Send a body and return the JSON of the answer."""
         return self._call("POST", path, json=dict(body))
 
+    def put(self, path: str, *, body: Mapping[str, object]) -> Any:
+        """Make a resource equal to a body and return the JSON of the answer."""
+        return self._call("PUT", path, json=dict(body))
+
+    def delete(self, path: str) -> Any:
+        """Remove a resource and return the JSON of the answer."""
+        return self._call("DELETE", path)
+
     def entries(
         self,
         path: str,

@@ -20,7 +20,11 @@ def event_text(event: Json) -> str:
     """Return one event of a line."""
     dimensions = " ".join(f"{key}={value}" for key, value in event["dimensions"].items())
     quantity = f"{readable(event['quantity']):>14}"
-    return f"{event['event_time']}  {quantity}  {event['event_id']}  {dimensions}".rstrip()
+    text = f"{event['event_time']}  {quantity}  {event['event_id']}  {dimensions}".rstrip()
+    if event["state"] == "counted":
+        return text
+    why = f": {event['reason']}" if event["reason"] else ""
+    return f"{text}  ({event['state']}{why})"
 
 
 def _lines_of_explanation(explained: Json) -> Iterator[str]:

@@ -8,6 +8,7 @@ from billing_server.domain.catalog.diff import Change, ChangeKind, plan_changes
 from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
 from billing_server.domain.catalog.parse import parse_catalog_nodes
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
+from billing_server.domain.ports.limits import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.context import ServiceContext
@@ -95,6 +96,7 @@ def apply_catalog(
             unit.catalog.advance_revision()
         for change in changes:
             _carry_out(unit, context=context, change=change)
+        unit.leases.announce(_with_other_limits(changes))
     _follow_up(context, changes=changes)
     return _shown(changes)
 
@@ -207,6 +209,18 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
             put_customer(unit, context=context, customer=customer)
         case SubscriptionEntry() as entry:
             put_subscription(unit, context=context, entry=entry)
+
+
+def _with_other_limits(changes: Sequence[Change]) -> set[str]:
+    """Return whose limits may have changed, for agents that wait to hear of it."""
+    named = {change.key for change in changes if change.resource == "customer"}
+    named |= {
+        change.value.customer_id
+        for change in changes
+        if isinstance(change.value, SubscriptionEntry)
+    }
+    is_for_all = any(change.resource in ("meter", "plan") for change in changes)
+    return {EVERY_CUSTOMER} if is_for_all else named
 
 
 def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:

@@ -37,6 +37,7 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
                 "change it",
             )
         put_customer(unit, context=context, customer=customer)
+        unit.leases.announce([customer.id])
     redrive_promptly(context.store, customer_id=customer.id)
     return customer
 

@@ -60,6 +60,7 @@ def create_subscription(context: ServiceContext, *, entry: SubscriptionEntry) ->
     with context.store.write() as unit:
         unit.catalog.lock()
         subscribed = put_subscription(unit, context=context, entry=entry)
+        unit.leases.announce([entry.customer_id])
     invoice_starts(context, subscription_ids=[entry.id])
     close_alerts_promptly(context, customer_id=entry.customer_id)
     return subscribed

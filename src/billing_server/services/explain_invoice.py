@@ -203,15 +203,17 @@ def _quantity(found: list[SeriesUsage], *, scope: LineScope) -> str:
 
 
 def _event_to_dict(found: LineEvent, *, scope: LineScope) -> dict[str, Any]:
-    event = found.event
     quantity = unscale_quantity(found.value, decimals=scope.meter.decimals)
+    received = found.receive_time_us
     return {
-        "event_id": event.row.event_id,
-        "event_time": _instant(event.row.event_time_us),
-        "receive_time": _instant(event.row.receive_time_us),
+        "event_id": found.event_id,
+        "event_time": _instant(found.event_time_us),
+        "receive_time": None if received is None else _instant(received),
         "quantity": plain_decimal(quantity),
-        "quantities": dict(sorted(event.quantities.items())),
-        "dimensions": dict(sorted(event.dimensions.items())),
+        "state": str(found.state),
+        "reason": found.reason or None,
+        "quantities": dict(sorted(found.quantities.items())),
+        "dimensions": dict(sorted(found.dimensions.items())),
     }
 
 

@@ -4,17 +4,24 @@ Whether an event counts for a line is asked of the function that assigned it whe
 (`CustomerAssigner`), so that what is shown is what was charged.
 """
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.events import EventPosition
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventRow, SeriesUsage
+from billing_server.domain.ports.usage_facts import Adjustment, CorrectionKind
 from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, UsageKey
-from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
+from billing_server.domain.usage.instants import (
+    instant_from_microseconds,
+    instant_from_minute,
+    microseconds_from_instant,
+)
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.level_folds import fold_meter
@@ -59,14 +66,44 @@ class LineScope:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LineEvent:
-    """One event that a line counts."""
+class FactState(StrEnum):
+    """What became of an event that a line stands for."""
 
-    event: DecodedEvent
-    """The event, as it was sent."""
+    COUNTED = "counted"
+    """As it came."""
+    AMENDED = "amended"
+    """With the quantities of its newest amendment (R16)."""
+    VOIDED = "voided"
+    """Kept, and counts nothing (R16)."""
+    ADJUSTMENT = "adjustment"
+    """No event: a signed quantity that was added by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineEvent:
+    """One event or adjustment that a line stands for."""
+
+    event_id: str
+    """Of the event or the adjustment."""
+    event_time_us: int
+    """When it counts, in microseconds since 1970 UTC."""
+    receive_time_us: int | None = None
+    """When an agent heard of it; None: an adjustment."""
     value: int
-    """What it brings the line's meter, in the meter's smallest unit."""
+    """What it brings the line's meter now, in the meter's smallest unit."""
+    quantities: Mapping[str, str] = field(default_factory=dict)
+    """As the event was sent; empty: an adjustment."""
+    dimensions: Mapping[str, str]
+    """Of the event or the adjustment."""
+    state: FactState
+    """What became of it."""
+    reason: str = ""
+    """Why it was corrected or added, for people."""
+
+    @property
+    def position(self) -> EventPosition:
+        """Where it stands in the order of time."""
+        return self.event_time_us, self.event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +149,22 @@ def events_of_line(
         after: where the page before ended; None: from the first.
         limit: events of the page, from 1.
     """
-    counts = _LineCounter(unit, terms=terms, scope=scope)
+    counter = _LineCounter(unit, terms=terms, scope=scope)
     found: list[LineEvent] = []
-    walk = _events_in(unit, terms=terms, scope=scope, after=after, limit=limit)
-    for scanned_count, row in enumerate(walk, start=1):
-        event = decode_row(row)
-        value = counts.value_of(row)
-        if value is not None:
-            found.append(LineEvent(event, value))
+    walk = _facts_in(unit, terms=terms, scope=scope, after=after, limit=limit)
+    for scanned_count, fact in enumerate(walk, start=1):
+        shown = counter.event_of(fact)
+        if shown is not None:
+            found.append(shown)
         if len(found) > limit:
-            last = found[limit - 1].event.row
-            return EventPage(tuple(found[:limit]), (last.event_time_us, last.event_id))
+            return EventPage(tuple(found[:limit]), found[limit - 1].position)
         if scanned_count >= EVENTS_SCANNED_MAX:
-            return EventPage(tuple(found), (row.event_time_us, row.event_id))
+            return EventPage(tuple(found), _position_of(fact))
     return EventPage(tuple(found), None)
 
 
 class _LineCounter:
-    """Tells what an event brings a line; remembers the assigner of each set of dimensions."""
+    """Tells what an event or an adjustment brings a line."""
 
     def __init__(self, unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope) -> None:
         self._unit = unit
@@ -137,44 +172,104 @@ class _LineCounter:
         self._index = load_catalog_terms(unit, revision=0).index
         self._assigner: CustomerAssigner = terms.assigner
 
-    def value_of(self, row: EventRow) -> int | None:
-        """Returns what an event brings the line's meter; None where it counts nothing there."""
+    def event_of(self, fact: EventRow | Adjustment) -> LineEvent | None:
+        """Returns what the line shows of it; None where it counts elsewhere."""
+        return self._adjusted(fact) if isinstance(fact, Adjustment) else self._counted(fact)
+
+    def _counted(self, row: EventRow) -> LineEvent | None:
         key = (row.event_id, row.customer_id)
-        event = corrected(row, self._unit.usage_facts.corrections([key]).get(key))
-        if event is None:
+        correction = self._unit.usage_facts.corrections([key]).get(key)
+        sent, counted = decode_row(row), corrected(row, correction)
+        # A voided event is shown where it counted before: as it was sent.
+        value = self._value_of(sent if counted is None else counted)
+        if value is None:
             return None
+        state = FactState.COUNTED if correction is None else _STATES[correction.kind]
+        return LineEvent(
+            event_id=row.event_id,
+            event_time_us=row.event_time_us,
+            receive_time_us=row.receive_time_us,
+            value=0 if counted is None else value,
+            quantities=sent.quantities,
+            dimensions=sent.dimensions,
+            state=state,
+            reason="" if correction is None else correction.reason,
+        )
+
+    def _adjusted(self, adjustment: Adjustment) -> LineEvent | None:
+        at = floor_to_minute(adjustment.event_time)
+        is_of_meter = adjustment.meter_key == self._scope.meter.key
+        if not is_of_meter or not self._is_of_line(adjustment.dimensions, at=at):
+            return None
+        return LineEvent(
+            event_id=adjustment.id,
+            event_time_us=microseconds_from_instant(adjustment.event_time),
+            value=adjustment.value,
+            dimensions=adjustment.dimensions,
+            state=FactState.ADJUSTMENT,
+            reason=adjustment.reason,
+        )
+
+    def _value_of(self, event: DecodedEvent) -> int | None:
+        """Returns what an event brings the line's meter; None where it counts nothing there."""
         effects = self._index.effects(event.quantities, dimensions=event.dimensions)
         if isinstance(effects, Quarantine):
             return None
-        meter_key = self._scope.meter.key
-        values = [value for meter, value in effects if meter.key == meter_key]
-        if not values:
-            return None
-        found = self._assigner.assign(
-            meter_key, dimensions=event.dimensions, at=instant_from_minute(event.minute)
-        )
-        return values[0] if self._scope.holds(found, dimensions=event.dimensions) else None
+        values = [value for meter, value in effects if meter.key == self._scope.meter.key]
+        is_of_line = self._is_of_line(event.dimensions, at=instant_from_minute(event.minute))
+        return values[0] if values and is_of_line else None
+
+    def _is_of_line(self, dimensions: Mapping[str, str], *, at: datetime) -> bool:
+        found = self._assigner.assign(self._scope.meter.key, dimensions=dimensions, at=at)
+        return self._scope.holds(found, dimensions=dimensions)
 
 
-def _events_in(
+_STATES: Final = {
+    CorrectionKind.VOID: FactState.VOIDED,
+    CorrectionKind.AMEND: FactState.AMENDED,
+}
+
+
+def _position_of(fact: EventRow | Adjustment) -> EventPosition:
+    if isinstance(fact, Adjustment):
+        return microseconds_from_instant(fact.event_time), fact.id
+    return fact.event_time_us, fact.event_id
+
+
+def _facts_in(
     unit: UnitOfWork,
     *,
     terms: CustomerTerms,
     scope: LineScope,
     after: EventPosition | None,
     limit: int,
-) -> Iterator[EventRow]:
-    """Walk the customer's counted events in the minutes in which the line's meter has usage."""
+) -> Iterator[EventRow | Adjustment]:
+    """Walk the customer's events and adjustments in the minutes in which the meter has usage."""
+    customer_id = terms.customer.id
     for minute in _minutes_in(unit, terms=terms, scope=scope, after=after):
-        position = after
-        while True:
-            rows = unit.events.in_minute(
-                terms.customer.id, minute=minute, after=position, limit=limit + 1
-            )
-            yield from rows
-            if len(rows) <= limit:
-                break
-            position = rows[-1].event_time_us, rows[-1].event_id
+        rows = _events_in(unit, customer_id=customer_id, minute=minute, after=after, limit=limit)
+        adjustments = unit.usage_facts.adjustments(customer_id, start=minute, end=minute + _MINUTE)
+        facts: tuple[Iterable[EventRow | Adjustment], ...] = (rows, adjustments)
+        for fact in heapq.merge(*facts, key=_position_of):
+            if after is None or _position_of(fact) > after:
+                yield fact
+
+
+def _events_in(
+    unit: UnitOfWork,
+    *,
+    customer_id: str,
+    minute: datetime,
+    after: EventPosition | None,
+    limit: int,
+) -> Iterator[EventRow]:
+    """Walk the customer's events of one minute, a bounded number at a time."""
+    while True:
+        rows = unit.events.in_minute(customer_id, minute=minute, after=after, limit=limit + 1)
+        yield from rows
+        if len(rows) <= limit:
+            return
+        after = rows[-1].event_time_us, rows[-1].event_id
 
 
 def _minutes_in(

@@ -38,7 +38,13 @@ class SqlAgentRepository:
         )
 
     def enroll(
-        self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
+        self,
+        *,
+        agent_id: str,
+        name: str,
+        token_sha256: str,
+        create_time: datetime,
+        is_ephemeral: bool = False,
     ) -> Agent:
         """Writes a new agent.
 
@@ -46,7 +52,11 @@ class SqlAgentRepository:
             AlreadyExistsError: AGENT_NAME_TAKEN.
         """
         statement = agent.insert().values(
-            agent_id=agent_id, name=name, token_sha256=token_sha256, create_time=create_time
+            agent_id=agent_id,
+            name=name,
+            token_sha256=token_sha256,
+            create_time=create_time,
+            is_ephemeral=is_ephemeral,
         )
         try:
             with self._connection.begin_nested():
@@ -202,6 +212,12 @@ class SqlAgentRepository:
                 "previous_sync_nonce": disk.sync_nonce or disk.session_nonce,
             }
         self._connection.execute(agent.update().where(agent.c.ref == disk.ref).values(**values))
+
+    def forget(self, disk: Agent, *, at: datetime) -> None:
+        """Writes that a disk was declared lost; a session of it takes that back."""
+        self._connection.execute(
+            agent.update().where(agent.c.ref == disk.ref).values(forget_time=at)
+        )
 
     def unheard(self, incarnation: str) -> tuple[int, ...]:
         """Returns disks that may hold leases and have opened no session of an incarnation."""

@@ -4,14 +4,16 @@ A bucket says in which minutes to look, so that walking one customer's events co
 customer's minutes hold, whatever lies before, after and between them.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, tuple_, type_coerce
 
 from billing_server.domain.ports.events import EventPosition
 from billing_server.domain.ports.usage import EventRow
-from billing_server.store.tables import usage_bucket, usage_event, usage_series
+from billing_server.store.tables import usage_bucket, usage_correction, usage_event, usage_series
 from billing_server.store.types import Int64
+from metering.clock import floor_to_minute
 
 _MINUTE = timedelta(minutes=1)
 # Times as plain numbers, as counting has them.
@@ -42,9 +44,8 @@ class SqlEventReader:
     ) -> tuple[datetime, ...]:
         """Returns up to `limit` minutes of [start, end) in which a meter has usage, in order."""
         bucket, series = usage_bucket.c, usage_series.c
-        found = self._connection.execute(
+        counted = (
             select(bucket.minute)
-            .distinct()
             .join(usage_series, series.series_id == bucket.series_id)
             .where(
                 bucket.customer_id == customer_id,
@@ -52,10 +53,33 @@ class SqlEventReader:
                 bucket.minute < end,
                 series.meter_key == meter_key,
             )
+            .distinct()
             .order_by(bucket.minute)
             .limit(limit)
         )
-        return tuple(found.scalars())
+        minutes = set(self._connection.execute(counted).scalars())
+        minutes.update(self._corrected_minutes(customer_id, start=start, end=end))
+        return tuple(sorted(minutes)[:limit])
+
+    def _corrected_minutes(
+        self, customer_id: str, *, start: datetime, end: datetime
+    ) -> Iterator[datetime]:
+        """Walks the minutes of corrected events: where all were voided there is no bucket."""
+        event, correction = usage_event.c, usage_correction.c
+        times = self._connection.execute(
+            select(event.event_time)
+            .join(
+                usage_correction,
+                (correction.event_id == event.event_id)
+                & (correction.customer_id == event.customer_id),
+            )
+            .where(
+                correction.customer_id == customer_id,
+                event.event_time >= start,
+                event.event_time < end,
+            )
+        )
+        yield from (floor_to_minute(time) for time in times.scalars())
 
     def in_minute(
         self, customer_id: str, *, minute: datetime, after: EventPosition | None, limit: int

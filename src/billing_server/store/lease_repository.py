@@ -5,12 +5,30 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, text, tuple_
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
-from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
+from billing_server.domain.ports.limits import (
+    LeaseTotal,
+    LeaseWant,
+    SettledReservation,
+    TermsWatch,
+)
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import (
+    agent,
     customer,
     lease,
     lease_want,
@@ -94,13 +112,40 @@ class SqlLeaseRepository:
         )
 
     def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
-        """Returns up to `limit` live leases of which nothing was told since an instant."""
-        told = or_(
-            lease.c.report_time < before,
-            and_(lease.c.report_time.is_(None), lease.c.create_time < before),
+        """Returns up to `limit` live leases whose agents have not synced since an instant."""
+        is_silent = or_(agent.c.sync_time.is_(None), agent.c.sync_time < before)
+        statement = (
+            select(lease)
+            .outerjoin(agent, agent.c.ref == lease.c.agent_ref)
+            .where(lease.c.state == LeaseState.LIVE.value, lease.c.create_time < before, is_silent)
+            .limit(limit)
         )
-        is_live = lease.c.state == LeaseState.LIVE.value
-        return self._leases(lease.select().where(told, is_live).limit(limit))
+        return self._leases(statement)
+
+    def totals(self) -> tuple[LeaseTotal, ...]:
+        """Returns the sums of leases that are not closed, by limit key and state."""
+        columns = lease.c
+        rest = columns.granted - columns.returned - columns.settled
+        statement = (
+            select(
+                columns.limit_key,
+                columns.state,
+                func.count(),
+                func.sum(case((rest > 0, rest), else_=0)),
+            )
+            .where(_OPEN)
+            .group_by(columns.limit_key, columns.state)
+            .order_by(columns.limit_key, columns.state)
+        )
+        return tuple(
+            LeaseTotal(
+                limit_key=row[0],
+                state=LeaseState(row[1]),
+                lease_count=int(row[2]),
+                rest=int(row[3]),
+            )
+            for row in self._connection.execute(statement)
+        )
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
         """Forgets up to `limit` closed leases of windows that ended before an instant."""

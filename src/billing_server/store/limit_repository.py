@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_
 
 from billing_server.domain.limit.lease import WindowKey
 from billing_server.domain.limit.thresholds import ThresholdDirection
 from billing_server.domain.ports.limits import (
     BalanceEntry,
     LimitAccount,
+    LimitTotal,
     ThresholdEvent,
 )
 from billing_server.store.chunks import chunks
@@ -112,6 +113,37 @@ class SqlLimitRepository:
             .order_by(columns.limit_key, columns.window_id)
         )
         return tuple(_account_from_row(row) for row in self._connection.execute(statement))
+
+    def totals(self, *, running_at: datetime) -> tuple[LimitTotal, ...]:
+        """Returns the sums of windows that run at an instant, by limit key."""
+        columns = limit_account.c
+        sums = [
+            func.sum(each)
+            for each in (
+                columns.settled,
+                columns.unreserved,
+                columns.overrun,
+                columns.estimate_error,
+                columns.released,
+            )
+        ]
+        statement = (
+            select(columns.limit_key, *sums)
+            .where(or_(columns.window_end.is_(None), columns.window_end > running_at))
+            .group_by(columns.limit_key)
+            .order_by(columns.limit_key)
+        )
+        return tuple(
+            LimitTotal(
+                limit_key=row[0],
+                settled=int(row[1]),
+                unreserved=int(row[2]),
+                overrun=int(row[3]),
+                money_estimate_error=int(row[4]),
+                released=int(row[5]),
+            )
+            for row in self._connection.execute(statement)
+        )
 
     def add_rolling(self, key: WindowKey, *, bucket: datetime, amount: int) -> None:
         """Books use of a rolling window in a bucket of it."""

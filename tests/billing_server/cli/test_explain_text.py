@@ -83,5 +83,10 @@ def test_an_event_is_one_row() -> None:
         "quantity": "1500",
         "event_id": "e1",
         "dimensions": {"model": "large"},
+        "state": "counted",
+        "reason": None,
     }
     assert event_text(event) == "2026-02-01T00:00:00Z           1,500  e1  model=large"
+    voided = event | {"state": "voided", "reason": "a test"}
+    assert event_text(voided).endswith("model=large  (voided: a test)")
+    assert event_text(event | {"state": "amended"}).endswith("  (amended)")

@@ -1,5 +1,6 @@
 """Acquiring at once: exact amounts, retries, refusals, recalls, restored servers."""
 
+import threading
 from dataclasses import replace
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from billing_server.domain.catalog.limit import Limit, LimitSubject, WindowUnit
 from billing_server.domain.ports.limits import BalanceEntry
 from billing_server.services.acquire_leases import AcquireRequest, WantedLease, acquire_leases
 from billing_server.services.lease_desk import CallResult
-from billing_server.store.unit_of_work import SqlStore
+from billing_server.store.unit_of_work import SqlStore, open_store
 from tests.billing_server.ingest_world import NOON
 from tests.billing_server.lease_world import LeaseWorld, want
 from tests.billing_server.limit_world import money, units
@@ -190,3 +191,40 @@ def test_two_limits_are_two_leases(store: SqlStore, limit: Limit) -> None:
     agent = world.leasing()
     agent.sync(want(limit.key, 1), want("other", 1))
     assert {each.key.limit_key for each in agent.leases.values()} == {limit.key, "other"}
+
+
+@pytest.mark.postgresql
+def test_two_servers_that_grant_and_count_at_once_never_pass_the_limit(
+    postgresql_url: str,
+) -> None:
+    first, second = open_store(postgresql_url), open_store(postgresql_url)
+    world = LeaseWorld(first, units("daily", 1_500))
+    desks = [world.desk, replace(world.desk, store=second)]
+    agents = [world.leasing() for _ in range(4)]
+    key = world.key("daily")
+
+    def play(number: int) -> None:
+        agent = agents[number]
+        for turn in range(12):
+            # Each call may go to either server, as behind a balancer.
+            agent.acquire(
+                key, amount=37 + number, least=1, desk=desks[(number + turn) % len(desks)]
+            )
+            if agent.free() > 20:
+                agent.use(f"e-{number}-{turn}", tokens=20)
+
+    threads = [threading.Thread(target=play, args=(number,)) for number in range(len(agents))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(50)
+    account = world.account("daily")
+    with first.read() as unit:
+        leases = unit.leases.of_windows([key])
+    taken = account.settled + sum(lease.rest for lease in leases)
+    assert taken <= 1_500
+    assert account.settled == sum(lease.settled for lease in leases)
+    assert account.unreserved == account.overrun == 0
+    assert taken > 1_000, "they were granted something to begin with"
+    for store in (first, second):
+        store.close()

@@ -6,6 +6,12 @@ import pytest
 
 from billing_server.services import line_usage
 from billing_server.services.context import ServiceContext
+from billing_server.services.correct_usage import (
+    AdjustmentRequest,
+    adjust_usage,
+    amend_usage,
+    void_usage,
+)
 from billing_server.services.explain_invoice import (
     DocumentRef,
     explain_invoice,
@@ -99,6 +105,8 @@ def test_the_events_of_a_line_are_exactly_those_that_it_counted(
         "event_time": "2026-02-27T00:00:00Z",
         "receive_time": "2026-02-27T00:00:00Z",
         "quantity": "300",
+        "state": "counted",
+        "reason": None,
         "quantities": {"tokens": "300"},
         "dimensions": {"model": "large", "region": "eu"},
     }
@@ -131,6 +139,38 @@ def test_a_page_ends_where_too_many_other_events_were_looked_at(
     assert ids(first) == ["first", "second"]
     second = list_line_events(context, page=PageRequest(cursor=first.next_cursor), **wanted)
     assert (ids(second), second.next_cursor) == (["third"], None)
+
+
+def test_corrected_events_and_adjustments_are_shown_as_such_r16(
+    context: ServiceContext, usage: Usage
+) -> None:
+    void_usage(context, event_id="third", reason="a test of ours")
+    amend_usage(context, event_id="second", quantities={"tokens": "50"}, reason="typo")
+    adjust_usage(
+        context,
+        request=AdjustmentRequest(
+            customer_id="acme",
+            meter_key="tokens",
+            quantity="-20",
+            reason="goodwill",
+            event_time=parse_instant("2026-02-05T00:00:00Z"),
+            dimensions={"model": "large"},
+        ),
+    )
+    page = list_line_events(
+        context, document=UPCOMING, line_index=USAGE_LINE, page=PageRequest()
+    ).entries
+    told = [(each["quantity"], each["state"], each["reason"]) for each in page]
+    # The minute of the voided event holds nothing else, and it is shown all the same.
+    assert told == [
+        ("700", "counted", None),
+        ("50", "amended", "typo"),
+        ("-20", "adjustment", "goodwill"),
+        ("0", "voided", "a test of ours"),
+    ]
+    assert page[1]["quantities"] == {"tokens": "500"}
+    (line,) = explain_invoice(context, document=UPCOMING, line_index=USAGE_LINE)["lines"]
+    assert (line["quantity"], line["usage"]["note"]) == ("730", None)
 
 
 def test_late_usage_is_told_on_both_lines(context: ServiceContext, usage: Usage) -> None:

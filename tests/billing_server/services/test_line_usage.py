@@ -35,7 +35,7 @@ def counted(world: IngestWorld, scope: LineScope) -> tuple[list[str], int]:
         terms = load_customer_terms(unit, customer_id="acme")
         page = events_of_line(unit, terms=terms, scope=scope, after=None, limit=10)
         series = series_of_line(unit, terms=terms, scope=scope)
-    return [each.event.row.event_id for each in page.events], sum(each.total for each in series)
+    return [each.event_id for each in page.events], sum(each.total for each in series)
 
 
 def test_a_line_counts_what_its_own_price_charges_and_no_other_r32(world: IngestWorld) -> None:

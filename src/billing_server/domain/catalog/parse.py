@@ -1,13 +1,16 @@
 """Catalog files: from text to frozen values, with every mistake found at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+from billing_server.domain.catalog.limit import Limit
+from billing_server.domain.catalog.limit_rules import limit_problems
 from billing_server.domain.catalog.model import (
     CatalogFile,
     Meter,
     Plan,
     SubscriptionEntry,
+    UsagePrice,
 )
 from billing_server.domain.catalog.read import (
     read_customer,
@@ -102,6 +105,7 @@ class _CatalogParser:
         )
         self._check_meters(plans, meters=meters)
         self._check_references(subscriptions, plans=plans, customers=customers)
+        self._check_limits(meters, plans=plans, customers=customers, subscriptions=subscriptions)
         for file in files:
             file.finish(later=_LATER_SECTIONS)
         return CatalogFile(
@@ -193,6 +197,46 @@ class _CatalogParser:
                     f"{customer.currency}; choose a plan in {customer.currency} (R73)"
                 )
                 reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
+
+    def _check_limits(
+        self,
+        meters: dict[str, tuple[Meter, FieldReader]],
+        *,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        customers: dict[str, tuple[Customer, FieldReader]],
+        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
+    ) -> None:
+        """Notes limits that could not be kept: see `limit_problems`."""
+        meter_by_key = {meter.key: meter for meter in self._known.meters} | {
+            key: meter for key, (meter, _) in meters.items()
+        }
+        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
+            key: plan for key, (plan, _) in plans.items()
+        }
+        for plan, reader in plans.values():
+            _note_limits(plan.limits, reader=reader, meters=meter_by_key, prices=plan.usage_prices)
+        entries = [*self._known.subscriptions, *(entry for entry, _ in subscriptions.values())]
+        for customer, reader in customers.values():
+            bought = [
+                plan_by_key[entry.plan_key]
+                for entry in entries
+                if entry.customer_id == customer.id and entry.plan_key in plan_by_key
+            ]
+            prices = [price for plan in bought for price in plan.usage_prices]
+            _note_limits(customer.limits or (), reader=reader, meters=meter_by_key, prices=prices)
+
+
+def _note_limits(
+    limits: Sequence[Limit],
+    *,
+    reader: FieldReader,
+    meters: Mapping[str, Meter],
+    prices: Sequence[UsagePrice],
+) -> None:
+    for limit, (path, node) in zip(limits, reader.items("limits"), strict=False):
+        item = FieldReader(node, path=path, mistakes=reader.mistakes)
+        for each in limit_problems(limit, meters=meters, prices=prices):
+            item.note(each.field, reason=each.reason, problem=each.problem)
 
 
 def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:

@@ -1,7 +1,7 @@
 """Readers and writers of limits: of a plan's, and of a customer's own."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -14,15 +14,17 @@ from billing_server.domain.catalog.limit import (
     LimitWindow,
     WindowUnit,
 )
-from billing_server.domain.document import Node
+from billing_server.domain.document import Node, node_from_plain
 from billing_server.domain.fields import (
     FieldMistake,
     FieldReader,
+    Mistakes,
     choice,
     integer,
     key_text,
     not_a_choice,
     peek,
+    present,
     price,
     quantity,
     text,
@@ -141,6 +143,19 @@ def _meter(reader: FieldReader, subject: LimitSubject) -> str:
     if subject is not LimitSubject.METER:
         return ""
     return reader.optional("meter", key_text, default="")
+
+
+def limit_from_dict(value: Mapping[str, object]) -> Limit:
+    """Returns the limit of `limit_to_dict`.
+
+    Raises:
+        ValidationError: LIMIT_INVALID, naming the fields.
+    """
+    mistakes = Mistakes("limit")
+    node = node_from_plain(value, name=mistakes.name)
+    limit = read_limit(FieldReader(node, path="", mistakes=mistakes))
+    mistakes.raise_if_any(reason="LIMIT_INVALID")
+    return present(limit)
 
 
 def limit_to_dict(limit: Limit) -> dict[str, object]:

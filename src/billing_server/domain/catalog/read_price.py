@@ -86,27 +86,15 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
         key: of the price.
         meter: that it prices.
     """
-    convert = reader.child("convert")
-    discount = reader.child("discount")
+    convert, discount = reader.child("convert"), reader.child("discount")
+    conversion = None if convert is None else read_conversion(convert)
+    taken_off = None if discount is None else read_discount(discount)
     included = _read_included(reader)
-    maximum, minimum = (
-        reader.maybe("maximum", price),
-        reader.optional("minimum", price, default=ZERO),
-    )
+    maximum, minimum = _read_bounds(reader)
     charge_flat_at_zero = reader.optional("charge_flat_at_zero", boolean, default=False)
     prorate = _read_prorate(reader)
     estimate = reader.maybe("estimate_unit_price", price)
     unit_cost = reader.maybe("unit_cost", price)
-    if maximum is not None and minimum > maximum:
-        problem = (
-            f"{plain_decimal(minimum)} is above maximum {plain_decimal(maximum)}; write a minimum "
-            "that is at most the maximum"
-        )
-        reader.note("minimum", reason="MINIMUM_ABOVE_MAXIMUM", problem=problem)
-    terms = (
-        None if convert is None else read_conversion(convert),
-        None if discount is None else read_discount(discount),
-    )
     model = read_price_model(reader)
     if model is None:
         return None  # Which further fields belong here is not known without a model.
@@ -114,17 +102,30 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
     return UsagePrice(
         key=key,
         meter=meter,
-        convert=terms[0],
+        convert=conversion,
         included=included,
         model=model,
         charge_flat_at_zero=charge_flat_at_zero,
-        discount=terms[1],
+        discount=taken_off,
         maximum=maximum,
         minimum=minimum,
         prorate=prorate,
         estimate_unit_price=estimate,
         unit_cost=unit_cost,
     )
+
+
+def _read_bounds(reader: FieldReader) -> tuple[Decimal | None, Decimal]:
+    """Reads `maximum` and `minimum`."""
+    maximum = reader.maybe("maximum", price)
+    minimum = reader.optional("minimum", price, default=ZERO)
+    if maximum is not None and minimum > maximum:
+        problem = (
+            f"{plain_decimal(minimum)} is above maximum {plain_decimal(maximum)}; write a minimum "
+            "that is at most the maximum"
+        )
+        reader.note("minimum", reason="MINIMUM_ABOVE_MAXIMUM", problem=problem)
+    return maximum, minimum
 
 
 def _read_included(reader: FieldReader) -> Decimal:

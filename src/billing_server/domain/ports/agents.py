@@ -133,7 +133,13 @@ class AgentRepository(Protocol):
         """Give the data a new identity, because they went back to a backup."""
 
     def enroll(
-        self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
+        self,
+        *,
+        agent_id: str,
+        name: str,
+        token_sha256: str,
+        create_time: datetime,
+        is_ephemeral: bool = False,
     ) -> Agent:
         """Write a new agent.
 
@@ -199,6 +205,9 @@ class AgentRepository(Protocol):
             nonce: of the sync.
             at: when.
         """
+
+    def forget(self, disk: Agent, *, at: datetime) -> None:
+        """Write that a disk was declared lost; a session of it takes that back."""
 
     def unheard(self, incarnation: str) -> tuple[int, ...]:
         """Return disks that may hold leases and have opened no session of an incarnation."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
-from billing_server.domain.limit.lease import Lease, WindowKey
+from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
 from billing_server.domain.limit.thresholds import ThresholdDirection
 
 EVERY_CUSTOMER: Final = ""
@@ -128,6 +128,38 @@ class SettledReservation(NamedTuple):
     reservation_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitTotal:
+    """Windows that run now, summed over the customers of one limit key."""
+
+    limit_key: str
+    """Key of the limit."""
+    settled: int
+    """S."""
+    unreserved: int
+    """V."""
+    overrun: int
+    """δ."""
+    money_estimate_error: int
+    """Money rated beyond its estimate."""
+    released: int
+    """W."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTotal:
+    """Leases in one state, summed over the customers of one limit key."""
+
+    limit_key: str
+    """Key of the limit."""
+    state: LeaseState
+    """Live, reclaimed or written off."""
+    lease_count: int
+    """How many. >= 0."""
+    rest: int
+    """What they may still use. >= 0."""
+
+
 class LimitRepository(Protocol):
     """Accounts, thresholds and balances. Holding an account holds the leases of its window."""
 
@@ -148,6 +180,9 @@ class LimitRepository(Protocol):
 
     def accounts(self, customer_id: str) -> tuple[LimitAccount, ...]:
         """Return every account of a customer, by limit and window; holds nothing."""
+
+    def totals(self, *, running_at: datetime) -> tuple[LimitTotal, ...]:
+        """Return the sums of windows that run at an instant, by limit key."""
 
     def add_rolling(self, key: WindowKey, *, bucket: datetime, amount: int) -> None:
         """Book use of a rolling window in a bucket of it."""
@@ -217,7 +252,10 @@ class LeaseRepository(Protocol):
         """Write leases, new or over what is there."""
 
     def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
-        """Return up to `limit` live leases of which nothing was told since an instant."""
+        """Return up to `limit` live leases whose agents have not synced since an instant."""
+
+    def totals(self) -> tuple[LeaseTotal, ...]:
+        """Return the sums of leases that are not closed, by limit key and state."""
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
         """Forget up to `limit` closed leases of windows that ended before an instant."""

@@ -95,8 +95,14 @@ class LineEventAnswer(BaseModel):
 
     event_id: str = Field(description="As it was sent.")
     event_time: str = Field(description="When it was used, UTC.")
-    receive_time: str = Field(description="When an agent received it, UTC.")
-    quantity: str = Field(description="What it brings the line's meter.")
+    receive_time: str | None = Field(
+        description="When an agent received it, UTC; null: an adjustment."
+    )
+    quantity: str = Field(description="What it brings the line's meter now.")
+    state: str = Field(
+        description="`counted`, `amended`, `voided` (kept, and counts nothing), `adjustment`."
+    )
+    reason: str | None = Field(description="Why it was corrected or added; null: it was not.")
     quantities: dict[str, str] = Field(description="As the event carries them.")
     dimensions: dict[str, str] = Field(description="As the event carries them.")
 
