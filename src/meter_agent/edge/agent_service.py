@@ -260,7 +260,7 @@ class AgentService(QuotaService):
             if self._desk.is_limited(part):
                 operation = self._desk.usage_operation(
                     part,
-                    size=len(block),
+                    block=block,
                     receive_time_us=call.receive_time_us,
                     oldest_event_time_us=verdict.oldest_event_time_us,
                     caller=call.caller,

@@ -172,7 +172,7 @@ class QuotaDesk:
         self,
         events: Sequence[UsageEvent],
         *,
-        size: int,
+        block: bytes,
         receive_time_us: int,
         oldest_event_time_us: int,
         caller: str,
@@ -181,7 +181,7 @@ class QuotaDesk:
 
         Args:
             events: Good ones.
-            size: Their bytes, about.
+            block: The same, serialized: for the disk budget.
             receive_time_us: As in `Writer.append`.
             oldest_event_time_us: As in `Writer.append`.
             caller: As in `Writer.append`.
@@ -189,7 +189,7 @@ class QuotaDesk:
         return Operation(
             run=lambda: usage.record(events, counter=self.counter),
             ticket=Ticket(),
-            events=bytes(size),
+            events=block,
             event_count=len(events),
             receive_time_us=receive_time_us,
             oldest_event_time_us=oldest_event_time_us,

@@ -32,6 +32,8 @@ ASK_COUNT_MAX: Final = 1_000
 """Limits, and customers, of one call."""
 START_SECONDS: Final = 0.5
 """How long a call waits for the first session of a process."""
+STARTING_SECONDS: Final = 5.0
+"""How long after its start a process counts as starting."""
 AWAY_RETRY_SECONDS: Final = 1.0
 """While the server is away, one call in so long tries whether it is back."""
 LOOK_SECONDS: Final = 0.01
@@ -79,6 +81,7 @@ class LeaseAsker:
         self._condition = threading.Condition()
         self._queue: deque[_Waiting] = deque()
         self._is_stopping = False
+        self._start_seconds = state.clock.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-asker", daemon=True)
 
     def start(self) -> None:
@@ -100,7 +103,10 @@ class LeaseAsker:
         if state.is_away:
             is_try_due = state.seconds_since_failure >= AWAY_RETRY_SECONDS
             return Reach.ASKABLE if is_try_due and state.mark is not None else Reach.AWAY
-        return Reach.ASKABLE if state.wait_for_session(START_SECONDS) else Reach.AWAY
+        # Only a process that has just started waits: else each call of an outage would.
+        age = state.clock.monotonic() - self._start_seconds
+        patience = START_SECONDS if age < STARTING_SECONDS else 0.0
+        return Reach.ASKABLE if state.wait_for_session(patience) else Reach.AWAY
 
     def ask(
         self, customer_id: str, shortages: Sequence[Shortage], *, timeout_seconds: float
@@ -179,15 +185,28 @@ class LeaseAsker:
             self._refused(response.result, mark, items)
             return
         self._adopt(response, heard=heard)
+        self._resolve(items, asks, response)
+
+    def _resolve(
+        self,
+        items: list[_Waiting],
+        asks: Sequence[LeaseAsk],
+        response: lease_pb2.AcquireLeaseResponse,
+    ) -> None:
+        """Lets those look again for whom something changed, and the others decide as it is."""
         before = {(ask.lease.customer_id, ask.lease.limit_key): ask.lease.granted for ask in asks}
         risen = {
             (lease.customer_id, lease.limit_key)
             for lease in response.leases
             if lease.granted > before.get((lease.customer_id, lease.limit_key), 0)
         }
+        known = {item.customer_id for item in response.customers if not item.is_unknown}
         for item in items:
             keys = {(item.customer_id, shortage.limit_key) for shortage in item.shortages}
-            is_changed = keys & risen or not keys & before.keys()
+            # A limit that was not asked for is gone: its customer's terms have changed meanwhile.
+            is_changed = bool(keys & risen) or bool(keys - before.keys())
+            if not item.shortages:
+                is_changed = item.customer_id in known
             item.resolve(Reach.ASKABLE if is_changed else Reach.ANSWERED)
 
     def _open_positions(self) -> Positions:

@@ -1,12 +1,15 @@
 """The asker: who waits is asked for together, ids are on disk first, nobody waits for long."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from meter_agent.core.quota.decide import Reach
+from meter_agent.uplink.lease_asker import ASK_INTERVAL_SECONDS
+from meter_agent.uplink.lease_syncer import SYNC_BURST, SYNCS_PER_SECOND
 from metering.api.v1 import agent_pb2, lease_pb2
 from tests.meter_agent.fake_server import TOKEN, FakeServer
 from tests.meter_agent.support import WAIT_SECONDS, RunningAgent
@@ -120,3 +123,21 @@ def test_after_the_stop_nobody_waits(agent: RunningAgent) -> None:
     assert asker is not None
     asker.stop()
     assert asker.ask("acme", (), timeout_seconds=60) is Reach.AWAY
+
+
+def test_an_unknown_customer_is_asked_for_once_a_call(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    assert reserve(agent, "r-1", "nobody").denial.reason == "CUSTOMER_UNKNOWN"
+    assert [list(ask.customer_ids) for ask in server.leases.asks] == [["nobody"]]
+
+
+def test_many_cold_customers_cost_few_calls(agent: RunningAgent, server: FakeServer) -> None:
+    for number in range(300):
+        server.leases.limit(f"c-{number}", "daily", 1_000)
+    started = time.monotonic()
+    decisions = reserve_at_once(agent, [(f"r-{n}", f"c-{n}") for n in range(300)])
+    seconds = time.monotonic() - started
+    assert decisions == [agent_pb2.DECISION_GRANTED] * 300
+    assert len(server.leases.asks) <= seconds / ASK_INTERVAL_SECONDS + 1
+    assert len(server.leases.syncs) <= seconds * SYNCS_PER_SECOND + SYNC_BURST
