@@ -5,5 +5,4 @@ content TEXT NOT NULL,
 create_time INTEGER NOT NULL,
 CONSTRAINT pk_addon_version PRIMARY KEY ("key", version)
 )
-WITHOUT ROWID,
 STRICT;
