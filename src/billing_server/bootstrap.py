@@ -29,6 +29,7 @@ from billing_server.services.play_scenario import play_scenario, raise_due_failu
 from billing_server.services.scenario import Scenario, no_files, parse_scenario
 from billing_server.services.scenario_file import ReadFile
 from billing_server.services.scenario_report import scenario_report
+from billing_server.services.verify_usage import VerifyMode, VerifyReport, verify_usage
 from billing_server.store.origin import check_origin
 from billing_server.store.unit_of_work import MEMORY_URL, open_store
 from metering.clock import Clock, ManualClock, SystemClock, format_instant
@@ -75,6 +76,21 @@ def opened_server(settings: ServerSettings) -> Iterator[ServiceContext]:
         context = build_context(store, clock=clock, settings=settings)
         ensure_admin_key(context, path=settings.admin_key_path)
         yield context
+
+
+def verify_database(settings: ServerSettings, *, mode: VerifyMode) -> VerifyReport:
+    """Compare what is kept of usage with the stored events, and mend it where that is asked for.
+
+    Raises:
+        InvalidStateError: SERVER_RUNNING, DATABASE_NEWER.
+        ValidationError: DATABASE_UNWRITABLE, DATABASE_URL_MALFORMED.
+    """
+    with locked(settings):
+        store = open_store(settings.resolved_database_url())
+        try:
+            return verify_usage(store, mode=mode)
+        finally:
+            store.close()
 
 
 def run_server(settings: ServerSettings) -> None:

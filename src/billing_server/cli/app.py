@@ -19,6 +19,7 @@ from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
 from billing_server.cli.serve import serve_command
 from billing_server.cli.simulate import simulate_command
+from billing_server.cli.verify import verify_command
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -33,6 +34,7 @@ app.command("serve")(serve_command)
 app.command("apply")(apply_command)
 app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
+app.command("verify")(verify_command)
 app.command("alerts")(alerts_command)
 app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")

@@ -30,7 +30,7 @@ _CHANGE: Final = 1
 """Whether a reading sets a level or changes the one before it."""
 
 
-class _OrderedGroup:
+class OrderedGroup:
     """Events of one series and minute of which more than the sum counts."""
 
     __slots__ = ("count", "event_id", "largest", "latest", "time_us", "total")
@@ -41,12 +41,14 @@ class _OrderedGroup:
         self.event_id = ""
 
     def add(self, value: int, *, time_us: int, event_id: str) -> None:
+        """Adds what an event brings."""
         self.total += value
         self.count += 1
         self.largest = max(self.largest, value)
         self._last(value, time_us=time_us, event_id=event_id)
 
     def change(self, value: int, *, time_us: int, event_id: str) -> None:
+        """Adds a signed quantity that is no event."""
         self.total += value
         self._last(value, time_us=time_us, event_id=event_id)
 
@@ -61,7 +63,7 @@ class BatchBuckets:
     def __init__(self) -> None:
         self.sums: dict[Group, list[int]] = {}
         """Of meters that add up: [sum, number of events]."""
-        self.ordered: dict[Group, _OrderedGroup] = {}
+        self.ordered: dict[Group, OrderedGroup] = {}
         """Of the others, and of those that keep what each event brought."""
         self._readings: list[tuple[SeriesRoute, int, str, int, int, str | None]] = []
 
@@ -95,7 +97,7 @@ class BatchBuckets:
         if route.is_plain:
             self.sums.setdefault(place, [0, 0])[0] += adjustment.value
             return
-        group = self.ordered.setdefault(place, _OrderedGroup())
+        group = self.ordered.setdefault(place, OrderedGroup())
         group.change(adjustment.value, time_us=time_us, event_id=adjustment.id)
         if route.keeps_readings:
             change = (route, time_us, adjustment.id, adjustment.value, _CHANGE, None)
@@ -110,7 +112,7 @@ class BatchBuckets:
         row = event.row
         group = self.ordered.get((route, event.minute))
         if group is None:
-            group = self.ordered[route, event.minute] = _OrderedGroup()
+            group = self.ordered[route, event.minute] = OrderedGroup()
         group.add(value, time_us=row.event_time_us, event_id=row.event_id)
         if route.keeps_readings:
             money = money_of(event.quantities, names=route.money_quantities)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from billing_server.store.news import NewsBoard
     from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
+    from billing_server.store.usage_scan import SqlUsageScan
 
 MEMORY_URL = "sqlite://"
 
@@ -117,6 +118,13 @@ class SqlUnitOfWork:
         from billing_server.store.usage_repository import SqlUsageRepository
 
         return SqlUsageRepository(self.connection)
+
+    @cached_property
+    def usage_scan(self) -> "SqlUsageScan":
+        """All usage, window by window."""
+        from billing_server.store.usage_scan import SqlUsageScan
+
+        return SqlUsageScan(self.connection)
 
     @cached_property
     def usage_facts(self) -> "SqlUsageFactRepository":

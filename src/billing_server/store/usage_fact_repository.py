@@ -151,7 +151,7 @@ class SqlUsageFactRepository:
                 .order_by(columns.version)
             )
             for row in self._connection.execute(statement):
-                newest[row.event_id, row.customer_id] = _correction_from_row(row)
+                newest[row.event_id, row.customer_id] = correction_from_row(row)
         return newest
 
     def add_adjustment(self, adjustment: Adjustment) -> None:
@@ -238,17 +238,19 @@ class SqlUsageFactRepository:
                 .where(bucket.minute == start, bucket.customer_id == customer_id)
                 .returning(bucket.series_id)
             )
-            series = set(found.scalars())
-            touched |= series
-            if series:
-                self._connection.execute(
-                    usage_reading.delete().where(
-                        reading.customer_id == customer_id,
-                        reading.series_id.in_(series),
-                        reading.event_time >= start,
-                        reading.event_time < end,
-                    )
+            touched |= set(found.scalars())
+            # Of every series: a reading may be there without its bucket, which is then mended too.
+            of_customer = select(usage_series.c.series_id).where(
+                usage_series.c.customer_id == customer_id
+            )
+            self._connection.execute(
+                usage_reading.delete().where(
+                    reading.customer_id == customer_id,
+                    reading.series_id.in_(of_customer),
+                    reading.event_time >= start,
+                    reading.event_time < end,
                 )
+            )
         return frozenset(touched)
 
 
@@ -286,7 +288,8 @@ def _readings() -> Select[Any]:
     )
 
 
-def _correction_from_row(row: Any) -> Correction:
+def correction_from_row(row: Any) -> Correction:
+    """Returns a correction from its row."""
     return Correction(
         event_id=row.event_id,
         customer_id=row.customer_id,

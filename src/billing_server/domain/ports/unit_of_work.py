@@ -27,6 +27,7 @@ from billing_server.domain.ports.limits import (
 )
 from billing_server.domain.ports.usage import UsageRepository
 from billing_server.domain.ports.usage_facts import UsageFactRepository
+from billing_server.domain.ports.usage_scan import UsageScan
 
 
 class Urgency(Enum):
@@ -87,6 +88,10 @@ class UnitOfWork(Protocol):
     @property
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
+
+    @property
+    def usage_scan(self) -> UsageScan:
+        """All usage, window by window."""
 
     @property
     def usage_facts(self) -> UsageFactRepository:
