@@ -60,7 +60,7 @@ def apply(context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APP
     """Applies a catalog; returns the first line of each change."""
     changes = apply_catalog(
         context, sources=[CatalogSource(name="catalog.yaml", text=text)], mode=mode
-    )
+    ).changes
     return [change.description.split("\n")[0] for change in changes]
 
 

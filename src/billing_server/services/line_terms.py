@@ -58,7 +58,10 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
     timeline = terms.timelines.get(line["subscription"])
     if timeline is None:
         return None
-    plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
+    # As it applied then: with the subscription's overrides and add-ons.
+    plan: Plan | None = timeline.plan_at(period_of(line["service_period"]).start)
+    if plan is not None and plan.version != line["price_version"]:
+        plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
     price = None if plan is None else _price(plan, key=line["price"])
     if plan is None or price is None:
         return None
