@@ -15,6 +15,7 @@ from billing_server.edge.http import (
     invoice_routes,
     limit_routes,
     operation_routes,
+    terms_routes,
     usage_routes,
 )
 from billing_server.edge.http.metrics import add_metrics
@@ -62,6 +63,7 @@ def create_app(
         limit_routes,
         # Before the customers, whose path takes every id whole.
         explain_routes,
+        terms_routes,
         customer_routes,
         usage_routes,
         invoice_routes,
