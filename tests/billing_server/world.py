@@ -69,6 +69,7 @@ class Usage:
 
     def __init__(self, context: ServiceContext) -> None:
         """Enrolls an agent and opens its session."""
+        self.context = context
         self._agent = ScenarioAgent(context)
         self._number = 0
 

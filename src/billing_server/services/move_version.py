@@ -175,7 +175,7 @@ def _planned(
     before = timeline_of(unit, subscription=subscription)
     start = effective_start(unit, context=context, timeline=before, effective=wish.effective)
     target = _plan_version(unit, plan_key=subscription.plan_key, version=wish.version)
-    _check_grid(before, target=target)
+    check_grid(before, target=target)
     change = TermsChange(with_move(subscription, version=wish.version, start=start), start)
     check_change(unit, change=change)
     terms = load_customer_terms(unit, customer_id=subscription.customer_id)
@@ -247,7 +247,12 @@ def _plan_version(unit: UnitOfWork, *, plan_key: str, version: int) -> Plan:
     return plan
 
 
-def _check_grid(timeline: Timeline, *, target: Plan) -> None:
+def check_grid(timeline: Timeline, *, target: Plan) -> None:
+    """Check that a version has the billing periods that a running subscription counts in.
+
+    Raises:
+        InvalidStateError: BILLING_PERIOD_CHANGES.
+    """
     plan = timeline.plan
     has_own_anchor = timeline.subscription.anchor is not None
     is_same = plan.billing_period == target.billing_period and (
