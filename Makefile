@@ -69,6 +69,7 @@ proto: $(STAMP) ## Regenerate the stubs from proto/.
 .PHONY: proto-check
 proto-check: $(STAMP)
 	@$(BIN)/buf lint
+	@$(BIN)/buf breaking proto --against tests/compatibility/older_contract
 	@rm -rf build/proto && mkdir -p build/proto
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=build/proto --pyi_out=build/proto --grpc_python_out=build/proto $(PROTOS)
 	@for made in build/proto/metering/api/v1/*; do \

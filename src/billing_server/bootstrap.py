@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from importlib.metadata import version
@@ -26,8 +26,10 @@ from billing_server.jobs.scheduler import Scheduler
 from billing_server.services.api_keys import API_KEY_PREFIX, register_api_key, sha256_of_secret
 from billing_server.services.context import BillingSettings, ServiceContext
 from billing_server.services.play_scenario import play_scenario, raise_due_failure
-from billing_server.services.scenario import Scenario, parse_scenario
+from billing_server.services.scenario import Scenario, no_files, parse_scenario
+from billing_server.services.scenario_file import ReadFile
 from billing_server.services.scenario_report import scenario_report
+from billing_server.services.verify_usage import VerifyMode, VerifyReport, verify_usage
 from billing_server.store.origin import check_origin
 from billing_server.store.unit_of_work import MEMORY_URL, open_store
 from metering.clock import Clock, ManualClock, SystemClock, format_instant
@@ -74,6 +76,21 @@ def opened_server(settings: ServerSettings) -> Iterator[ServiceContext]:
         context = build_context(store, clock=clock, settings=settings)
         ensure_admin_key(context, path=settings.admin_key_path)
         yield context
+
+
+def verify_database(settings: ServerSettings, *, mode: VerifyMode) -> VerifyReport:
+    """Compare what is kept of usage with the stored events, and mend it where that is asked for.
+
+    Raises:
+        InvalidStateError: SERVER_RUNNING, DATABASE_NEWER.
+        ValidationError: DATABASE_UNWRITABLE, DATABASE_URL_MALFORMED.
+    """
+    with locked(settings):
+        store = open_store(settings.resolved_database_url())
+        try:
+            return verify_usage(store, mode=mode)
+        finally:
+            store.close()
 
 
 def run_server(settings: ServerSettings) -> None:
@@ -279,7 +296,12 @@ def warn_of_plain_text(settings: ServerSettings) -> None:
 
 
 def simulate(
-    text: str, *, name: str, on_progress: Callable[[datetime, Scenario], None] | None = None
+    text: str,
+    *,
+    name: str,
+    on_progress: Callable[[datetime, Scenario], None] | None = None,
+    read_file: ReadFile = no_files,
+    usage_files: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Play a scenario in memory and return what it came to; equal texts give equal results.
 
@@ -287,11 +309,14 @@ def simulate(
         text: YAML or JSON.
         name: of the file, for messages.
         on_progress: told how far the clock has come.
+        read_file: returns the bytes of a file of usage that the scenario names.
+        usage_files: further files of usage, heard from the scenario's start on.
 
     Raises:
-        ValidationError: SCENARIO_INVALID; or the error of the step that was refused.
+        ValidationError: SCENARIO_INVALID, USAGE_FILE_INVALID; or the error of the step that was
+            refused.
     """
-    scenario = parse_scenario(text, name=name)
+    scenario = parse_scenario(text, name=name, read_file=read_file, usage_files=usage_files)
     store = open_store(MEMORY_URL)
     try:
         with store.write() as unit:

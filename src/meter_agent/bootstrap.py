@@ -15,6 +15,7 @@ from meter_agent.core.retention import Retention
 from meter_agent.edge.addresses import Address, parse_address
 from meter_agent.edge.agent_service import AgentService, timestamp_from_datetime
 from meter_agent.edge.server import AgentServer
+from meter_agent.quota_wiring import QuotaParts
 from meter_agent.store.admission import AdmissionControl
 from meter_agent.store.ballast import Ballast
 from meter_agent.store.data_dir import DataDirectory
@@ -186,7 +187,9 @@ class Agent:
         status_reader = self._add_reader()
         if is_check_due:
             self._check = IntegrityCheck(self._add_reader(), on_damage=self._writer.report_damage)
+        self._quota = QuotaParts(settings, writer=self._writer, clock=clock)
         self._shipper = self._build_shipper(settings, clock=clock)
+        self._quota.attach(self._shipper)
         identity = _Identity(
             version=agent_version(),
             server=settings.server,
@@ -201,7 +204,13 @@ class Agent:
             shipper=self._shipper,
         )
         whole = _WholeStatus(status)
-        self._service = AgentService(self._writer, source=whole, clock=clock)
+        self._service = AgentService(
+            self._writer,
+            source=whole,
+            clock=clock,
+            desk=self._quota.desk,
+            unsettled=self._add_reader().unsettled,
+        )
         self._observer = whole.observer = self._build_observer(settings, clock=clock)
         try:
             if settings.admin_listen:
@@ -239,6 +248,7 @@ class Agent:
         self._server.start()
         if self._shipper is not None:
             self._shipper.start()
+        self._quota.start()
         self._observer.sampler.start()
         if self._admin is not None:
             self._admin.start()
@@ -255,6 +265,7 @@ class Agent:
             threading.Event().wait(self._pre_stop_seconds)
         self._writer.applied.close()
         self._server.stop()
+        self._quota.stop()
         if self._shipper is not None:
             self._shipper.stop()
         self._observer.sampler.stop()
@@ -280,6 +291,7 @@ class Agent:
             reader=reader,
             tokens=TokenSource(token_file=settings.token_file, token=token),
             clock=clock,
+            leases=self._quota.state,
         )
 
     def _notify(self) -> None:
@@ -303,6 +315,7 @@ class Agent:
             reader=reader,
             shipper=self._shipper,
             calls=self._service.counters,
+            leases=self._quota.state,
         )
         return Observer(parts, clock=clock)
 

@@ -1,7 +1,6 @@
-"""The command line of the agent: serve, status, drain; `cli_operation` adds doctor and tail."""
+"""The command line of the agent: serve, status, drain; the other commands are beside it."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,8 +17,10 @@ from meter_agent.cli_options import (
     TlsOption,
     TokenFileOption,
 )
+from meter_agent.cli_quota import add_quota_commands
 from meter_agent.cli_rescue import add_rescue_commands
-from metering.errors import MeteringError, UnavailableError
+from meter_agent.cli_target import agent_targets, call_agent
+from metering.errors import MeteringError
 
 app = typer.Typer(
     name="meter-agent",
@@ -31,7 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-CALL_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.1
 
 ConfigOption = Annotated[
@@ -175,8 +175,8 @@ def status(
     from meter_agent import status_view
 
     try:
-        targets = _targets(address, data_dir=data_dir, config=config, instance=instance)
-        found = _get_status(targets)
+        targets = agent_targets(address, data_dir=data_dir, config=config, instance=instance)
+        found = _status_of(targets)
     except MeteringError as error:
         _fail(error)
     print(json.dumps(status_view.to_json(found)) if as_json else status_view.to_text(found))
@@ -197,9 +197,9 @@ def drain(
 
     end = time.monotonic() + timeout
     try:
-        targets = _targets(address, data_dir=data_dir, config=config, instance=instance)
+        targets = agent_targets(address, data_dir=data_dir, config=config, instance=instance)
         while True:
-            found = _get_status(targets)
+            found = _status_of(targets)
             if found.buffered_event_count == 0:
                 print("0 events buffered")
                 return
@@ -212,40 +212,10 @@ def drain(
     raise typer.Exit(1)
 
 
-def _targets(
-    address: str | None, *, data_dir: Path | None, config: Path | None, instance: str | None
-) -> tuple[str, ...]:
-    """Returns where the running agent may be found, best first."""
-    from meter_agent.config import load_settings
-    from meter_agent.edge.addresses import parse_address
+def _status_of(targets: tuple[str, ...]) -> Any:
+    from metering.api.v1 import agent_pb2
 
-    if address is None and data_dir is None and config is None and instance is None:
-        address = os.environ.get("METER_AGENT_ADDRESS")
-    if address is not None:
-        return (parse_address(address, flag="--address").target,)
-    settings = load_settings(config_file=config, flags={"data_dir": data_dir, "instance": instance})
-    return tuple(item.target for item in settings.addresses)
-
-
-def _get_status(targets: tuple[str, ...]) -> Any:
-    import grpc
-
-    from metering.api.v1 import agent_pb2, agent_pb2_grpc
-    from metering.rpc import error_from_rpc
-
-    for target in targets:
-        with grpc.insecure_channel(target) as channel:
-            stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
-            try:
-                return stub.GetAgentStatus(agent_pb2.GetAgentStatusRequest(), timeout=CALL_SECONDS)
-            except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise error_from_rpc(error) from None
-    raise UnavailableError(
-        reason="AGENT_NOT_RUNNING",
-        message=f"no agent answers at {', '.join(targets)}; start one with `meter-agent serve`, or "
-        "say where it listens with --address",
-    )
+    return call_agent(targets, "GetAgentStatus", agent_pb2.GetAgentStatusRequest())
 
 
 def _fail(error: MeteringError) -> NoReturn:
@@ -255,6 +225,7 @@ def _fail(error: MeteringError) -> NoReturn:
 
 add_operation_commands(app, fail=_fail)
 add_rescue_commands(app, fail=_fail)
+add_quota_commands(app, fail=_fail)
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - as typer calls it

@@ -81,6 +81,9 @@ class AgentSettings(BaseSettings):
     """HOST:PORT of metrics and probes; empty: none."""
     pre_stop_seconds: float = Field(default=0.0, ge=0.0, le=300.0)
     """How long health says NOT_SERVING before a stop begins, seconds, 0 to 300."""
+    reservation_late_seconds: float = Field(default=900.0, ge=0.0, le=86_400.0)
+    """How long the hold of a reservation that expired is presumed used before it goes back,
+    seconds, 0 to 86,400."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
 

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from metering.api.v1.agent_pb2 import GetAgentStatusResponse
+from google.protobuf.json_format import MessageToDict
+
+from metering.api.v1.agent_pb2 import GetAgentStatusResponse, LimitStatus
 from metering.clock import format_instant
 
 _KIB: Final = 1024
@@ -14,7 +16,16 @@ def to_json(status: GetAgentStatusResponse) -> dict[str, Any]:
     view: dict[str, Any] = {}
     for field in status.DESCRIPTOR.fields:
         value = getattr(status, field.name)
-        if field.is_repeated:
+        if field.is_repeated and field.message_type is not None:
+            value = [
+                MessageToDict(
+                    item,
+                    preserving_proto_field_name=True,
+                    always_print_fields_with_no_presence=True,
+                )
+                for item in value
+            ]
+        elif field.is_repeated:
             value = list(value)
         elif field.message_type is not None:
             value = _instant(status, field.name)
@@ -56,7 +67,7 @@ def to_text(status: GetAgentStatusResponse, *, now: datetime | None = None) -> s
             f"{status.refused_event_count:,} events that the server refuses, see the log",
         ),
     )
-    shown = rows + refused if status.refused_event_count else rows
+    shown = (*rows, *(refused if status.refused_event_count else ()), *_quota(status))
     warnings = tuple(("warning", text) for text in status.warnings)
     return "\n".join(f"{name:<14} {value}" for name, value in shown + warnings)
 
@@ -103,6 +114,40 @@ def _server(status: GetAgentStatusResponse) -> str:
     if status.is_server_reachable and not status.last_error:
         return f"{status.server_address}, reachable"
     return f"{status.server_address}, {status.last_error or 'not called yet'}"
+
+
+def _quota(status: GetAgentStatusResponse) -> tuple[tuple[str, str], ...]:
+    """Returns rows of quota; none where it was never asked for."""
+    rows = [("limit", _limit(item)) for item in status.limits]
+    if rows or status.held_reservation_count or status.unsettled_reservation_count:
+        told = f"{status.lease_count:,} leases, {status.held_reservation_count:,} reservations held"
+        if status.unsettled_reservation_count:
+            told += (
+                f", {status.unsettled_reservation_count:,} UNSETTLED, see meter-agent reservations"
+            )
+        rows.insert(0, ("quota", told))
+    if status.HasField("leases_offline_since_time"):
+        since = _instant(status, "leases_offline_since_time")
+        rows.append(("leases", f"spent without the server since {since}"))
+    return tuple(rows)
+
+
+def _limit(item: LimitStatus) -> str:
+    if not item.enforcement:
+        return f"{item.limit_key}: no longer in force; {item.refused_count:,} refused"
+    told = (
+        f"{item.limit_key} ({item.enforcement}, {item.when_offline} offline): granted "
+        f"{item.granted}, consumed {item.consumed}, held {item.held}; {item.refused_count:,} "
+        "refused"
+    )
+    for amount, words in (
+        (item.granted_offline, "granted offline"),
+        (item.uncovered, "beyond leases"),
+        (item.overrun, "beyond reservations"),
+    ):
+        if amount not in ("", "0"):
+            told += f", {amount} {words}"
+    return told
 
 
 def _instant(status: GetAgentStatusResponse, name: str) -> str | None:

@@ -1,11 +1,14 @@
 """Starts a program of the distribution, or says which extra it needs."""
 
 import importlib
+import os
 import sys
 
 
 def run_program(module_name: str, *, extra: str) -> None:
     """Runs `main()` of a module whose libraries come with an extra of the distribution.
+
+    gRPC's own log is silent, unless GRPC_VERBOSITY says otherwise.
 
     Args:
         module_name: Module with the program's `main`, e.g. "meter_agent.cli".
@@ -14,6 +17,8 @@ def run_program(module_name: str, *, extra: str) -> None:
     Raises:
         SystemExit: A library is missing; the message names it and the remedy.
     """
+    # What it would say of a port in use or a lost connection, the program says itself.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -128,6 +128,14 @@ def settlement_event_id(customer_id: str, reservation_id: str) -> str:
     return str(uuid5(SETTLEMENT_NAMESPACE, f"{customer_id}\0{reservation_id}\0settle"))
 
 
+def expiry_event_id(customer_id: str, reservation_id: str) -> str:
+    """Returns the event id of what is billed for a reservation that nobody ended.
+
+    UUIDv5 of customer, NUL, reservation id, NUL, "expire": another one than its settlement's.
+    """
+    return str(uuid5(SETTLEMENT_NAMESPACE, f"{customer_id}\0{reservation_id}\0expire"))
+
+
 def prefixed_id(prefix: str, random_bytes: Callable[[int], bytes]) -> str:
     """Returns the id of a resource: `prefix`, "_" and 24 base32 characters (120 random bits).
 

@@ -105,10 +105,8 @@ def plain_decimal(value: Decimal | Fraction | int, *, places: int = 18) -> str:
         value: A finite number.
         places: Fraction digits of a value without end, 0 or more.
     """
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, Fraction):
-        return _plain_fraction(value, places=places)
+    if not isinstance(value, Decimal):  # Asked first: a question for Fraction takes much longer.
+        return str(value) if isinstance(value, int) else _plain_fraction(value, places=places)
     if not value.is_finite():
         raise ValidationError(
             reason="NUMBER_NOT_FINITE", message=f"{value} is not a finite number; give a number"

@@ -16,7 +16,12 @@ from tests.bench.row import format_rows
 BENCHES = {
     "sdk": "The SDK in the caller's process",
     "agent": "The agent on one core",
+    "latency": "RecordUsage of 10 events at 20 % load",
+    "reserve": "Holding quota on a warm lease, one core",
+    "drain": "A backlog of 3,000,000 events",
+    "visible": "From a use to the live charge",
     "server": "The server on SQLite, one core",
+    "rating": "Rating, one core, without a store",
 }
 
 

@@ -158,7 +158,7 @@ def make_event(
 
 def _build(path: Path, *, preload_events: int) -> None:
     store = open_store(f"sqlite:///{path}")
-    _write_catalog(store)
+    write_catalog(store)
     store.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
@@ -199,7 +199,8 @@ def _event_rows(count: int) -> Iterator[tuple[str, str, int, int, int, bytes]]:
         yield event_id, customer, moment_us, moment_us, seq, event.SerializeToString()
 
 
-def _write_catalog(store: SqlStore) -> None:
+def write_catalog(store: SqlStore, *, start: datetime = PERIOD_START) -> None:
+    """Writes two meters, a plan with two graduated prices, and 1,000 customers on it."""
     tiers = (
         Tier(up_to=Decimal(1_000_000), unit_price=Decimal("0.000003")),
         Tier(up_to=Decimal(10_000_000), unit_price=Decimal("0.0000025")),
@@ -209,23 +210,23 @@ def _write_catalog(store: SqlStore) -> None:
         UsagePrice(key=name, meter=name, included=Decimal(100_000), model=Graduated(tiers))
         for name in QUANTITIES
     )
-    plan = Plan(key="pro", version=1, currency="USD", effective_from=PERIOD_START, prices=prices)
+    plan = Plan(key="pro", version=1, currency="USD", effective_from=start, prices=prices)
     with store.write() as unit:
         for name in QUANTITIES:
             meter = Meter(key=name, unit="token", quantity=name)
-            unit.catalog.put_meter(meter, update_time=PERIOD_START)
-        unit.catalog.add_plan_version(plan, create_time=PERIOD_START)
+            unit.catalog.put_meter(meter, update_time=start)
+        unit.catalog.add_plan_version(plan, create_time=start)
         for number in range(CUSTOMER_COUNT):
             name = customer_name(number)
-            unit.customers.add(Customer(id=name, currency="USD"), create_time=PERIOD_START)
+            unit.customers.add(Customer(id=name, currency="USD"), create_time=start)
             unit.subscriptions.add(
                 Subscription(
                     id=f"sub-{name}",
                     customer_id=name,
                     plan_key="pro",
                     plan_version=1,
-                    start=PERIOD_START,
+                    start=start,
                 ),
-                create_time=PERIOD_START,
+                create_time=start,
                 start_invoice=StartInvoice.NOT_DUE,
             )

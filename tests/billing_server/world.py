@@ -128,3 +128,8 @@ class Api:
     def post(self, path: str, body: dict[str, Any], **arguments: Any) -> httpx.Response:
         """Sends a JSON body."""
         return self.call("POST", path, json=body, **arguments)
+
+
+def context_of(world: Any) -> ServiceContext:
+    """Returns the world of the use cases around a store and clock that are there already."""
+    return ServiceContext(store=world.store, clock=world.clock, random_bytes=counted_bytes())

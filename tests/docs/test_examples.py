@@ -1,5 +1,6 @@
 """Runs every Python block of the documents, and reads every catalog, as a reader would."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,11 +11,20 @@ from pathlib import Path
 import pytest
 
 from billing_server.domain.catalog.parse import parse_catalog
+from billing_server.domain.quote import quote_document
 from metering.testing import FakeAgent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+QUOTE = re.compile(
+    r"^```yaml quote\n(?P<asked>.*?)^```.*?^```json\n(?P<shown>.*?)^```", re.MULTILINE | re.DOTALL
+)
+QUOTES = [
+    (f"{page.relative_to(ROOT)}#{number}", match["asked"], match["shown"])
+    for page in PAGES
+    for number, match in enumerate(QUOTE.finditer(page.read_text()))
+]
 
 
 def _blocks(language: str) -> Iterator[tuple[str, str]]:
@@ -27,7 +37,12 @@ def _blocks(language: str) -> Iterator[tuple[str, str]]:
 PYTHON = list(_blocks("python"))
 CATALOGS = [
     *((name, body) for name, body in _blocks("yaml") if re.search(r"^(meters|plans):", body, re.M)),
-    *((str(path.relative_to(ROOT)), path.read_text()) for path in ROOT.glob("examples/*/*.yaml")),
+    # Those of examples/pricing are scenarios, played in tests/golden.
+    *(
+        (str(path.relative_to(ROOT)), path.read_text())
+        for path in ROOT.glob("examples/*/*.yaml")
+        if path.parent.name != "pricing"
+    ),
 ]
 
 
@@ -54,3 +69,26 @@ def test_every_python_block_of_the_documents_runs(body: str, agent: FakeAgent) -
 def test_every_catalog_of_the_documents_is_valid(body: str) -> None:
     parsed = parse_catalog(body, name="catalog.yaml")
     assert parsed.meters or parsed.plans
+
+
+def _json_values(text: str) -> list[dict[str, object]]:
+    decoder, values, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        values.append(value)
+        rest = rest[end:].lstrip()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"), [quote[1:] for quote in QUOTES], ids=[quote[0] for quote in QUOTES]
+)
+def test_every_quote_of_the_documents_comes_to_what_the_page_shows(asked: str, shown: str) -> None:
+    results = quote_document(asked, name="page").results
+    wanted = _json_values(shown)
+    # A page may show a part of an answer: the fields that it speaks of.
+    found = [
+        {name: result.get(name) for name in part}
+        for result, part in zip(results, wanted, strict=True)
+    ]
+    assert found == wanted

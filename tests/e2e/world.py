@@ -20,6 +20,7 @@ plans:
     anchor: calendar
     prices:
       - {{key: input, kind: usage, meter: input_tokens, model: per_unit, unit_price: "0.01"}}
+{limits}
 customers:
 {customers}
 subscriptions:
@@ -30,9 +31,16 @@ subscriptions:
 class World:
     """The two programs with their data below one folder."""
 
-    def __init__(self, room: Path, *, customer_ids: list[str]) -> None:
-        """Chooses ports and starts nothing; the clock stands at the first second of the month."""
+    def __init__(self, room: Path, *, customer_ids: list[str], limits: str = "") -> None:
+        """Chooses ports and starts nothing; the clock stands at the first second of the month.
+
+        Args:
+            room: Folder of all data.
+            customer_ids: Each gets a subscription.
+            limits: Of the plan, as they stand in a catalog file.
+        """
         self.customer_ids = customer_ids
+        self._limits = limits.strip("\n")
         # Past by 36 hours: then every event sent now is inside the month and the accept window.
         inside = datetime.now(UTC) - timedelta(hours=36)
         self.month_start = inside.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -64,6 +72,7 @@ class World:
         catalog = self.room / "catalog.yaml"
         catalog.write_text(
             CATALOG.format(
+                limits=self._limits,
                 customers="\n".join(
                     f"  - {{id: {name}, name: {name}, currency: USD, timezone: UTC}}"
                     for name in self.customer_ids

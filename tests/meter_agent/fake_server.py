@@ -12,8 +12,9 @@ from typing import Any, Self
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
+from metering.api.v1 import ingest_pb2, ingest_pb2_grpc, lease_pb2_grpc
 from metering.api.v1.usage_pb2 import UsageEvent
+from tests.meter_agent.fake_leases import FakeLeases, LeaseServicer
 
 TOKEN = "agent-secret-token"
 AGENT_ID = "agent-1"
@@ -74,6 +75,7 @@ class FakeServer:
         self.safe_lag = safe_lag
         self.port = 0
         self._condition = threading.Condition()
+        self.leases = FakeLeases(self._condition)
         self._server: grpc.Server | None = None
 
     @property
@@ -85,8 +87,10 @@ class FakeServer:
             *(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 << 20)),
             *self.options,
         )
-        server = grpc.server(ThreadPoolExecutor(4), options=options)
+        server = grpc.server(ThreadPoolExecutor(8), options=options)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(_Servicer(self), server)
+        if not self.leases.is_off:
+            lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(self), server)
         if self.credentials is None:
             self.port = server.add_insecure_port(self.address)
         else:
@@ -123,7 +127,7 @@ class FakeServer:
     def open_session(
         self, request: ingest_pb2.OpenSessionRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.OpenSessionResponse:
-        self._authenticate(context)
+        self.authenticate(context)
         with self._condition:
             self.sessions.append(request)
             books = self.books
@@ -142,12 +146,13 @@ class FakeServer:
                 safe_seq=self._safe_seq(),
                 push_event_count_max=self.push_event_count_max,
                 push_bytes_max=4 << 20,
+                leases=self.leases.session_leases(list(request.leases)),
             )
 
     def push_usage(
         self, request: ingest_pb2.PushUsageRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.PushUsageResponse:
-        self._authenticate(context)
+        self.authenticate(context)
         with self._condition:
             fault = self.faults.popleft() if self.faults else None
             if fault is Fault.UNAVAILABLE:
@@ -161,7 +166,7 @@ class FakeServer:
             return response
 
     def check_agent(self, context: grpc.ServicerContext) -> ingest_pb2.CheckAgentResponse:
-        self._authenticate(context)
+        self.authenticate(context)
         answer = ingest_pb2.CheckAgentResponse(agent_id=AGENT_ID)
         answer.server_time.FromDatetime(datetime.now(UTC) + self.clock_ahead)
         return answer
@@ -212,6 +217,7 @@ class FakeServer:
                 else:
                     self.books.counted[key] = event
                     self.books.by_seq[seq] = event
+                    self.leases.settle(event)
                     response.counted += 1
                 seq += 1
         self.books.applied_seq = max(self.books.applied_seq, seq - 1)
@@ -219,7 +225,7 @@ class FakeServer:
     def _safe_seq(self) -> int:
         return max(0, self.books.applied_seq - self.safe_lag)
 
-    def _authenticate(self, context: grpc.ServicerContext) -> None:
+    def authenticate(self, context: grpc.ServicerContext) -> None:
         given = dict(context.invocation_metadata()).get("authorization")
         if given != f"Bearer {self.token}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "unknown token")

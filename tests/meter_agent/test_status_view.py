@@ -91,3 +91,25 @@ def test_warnings_stand_below_and_are_a_list_for_programs() -> None:
     ]
     assert status_view.to_json(status)["warnings"] == ["DISK_FULL: free some space", "B: c"]
     assert status_view.to_json(GetAgentStatusResponse())["warnings"] == []
+
+
+def test_quota_is_shown_where_there_is_any() -> None:
+    status = GetAgentStatusResponse()
+    assert "quota" not in status_view.to_text(status, now=NOW)
+    status.lease_count, status.held_reservation_count = 2, 1
+    status.unsettled_reservation_count = 3
+    status.leases_offline_since_time.CopyFrom(timestamp_from_us(NOW_US))
+    daily = status.limits.add(limit_key="daily", enforcement="hard", when_offline="closed")
+    daily.granted, daily.consumed, daily.held = "100", "60", "7"
+    daily.uncovered, daily.overrun, daily.granted_offline = "5", "0", ""
+    daily.refused_count = 4
+    status.limits.add(limit_key="gone", refused_count=1)
+    text = status_view.to_text(status, now=NOW)
+    assert "2 leases, 1 reservations held, 3 UNSETTLED, see meter-agent reservations" in text
+    assert (
+        "daily (hard, closed offline): granted 100, consumed 60, held 7; 4 refused, 5 beyond leases"
+        in text
+    )
+    assert "gone: no longer in force; 1 refused" in text
+    assert "spent without the server since 2026-03-10T12:00:00Z" in text
+    assert status_view.to_json(status)["limits"][0]["held"] == "7"

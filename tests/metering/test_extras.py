@@ -44,3 +44,20 @@ def test_the_program_is_run(
     monkeypatch.syspath_prepend(tmp_path)
     run_program("program_whole", extra="agent")
     assert capsys.readouterr().out == "ran\n"
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("", "NONE"), ("INFO", "INFO")])
+def test_the_library_s_own_log_is_silent_unless_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, found: str
+) -> None:
+    _module(
+        tmp_path / "program_that_looks.py",
+        "import os\nlevel = os.environ['GRPC_VERBOSITY']\ndef main() -> None:\n    pass\n",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "program_that_looks", raising=False)
+    monkeypatch.setenv("GRPC_VERBOSITY", wanted)
+    if not wanted:
+        monkeypatch.delenv("GRPC_VERBOSITY")
+    run_program("program_that_looks", extra="agent")
+    assert sys.modules["program_that_looks"].level == found  # type: ignore[attr-defined]

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from billing_server.services.usage_payload import PushedBlock, UsagePush, decode_push
 from meter_agent.edge.agent_service import AgentService
+from meter_agent.quota.desk import QuotaDesk
 from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.group import Ticket
+from meter_agent.store.operation import Operation
 from metering.api.v1 import agent_pb2
 from metering.clock import ManualClock
 from metering.errors import ValidationError
@@ -23,6 +25,7 @@ CONTEXT = cast(
         time_remaining=lambda: None, invocation_metadata=lambda: (), peer=lambda: "unix:"
     ),
 )
+NO_LIMITS = cast(QuotaDesk, SimpleNamespace(is_limited=lambda _: False))
 # Field 9 as a varint, 10 as eight bytes, 11 as four, 12 as a text, 13 as a group.
 UNKNOWN = [b"\x48\x81\x01", b"\x51" + b"8" * 8, b"\x5d4444", b"\x62\x02hi", b"\x6b\x6c"]
 LEVELS = [b"\x10\x00", b"\x10\x01", b"\x90\x00\x00"]
@@ -75,6 +78,9 @@ class Disk:
         ticket.resolve()
         return ticket
 
+    def submit(self, operation: Operation) -> None:
+        raise NotImplementedError
+
     def status(self) -> agent_pb2.GetAgentStatusResponse:
         return agent_pb2.GetAgentStatusResponse()
 
@@ -85,7 +91,9 @@ class Disk:
 @example(b"\x8a\x00" + packed([event("a")])[1:])
 def test_every_accepted_event_can_be_read_by_the_server(raw: bytes) -> None:
     disk = Disk()
-    service = AgentService(disk, source=disk, clock=ManualClock(NOW))
+    service = AgentService(
+        disk, source=disk, clock=ManualClock(NOW), desk=NO_LIMITS, unsettled=lambda *_: []
+    )
     try:
         answer = agent_pb2.RecordUsageResponse.FromString(service.record_usage(raw, CONTEXT))
     except ValidationError:

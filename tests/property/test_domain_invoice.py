@@ -15,11 +15,16 @@ from billing_server.domain.invoice.build import (
     build_start,
 )
 from billing_server.domain.invoice.identities import check_identities
-from billing_server.domain.invoice.lines import BillingTerms, rate_price
+from billing_server.domain.invoice.lines import BillingTerms, rate_segment
 from billing_server.domain.invoice.model import Invoice, InvoiceLine
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from metering.money import RatedAmount, round_line
+
+INPUT = UsageKey("input")
+SEATS = UsageKey("seats")
+
 
 CATALOG = parse_catalog(
     """
@@ -81,7 +86,7 @@ def test_r45_every_invoice_adds_up_and_is_never_negative(
 ) -> None:
     terms = terms_from(start)
     period = terms.timeline.first_period()
-    quantities = {"input": used, "seats": Decimal(seats)}
+    quantities = {INPUT: used, SEATS: Decimal(seats)}
     for build in (
         build_start(terms),
         build_periodic(terms, period=period, quantities=quantities),
@@ -99,23 +104,24 @@ def test_r76_however_late_usage_comes_all_invoices_make_the_price_of_the_whole(
 ) -> None:
     terms = terms_from(start)
     period = terms.timeline.first_period()
-    invoiced = {"input": Invoiced(), "seats": Invoiced()}
+    invoiced = {INPUT: Invoiced(), SEATS: Invoiced()}
     total = Decimal(0)
     for number, part in enumerate(parts):
         total += part
         late = LatePeriod(
             period=period,
-            quantities={"input": total, "seats": Decimal(min(number, seats))},
+            quantities={INPUT: total, SEATS: Decimal(min(number, seats))},
             invoiced=invoiced,
         )
         build = build_late(terms, late=late, sequence=number + 1)
         keys = set()
         for line in build.invoice.lines if build.invoice else ():
             keys.add(line.charge_key)
-            invoiced[line.price].take(line)
-    for price in terms.plan.usage_prices:
-        quantity = {"input": total, "seats": Decimal(min(len(parts) - 1, seats))}[price.key]
-        rated = rate_price(terms, price=price, period=period, quantity=quantity)
+            invoiced[UsageKey(line.price, line.segment)].take(line)
+    used = {INPUT: total, SEATS: Decimal(min(len(parts) - 1, seats))}
+    for price, segment in terms.timeline.usage_segments(period):
+        key = UsageKey.of(segment)
+        rated = rate_segment(terms, price=price, segment=segment, used=used[key])
         whole = round_line(RatedAmount(rated.amount_exact, "USD"))
-        assert invoiced[price.key].amount_minor == whole.amount_minor
+        assert invoiced[key].amount_minor == whole.amount_minor
     assert NothingInvoiced().quantity == 0

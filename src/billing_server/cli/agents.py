@@ -111,6 +111,32 @@ def show_command(
         )
 
 
+@agents_app.command("forget")
+def forget_command(
+    name: Annotated[str, typer.Argument(help="Name or id of the agent or of its further disk.")],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Declare an agent lost: what its leases hold of limits is presumed used, and never billed.
+
+    Example: billing-server agents forget gpu-host-1
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    forgotten = client.post(path_of("agents", name, "forget"), body={})
+    if as_json:
+        print_json(forgotten)
+        return
+    count = forgotten["lease_count"]
+    print(
+        f"agent {forgotten['name']} is forgotten; {count} of its leases are presumed used: see "
+        "`billing-server limits show CUSTOMER`, and `billing-server limits release LEASE` to give "
+        "one back"
+    )
+
+
 @agent_app.callback()
 def agent_group() -> None:
     """Tokens of agents: enroll, rotate, revoke."""
@@ -124,6 +150,13 @@ def enroll_command(
         Path | None,
         typer.Option(help="Write the token here, mode 0600, instead of printing it."),
     ] = None,
+    ephemeral: Annotated[
+        bool,
+        typer.Option(
+            "--ephemeral",
+            help="It comes and goes: after an hour of silence, not seven days, it counts as lost.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
@@ -136,7 +169,8 @@ def enroll_command(
     if token_file is not None:
         _refuse_existing(token_file)
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    enrolled = client.post("/v1/agents", body={"name": name})
+    body = {"name": name, "is_ephemeral": True} if ephemeral else {"name": name}
+    enrolled = client.post("/v1/agents", body=body)
     if token_file is not None:
         _write_token(token_file, token=enrolled.pop("token"))
     if as_json:

@@ -2,12 +2,24 @@
 
 import typer
 
-from billing_server.cli import agents, clock, customers, invoices, quarantine, subscriptions
+from billing_server.cli import (
+    agents,
+    clock,
+    customers,
+    invoices,
+    limits,
+    model_prices,
+    quarantine,
+    subscriptions,
+    usage,
+)
+from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
 from billing_server.cli.serve import serve_command
 from billing_server.cli.simulate import simulate_command
+from billing_server.cli.verify import verify_command
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -22,13 +34,20 @@ app.command("serve")(serve_command)
 app.command("apply")(apply_command)
 app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
+app.command("verify")(verify_command)
+app.command("alerts")(alerts_command)
+app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(customers.app, name="customers")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(agents.agents_app, name="agents")
 app.add_typer(agents.agent_app, name="agent")
+app.add_typer(limits.limits_app, name="limits")
+app.add_typer(limits.balance_app, name="balance")
+app.command("audit")(limits.audit_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(usage.app, name="usage")
 
 
 def main() -> None:

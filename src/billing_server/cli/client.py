@@ -57,7 +57,9 @@ class ApiClient:
     http: httpx.Client
     """Where the calls go."""
 
-    def get(self, path: str, *, query: Mapping[str, str | int | None] | None = None) -> Any:
+    def get(
+        self, path: str, *, query: Mapping[str, str | int | list[str] | None] | None = None
+    ) -> Any:
         """Return the JSON of a resource; entries of `query` that are None are left out."""
         given = {key: value for key, value in (query or {}).items() if value is not None}
         return self._call("GET", path, params=given)
@@ -66,8 +68,20 @@ class ApiClient:
         """Send a body and return the JSON of the answer."""
         return self._call("POST", path, json=dict(body))
 
+    def put(self, path: str, *, body: Mapping[str, object]) -> Any:
+        """Make a resource equal to a body and return the JSON of the answer."""
+        return self._call("PUT", path, json=dict(body))
+
+    def delete(self, path: str) -> Any:
+        """Remove a resource and return the JSON of the answer."""
+        return self._call("DELETE", path)
+
     def entries(
-        self, path: str, *, limit: int, query: Mapping[str, str | int | None] | None = None
+        self,
+        path: str,
+        *,
+        limit: int,
+        query: Mapping[str, str | int | list[str] | None] | None = None,
     ) -> Iterator[Any]:
         """Walk a list over its pages, up to `limit` entries."""
         cursor: str | None = None

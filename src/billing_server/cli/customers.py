@@ -1,5 +1,6 @@
 """`billing-server customers …`."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +15,12 @@ from billing_server.cli.client import (
     open_client,
     path_of,
 )
+from billing_server.cli.compare import compare_upcoming_command
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.explain import explain_upcoming_command
 from billing_server.cli.invoice_text import invoice_text
 from billing_server.cli.output import print_json, print_table
+from billing_server.domain.invoice.calculation import readable
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -25,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50
+app.command("compare")(compare_upcoming_command)
+app.command("explain")(explain_upcoming_command)
 
 
 @app.command("list")
@@ -50,8 +56,16 @@ def list_command(
         return
     print_table(
         "customers",
-        columns=("customer", "name", "time zone", "next invoice so far", "unpriced usage"),
-        right=("next invoice so far",),
+        columns=(
+            "customer",
+            "name",
+            "time zone",
+            "next invoice so far",
+            "estimate",
+            "margin so far",
+            "unpriced usage",
+        ),
+        right=("next invoice so far", "estimate", "margin so far"),
         rows=(_row(customer) for customer in found),
     )
 
@@ -80,6 +94,29 @@ def show_command(
     for draft in upcoming["closing"]:
         _print_draft("ended and not invoiced yet, as of now:", draft=draft)
     _print_draft("upcoming invoice, as of now:", draft=upcoming)
+    print("\n".join(outlook_text(upcoming)))
+
+
+def outlook_text(upcoming: dict[str, Any]) -> Iterator[str]:
+    """Return what the upcoming invoice is heading for, and what it leaves its seller."""
+    estimate, currency = upcoming["estimate"], upcoming["currency"]
+    if estimate is not None:
+        yield (
+            f"estimate for the period's end: {estimate['total']} {currency}, if usage goes on at "
+            "its pace:"
+        )
+        for period in estimate["periods"]:
+            for line in period["lines"]:
+                yield (
+                    f"  {line['description']}: {readable(line['quantity'])} {line['unit']}".rstrip()
+                    + f", {line['amount']} {currency}"
+                )
+    margin = upcoming["margin"]
+    if margin is not None:
+        yield (
+            f"your cost of usage so far: {margin['cost']} of {margin['charged']} {currency} "
+            f"charged, margin {margin['margin']} {currency}"
+        )
 
 
 def _print_draft(title: str, *, draft: dict[str, Any]) -> None:
@@ -102,6 +139,8 @@ def _row(customer: dict[str, Any]) -> tuple[str | None, ...]:
         customer["name"],
         customer["timezone"],
         f"{upcoming['total']} {upcoming['currency'] or ''}".rstrip(),
+        (upcoming["estimate"] or {}).get("total"),
+        (upcoming["margin"] or {}).get("margin"),
         unpriced or None,
     )
 

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from billing_server.domain.invoice.calculation import readable, readable_numbers
+from billing_server.domain.rating.step_text import converted_quantity, step_text
+
 Json = Mapping[str, Any]
 RULE = "─" * 78
 
@@ -37,29 +40,27 @@ def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
     yield f"{line['description']}"
     yield f"    service   {service['start']} – {service['end']}"
     if line["kind"] in {"usage", "late_usage"}:
-        yield (
-            f"    quantity  {line['quantity']} − {line['included_quantity']} included = "
-            f"{line['billable_quantity']} {line['unit']}"
-        )
+        yield f"    quantity  {_quantity_text(line)}"
     for step in line["steps"]:
-        yield f"      {_step_text(step)}"
+        yield f"      {readable_numbers(step_text(step))}"
     if line.get("proration"):
         share = line["proration"]
         yield f"    share     {share['numerator']}/{share['denominator']} of the period"
     exact, amount = line["amount_exact"], line["amount"]
-    rounded = "" if Decimal(exact) == Decimal(amount) else f"exact {exact}, rounded "
-    yield f"    amount    {rounded}{amount} {currency}"
+    rounded = "" if Decimal(exact) == Decimal(amount) else f"exact {readable(exact)}, rounded "
+    yield f"    amount    {rounded}{readable(amount)} {currency}"
 
 
-def _step_text(step: Json) -> str:
-    span = ""
-    if "from" in step:
-        upper = step.get("to")
-        span = f"{step['from']} to {upper}: " if upper is not None else f"over {step['from']}: "
-    text = f"{span}{step['quantity']} × {step['unit_price']}"
-    if step.get("flat_price") not in {None, "0"}:
-        text += f" + {step['flat_price']}"
-    return f"{text} = {step['amount']}"
+def _quantity_text(line: Json) -> str:
+    used, unit = readable(line["quantity"]), line["unit"]
+    included, billable = readable(line["included_quantity"]), readable(line["billable_quantity"])
+    charged = f"{included} included = {billable}"
+    converted = converted_quantity(line["steps"])
+    if converted is None and included == "0":
+        return f"{used} {unit}"
+    if converted is None:
+        return f"{used} − {charged} {unit}"
+    return f"{used} {unit}, converted {readable(converted)} − {charged}"
 
 
 def _lines_of_totals(invoice: Json) -> Iterator[str]:
@@ -76,7 +77,7 @@ def _lines_of_totals(invoice: Json) -> Iterator[str]:
         value = invoice.get(field)
         is_shown = field in {"subtotal", "total", "amount_due"} or not _is_zero(value)
         if value is not None and is_shown:
-            yield f"{label:>62} {value:>11} {currency or ''}".rstrip()
+            yield f"{label:>59} {readable(value):>14} {currency or ''}".rstrip()
 
 
 def _is_zero(value: str | None) -> bool:

@@ -13,7 +13,9 @@ from billing_server.cli.client import (
     open_client,
     path_of,
 )
+from billing_server.cli.compare import compare_invoice_command
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.explain import explain_invoice_command
 from billing_server.cli.invoice_text import invoice_text
 from billing_server.cli.output import print_json, print_table
 
@@ -21,6 +23,8 @@ app = typer.Typer(
     cls=ReportingGroup, no_args_is_help=True, help="List and show invoices.", rich_markup_mode=None
 )
 LIMIT_DEFAULT = 50
+app.command("compare")(compare_invoice_command)
+app.command("explain")(explain_invoice_command)
 
 
 @app.command("list")

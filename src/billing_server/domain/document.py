@@ -7,7 +7,7 @@ scenarios and stored content.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -75,6 +75,16 @@ class MapNode:
 Node = Scalar | ListNode | MapNode
 
 
+def node_content(node: Node) -> Hashable:
+    """Returns what a node holds: equal for equal texts, on whatever lines they stand."""
+    if isinstance(node, Scalar):
+        return (node.kind, node.text)
+    if isinstance(node, ListNode):
+        return tuple(map(node_content, node.items))
+    entries = frozenset((key, node_content(item)) for key, item in node.entries.items())
+    return (entries, node.duplicates)
+
+
 def document_error(*, name: str, line: int | None, reason: str, problem: str) -> ValidationError:
     """Returns the error for a text that cannot be read as a tree at all."""
     place = name if line is None else f"{name}:{line}"
@@ -139,9 +149,10 @@ def load_json(
             parse_float=lambda raw: Scalar(ScalarKind.FLOAT, raw, line),
             parse_int=lambda raw: Scalar(ScalarKind.INTEGER, raw, line),
             parse_constant=lambda raw: Scalar(ScalarKind.FLOAT, raw, line),
-            object_pairs_hook=lambda pairs: _map_node(pairs, line),
+            object_pairs_hook=lambda pairs: _json_map(pairs, line),
         )
-        return _located(value, line=line, depth=0, name=name)
+        node = _json_node(value, line)
+        _check_depth(node, depth=0, name=name, line=line)
     except json.JSONDecodeError as error:
         raise document_error(
             name=name,
@@ -151,6 +162,7 @@ def load_json(
         ) from error
     except RecursionError as error:
         raise _too_deep(name, line) from error
+    return node
 
 
 def node_from_plain(value: object, *, name: str = "request") -> Node:
@@ -188,32 +200,57 @@ def _too_deep(name: str, line: int | None) -> ValidationError:
     )
 
 
-def _map_node(pairs: list[tuple[str, object]], line: int | None) -> MapNode:
-    entries: dict[str, Node] = {}
-    duplicates = []
-    for key, value in pairs:
-        if key in entries:
-            duplicates.append((key, line))
-        entries[key] = value  # type: ignore[assignment] # `_located` makes nodes of the values.
+def _json_map(pairs: list[tuple[str, object]], line: int | None) -> MapNode:
+    """Makes the node of a JSON object while it is read: its inner objects are nodes already."""
+    return _map_node([(key, _json_node(value, line)) for key, value in pairs], line)
+
+
+def _json_node(value: object, line: int | None) -> Node:
+    if type(value) is str:
+        return Scalar(ScalarKind.TEXT, value, line)
+    if isinstance(value, (Scalar, MapNode)):
+        return value
+    if isinstance(value, list):
+        return ListNode(tuple([_json_node(item, line) for item in value]), line)
+    return _plain_scalar(value, line=line, name="")
+
+
+def _check_depth(node: Node, *, depth: int, name: str, line: int | None) -> None:
+    if depth > DEPTH_MAX:
+        raise _too_deep(name, line)
+    if isinstance(node, MapNode):
+        inner: Iterable[Node] = node.entries.values()
+    elif isinstance(node, ListNode):
+        inner = node.items
+    else:
+        return
+    for item in inner:
+        if type(item) is not Scalar:
+            _check_depth(item, depth=depth + 1, name=name, line=line)
+
+
+def _map_node(pairs: Sequence[tuple[str, Node]], line: int | None) -> MapNode:
+    entries = dict(pairs)
+    if len(entries) == len(pairs):
+        return MapNode(entries, line)
+    keys = [key for key, _ in pairs]
+    duplicates = [(key, line) for position, key in enumerate(keys) if key in keys[:position]]
     return MapNode(entries, line, tuple(duplicates))
 
 
 def _located(value: object, *, line: int | None, depth: int, name: str) -> Node:
-    """Turns parsed JSON or plain values into nodes, children first."""
+    """Turns plain values into nodes, children first."""
     if depth > DEPTH_MAX:
         raise _too_deep(name, line)
+    if type(value) is str:  # Most values are, and a match takes several times as long.
+        return Scalar(ScalarKind.TEXT, value, line)
     match value:
-        case Scalar():
-            return value
-        case MapNode():
-            inner = {
-                key: _located(item, line=line, depth=depth + 1, name=name)
-                for key, item in value.entries.items()
-            }
-            return MapNode(inner, line, value.duplicates)
         case Mapping():
-            pairs = [(str(key), item) for key, item in value.items()]
-            return _located(_map_node(pairs, line), line=line, depth=depth, name=name)
+            pairs = [
+                (str(key), _located(item, line=line, depth=depth + 1, name=name))
+                for key, item in value.items()
+            ]
+            return _map_node(pairs, line)
         case list() | tuple():
             items = (_located(item, line=line, depth=depth + 1, name=name) for item in value)
             return ListNode(tuple(items), line)

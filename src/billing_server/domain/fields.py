@@ -63,7 +63,7 @@ class FieldReader:
         self.path = path
         self.line = node.line
         self.mistakes = mistakes
-        self._asked: list[str] = []
+        self._asked: dict[str, None] = {}
         self._entries: Mapping[str, Node] = {}
         if isinstance(node, MapNode):
             self._entries = node.entries
@@ -183,25 +183,29 @@ class FieldReader:
             self.note(key, reason="FIELD_UNKNOWN", problem=f"unknown field; {remedy}")
 
     def _get(self, key: str) -> Node | None:
-        if key not in self._asked:
-            self._asked.append(key)
+        self._asked[key] = None
         node = self._entries.get(key)
-        if isinstance(node, Scalar) and node.kind is ScalarKind.NULL:
+        if node is not None and type(node) is Scalar and node.kind is ScalarKind.NULL:
             return None
         return node
 
     def _parse(self, key: str, node: Node, parser: Parser[T]) -> T | None:
-        return self._parse_at(self.path_of(key), node, parser)
+        try:
+            return parser(node)
+        except (FieldMistake, MeteringError) as error:
+            self._refuse(self.path_of(key), node, error)
+            return None
 
     def _parse_at(self, path: str, node: Node, parser: Parser[T]) -> T | None:
         try:
             return parser(node)
-        except FieldMistake as mistake:
-            reason, problem = mistake.reason, mistake.problem
-        except MeteringError as error:
-            reason, problem = error.reason, error.message
-        self.mistakes.add(path, line=node.line, reason=reason, problem=problem)
-        return None
+        except (FieldMistake, MeteringError) as error:
+            self._refuse(path, node, error)
+            return None
+
+    def _refuse(self, path: str, node: Node, error: FieldMistake | MeteringError) -> None:
+        problem = error.problem if isinstance(error, FieldMistake) else error.message
+        self.mistakes.add(path, line=node.line, reason=error.reason, problem=problem)
 
     def _add(self, key: str, *, line: int | None, reason: str, problem: str) -> None:
         self.mistakes.add(self.path_of(key), line=line, reason=reason, problem=problem)

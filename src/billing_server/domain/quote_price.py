@@ -1,10 +1,12 @@
 """The price kind of quotes: what usage costs under one price, with the steps."""
 
+from collections.abc import Hashable
 from decimal import Decimal
 from typing import Final
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.catalog.read_price import read_usage_terms
+from billing_server.domain.document import node_content
 from billing_server.domain.fields import FieldReader, currency, present, quantity
 from billing_server.domain.rating.graduated_percentage import GraduatedPercentage
 from billing_server.domain.rating.percentage import Percentage
@@ -17,6 +19,12 @@ from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX, plain_decimal
 QUOTE_INVALID: Final = "QUOTE_INVALID"
 _METER: Final = Meter(key="quantity", quantity="quantity", decimals=QUANTITY_FRACTION_DIGITS_MAX)
 """What a quoted quantity is of: the finest that there is."""
+PRICES_KEPT_MAX: Final = 256
+"""Compiled prices that are kept; some 4 KiB each."""
+_COMPILED: Final[dict[Hashable, UsageTerms]] = {}
+"""Prices without a mistake by their content: a price is compiled to the same terms every time."""
+_BESIDE_THE_AMOUNT: Final = ("key", "kind", "name", "meter", "where", "group_by")
+"""Fields of a price in a catalog that no amount depends on: it can be pasted as it stands."""
 _HOW: Final = (
     'write one of quantity: "15000", quantities: ["3", "7"], the cumulative readings, and events: '
     '["10.00", "250.00"], the transactions of a percentage or dynamic price'
@@ -34,7 +42,7 @@ def quote_price(request: FieldReader) -> dict[str, object]:
         ValidationError: with every mistake of the request.
     """
     code = request.required("currency", currency)
-    terms = _read_terms(request.required_child("price"))
+    terms = _known_terms(request)
     form, values = _read_usage(request)
     if terms is not None:
         _check_form(request, form, terms)
@@ -53,7 +61,25 @@ def quote_price(request: FieldReader) -> dict[str, object]:
     return result
 
 
+def _known_terms(request: FieldReader) -> UsageTerms | None:
+    """Returns the compiled price of a request; most files ask the same one many times."""
+    node = request.maybe("price", lambda found: found)
+    content = None if node is None else node_content(node)
+    known = _COMPILED.get(content)
+    if known is not None:
+        return known
+    count_before = request.mistakes.count
+    terms = _read_terms(request.required_child("price"))
+    if terms is not None and request.mistakes.count == count_before:
+        if len(_COMPILED) >= PRICES_KEPT_MAX:
+            _COMPILED.clear()
+        _COMPILED[content] = terms
+    return terms
+
+
 def _read_terms(reader: FieldReader) -> UsageTerms | None:
+    for name in _BESIDE_THE_AMOUNT:
+        reader.has(name)
     price = read_usage_terms(reader, key="quote", meter=_METER.key)
     return None if price is None else usage_terms(price, meter=_METER)
 

@@ -9,6 +9,8 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.due_retries import DueRetries
 from billing_server.services.move_clock import refresh_clock
 from billing_server.services.run_due_work import run_due_work
+from billing_server.services.tidy_limits import LimitTidying
+from billing_server.services.unpriced_alerts import AlertWatch
 from billing_server.services.watch_quarantine import QuarantineWatch
 
 TICK_SECONDS = 1.0
@@ -33,6 +35,8 @@ class Scheduler:
         self._is_stopping = threading.Event()
         self._retries = DueRetries(context.wall_clock.monotonic)
         self._watch = QuarantineWatch(context.store)
+        self._limits = LimitTidying(context)
+        self._alerts = AlertWatch(context)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -59,6 +63,8 @@ class Scheduler:
                 "quarantine", lambda: self._watch.look(should_stop=self._is_stopping.is_set)
             )
             self._attempt("due_work", self._run_due_work)
+            self._attempt("limits", self._limits.look)
+            self._attempt("alerts", lambda: self._alerts.look(should_stop=self._is_stopping.is_set))
             if not self._is_stopping.is_set():
                 self._wake.wait(self._tick_seconds)
 

@@ -8,13 +8,16 @@ from billing_server.domain.catalog.diff import Change, ChangeKind, plan_changes
 from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
 from billing_server.domain.catalog.parse import parse_catalog_nodes
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
+from billing_server.domain.ports.limits import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.context import ServiceContext
+from billing_server.services.count_history import count_history, keep_events, money_read_by
 from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
 from billing_server.services.move_versions import describe_moves, move_subscriptions
 from billing_server.services.run_due_work import invoice_starts
+from billing_server.services.unpriced_alerts import close_alerts_promptly
 from billing_server.services.watch_quarantine import redrive_promptly
 from metering.clock import floor_to_minute
 
@@ -93,6 +96,7 @@ def apply_catalog(
             unit.catalog.advance_revision()
         for change in changes:
             _carry_out(unit, context=context, change=change)
+        unit.leases.announce(_with_other_limits(changes))
     _follow_up(context, changes=changes)
     return _shown(changes)
 
@@ -192,10 +196,13 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
     match change.value:
         case Meter() as meter:
             unit.catalog.put_meter(meter, update_time=now)
+            if change.kind is ChangeKind.CREATE:
+                count_history(unit, meter=meter)
         case Plan() as plan:
             unit.catalog.add_plan_version(
                 replace(plan, effective_from=plan.effective_from or now), create_time=now
             )
+            keep_events(unit, plan=plan)
             if change.kind is ChangeKind.NEW_VERSION:
                 move_subscriptions(unit, context=context, plan=plan)
         case Customer() as customer:
@@ -204,11 +211,23 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
             put_subscription(unit, context=context, entry=entry)
 
 
+def _with_other_limits(changes: Sequence[Change]) -> set[str]:
+    """Return whose limits may have changed, for agents that wait to hear of it."""
+    named = {change.key for change in changes if change.resource == "customer"}
+    named |= {
+        change.value.customer_id
+        for change in changes
+        if isinstance(change.value, SubscriptionEntry)
+    }
+    is_for_all = any(change.resource in ("meter", "plan") for change in changes)
+    return {EVERY_CUSTOMER} if is_for_all else named
+
+
 def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     """Count what waited for the new meters and customers, and invoice the new starts."""
     resources = {change.resource for change in changes}
     customer_ids = [change.key for change in changes if change.resource == "customer"]
-    if "meter" in resources or len(customer_ids) > REDRIVE_CUSTOMERS_MAX:
+    if "meter" in resources or _reads_money(changes) or len(customer_ids) > REDRIVE_CUSTOMERS_MAX:
         redrive_promptly(context.store)
     else:
         for customer_id in customer_ids:
@@ -216,6 +235,14 @@ def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     started = [change.key for change in changes if change.resource == "subscription"]
     if started:
         invoice_starts(context, subscription_ids=started)
+    if resources & {"plan", "subscription"}:
+        close_alerts_promptly(context)
+
+
+def _reads_money(changes: Sequence[Change]) -> bool:
+    """Tell whether events may have waited for a quantity that a price reads as money."""
+    plans = [change.value for change in changes if isinstance(change.value, Plan)]
+    return any(any(money_read_by(plan).values()) for plan in plans)
 
 
 def _shown(changes: Sequence[Change]) -> tuple[AppliedChange, ...]:

@@ -8,6 +8,7 @@ from billing_server.domain.invoice.build import build_periodic
 from billing_server.domain.invoice.model import Invoice
 from billing_server.domain.ports.customers import BillingPeriodState, SubscriptionPeriod
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.services.charge_differences import charge_differences
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.issue_invoice import issue_invoice
@@ -83,23 +84,18 @@ def _invoice_period(
 
 def _check_cache(unit: UnitOfWork, *, closing: SubscriptionPeriod, usage: PeriodUsage) -> None:
     """Compare the fold with the running charges: a difference is a bug, and is repaired."""
-    running = {
-        charge.price_key: charge.quantity
-        for charge in unit.usage.running_charges(
-            closing.subscription_id,
-            customer_id=closing.customer_id,
-            period_start=closing.period.start,
-        )
-        if charge.quantity
-    }
-    folded = {price_key: quantity for price_key, quantity in usage.scaled.items() if quantity}
-    if running != folded:
+    running = unit.usage.running_charges(
+        closing.subscription_id,
+        customer_id=closing.customer_id,
+        period_start=closing.period.start,
+    )
+    differences = charge_differences(running, folded=usage.charge_rows())
+    if differences:
         log.error(
             "running_charges_differ",
             subscription_id=closing.subscription_id,
             period_start=closing.period.start.isoformat(),
-            running=running,
-            folded=folded,
+            differences=differences,
         )
         rebuild_running_charges(unit, customer_id=closing.customer_id)
 

@@ -37,6 +37,7 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
                 "change it",
             )
         put_customer(unit, context=context, customer=customer)
+        unit.leases.announce([customer.id])
     redrive_promptly(context.store, customer_id=customer.id)
     return customer
 
@@ -63,8 +64,10 @@ def put_customer(
 
 
 def settled_customer(known: Customer, *, wanted: Customer) -> Customer:
-    """Return the wanted customer with the currency that a plan has given it meanwhile."""
-    return wanted if wanted.currency is not None else replace(wanted, currency=known.currency)
+    """Return the wanted customer with what it has been given meanwhile and does not name."""
+    if wanted.currency is None:
+        wanted = replace(wanted, currency=known.currency)
+    return wanted if wanted.limits is not None else replace(wanted, limits=known.limits)
 
 
 def changed_fields(known: Customer, *, wanted: Customer) -> list[str]:

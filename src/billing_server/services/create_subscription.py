@@ -18,6 +18,7 @@ from billing_server.services.invoiced_usage import find_invoiced_claim, meters_o
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.services.run_due_work import invoice_starts
+from billing_server.services.unpriced_alerts import close_alerts_promptly
 from metering.clock import floor_to_minute, format_instant
 from metering.errors import (
     AlreadyExistsError,
@@ -59,7 +60,9 @@ def create_subscription(context: ServiceContext, *, entry: SubscriptionEntry) ->
     with context.store.write() as unit:
         unit.catalog.lock()
         subscribed = put_subscription(unit, context=context, entry=entry)
+        unit.leases.announce([entry.customer_id])
     invoice_starts(context, subscription_ids=[entry.id])
+    close_alerts_promptly(context, customer_id=entry.customer_id)
     return subscribed
 
 

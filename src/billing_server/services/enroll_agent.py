@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 
 from billing_server.domain.ports.agents import Agent
 from billing_server.services.api_keys import make_secret, sha256_of_secret
@@ -24,12 +25,23 @@ class EnrolledAgent:
     """What the agent shows to the server; only its hash is kept, so it cannot be shown again."""
 
 
-def enroll_agent(context: ServiceContext, *, name: str) -> EnrolledAgent:
+class Staying(Enum):
+    """Whether an agent is expected to come back after a long silence."""
+
+    LASTING = "lasting"
+    EPHEMERAL = "ephemeral"
+    """It comes and goes, as a pod does: it counts as lost after an hour of silence."""
+
+
+def enroll_agent(
+    context: ServiceContext, *, name: str, staying: Staying = Staying.LASTING
+) -> EnrolledAgent:
     """Make an agent and its token.
 
     Args:
         context: the world.
         name: unique, 1..64 letters, digits, dots, dashes and underscores.
+        staying: when it counts as lost.
 
     Raises:
         ValidationError: AGENT_NAME_MALFORMED.
@@ -56,6 +68,7 @@ def enroll_agent(context: ServiceContext, *, name: str) -> EnrolledAgent:
             name=name,
             token_sha256=sha256_of_secret(token),
             create_time=context.clock.now(),
+            is_ephemeral=staying is Staying.EPHEMERAL,
         )
     return EnrolledAgent(agent=agent, token=token)
 

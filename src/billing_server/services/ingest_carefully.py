@@ -18,8 +18,10 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ConflictRow, EventKey, EventRow
 from billing_server.domain.usage.instants import microseconds_from_instant
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import (
+    AMOUNT_TOO_LARGE,
     INTERNAL_ERROR,
     unknown_customer,
     waiting_row,
@@ -82,7 +84,7 @@ def count_carefully(
     if conflicts:
         unit.usage.add_conflicts(conflicts)
     fresh = sorted(new.values(), key=_key)
-    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog)
+    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
 
 
 def _count_new(
@@ -91,6 +93,7 @@ def _count_new(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts new events together; where that fails, each half by itself, down to one event.
 
@@ -99,9 +102,13 @@ def _count_new(
     if not events:
         return Tally()
     try:
-        return _count_group(unit, events=events, customers=customers, catalog=catalog)
+        return _count_group(unit, events=events, customers=customers, catalog=catalog, now=now)
     except (ConflictError, UnavailableError):
         raise
+    except AmountTooLargeError:
+        if len(events) == 1:
+            _insert_all(unit, [waiting_row(events[0], AMOUNT_TOO_LARGE)])
+            return Tally(quarantined=1)
     except Exception:
         if len(events) == 1:
             log.exception("ingest_event_failed", customer_id=events[0].row.customer_id)
@@ -111,7 +118,7 @@ def _count_new(
     middle = len(events) // 2
     return sum(
         (
-            _count_new(unit, events=half, customers=customers, catalog=catalog)
+            _count_new(unit, events=half, customers=customers, catalog=catalog, now=now)
             for half in (events[:middle], events[middle:])
         ),
         Tally(),
@@ -124,13 +131,15 @@ def _count_group(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
+    now: datetime,
 ) -> Tally:
     """Counts events behind one savepoint.
 
     Raises:
-        OverflowError: a bucket or a charge would pass its bound, with several events to blame.
+        OverflowError: a bucket would pass its bound, with several events to blame.
+        AmountTooLargeError: a charge would.
     """
-    batch = UsageBatch()
+    batch = UsageBatch(now=now)
     with unit.usage.savepoint():
         rows = [
             _judged(
@@ -190,7 +199,8 @@ def _compare(known: EventRow, event: DecodedEvent) -> _Known:
     row = event.row
     if known.payload != row.payload and content_of(known.payload) != content_of(row.payload):
         return _Known.CONFLICT
-    if (known.agent_ref, known.seq) == (row.agent_ref, row.seq):
+    # Imported events have no position: one that is there is a repeat.
+    if row.seq and (known.agent_ref, known.seq) == (row.agent_ref, row.seq):
         return _Known.SAME_ROW
     return _Known.DUPLICATE
 

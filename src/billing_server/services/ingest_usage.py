@@ -23,12 +23,13 @@ from billing_server.domain.ports.usage import EventRow
 from billing_server.domain.session.pushing import PushState, decide_push
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.carried_customers import CarriedCustomers
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.ingest_carefully import count_carefully
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import unknown_customer, waiting_row
 from billing_server.services.pushing_disk import advance_disk, lock_pushing_disk, part_of_push
 from billing_server.services.rating_terms import TermsCache
-from billing_server.services.usage_batch import AmountTooLargeError, UsageBatch
+from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
 from metering.clock import Clock
 from metering.errors import ConflictError, InvariantError, UnavailableError
@@ -129,7 +130,8 @@ class UsageIngester:
         first_seq: int,
         path: _Path,
     ) -> PushOutcome:
-        batch = UsageBatch()
+        now = self._clock.now()
+        batch = UsageBatch(now=now)
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
             current = lock_pushing_disk(unit, agent=agent, push=push)
@@ -142,7 +144,6 @@ class UsageIngester:
             )
             if current is None or decision.state is not PushState.APPLIED:
                 return PushOutcome(decision.state, decision.applied_seq, incarnation, Tally())
-            now = self._clock.now()
             if path is _Path.CAREFUL or first_seq <= current.applied_seq:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(unit, events=events, terms=self._terms, now=now)

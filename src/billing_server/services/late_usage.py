@@ -24,7 +24,7 @@ def find_late_periods(
                 unit, terms=terms, subscription_id=subscription_id, period=each.period
             ).quantities,
             invoiced=unit.invoices.invoiced_usage(
-                subscription_id=subscription_id, period_start=each.period.start
+                subscription_id=subscription_id, period=each.period
             ),
         )
         for each in marked
@@ -39,7 +39,7 @@ def clear_late_periods(
     held_back: Sequence[InvoiceLine],
 ) -> None:
     """Note that late usage stands on an invoice; what was held back stays marked."""
-    kept = {line.service_period.start for line in held_back}
     for each in late:
-        if each.period.start not in kept:
+        is_kept = any(each.period.contains(line.service_period.start) for line in held_back)
+        if not is_kept:
             unit.billing_periods.clear_late_usage(subscription_id, start=each.period.start)

@@ -15,10 +15,17 @@ from billing_server.domain.session.opening import (
     Opening,
     OpeningAction,
     OpeningDecision,
-    Stream,
     decide_opening,
 )
 from billing_server.services.enroll_agent import AGENT_ID_PREFIX
+from billing_server.services.lease_desk import (
+    LEASES_AT_ONCE,
+    ToldLease,
+    hold_accounts,
+    stream_of,
+)
+from billing_server.services.lease_reports import ReportedLease, apply_reports
+from billing_server.services.sync_answer import tell_leases
 from metering.clock import Clock
 from metering.errors import AuthenticationError, InvalidStateError, ValidationError
 from metering.ids import prefixed_id
@@ -55,6 +62,10 @@ class SessionRequest:
     """The server's, as it last heard it; empty before its first session."""
     previous_disk_id: bytes = b""
     """Disk id that it gave up because it was taken; empty where there was none."""
+    has_leases: bool = False
+    """Whether it takes part in leases."""
+    leases: tuple[ReportedLease, ...] = ()
+    """Every lease on its record."""
 
     def __post_init__(self) -> None:
         for name, value in (("disk_id", self.disk_id), ("nonce", self.nonce)):
@@ -91,6 +102,8 @@ class OpenedSession:
     """Highest position applied from this agent. >= 0."""
     server_time: datetime
     """Now."""
+    leases: tuple[ToldLease, ...] = ()
+    """The disk's leases as the server has them."""
 
 
 def open_session(
@@ -116,8 +129,8 @@ def open_session(
         decision = decide_opening(
             _opening(request),
             incarnation=incarnation,
-            stream=_stream(known),
-            previous=_stream(previous),
+            stream=stream_of(known),
+            previous=stream_of(previous),
         )
         if decision.action is OpeningAction.TAKEN:
             raise _identity_taken(request, known=known)
@@ -133,15 +146,37 @@ def open_session(
             session_no = max(enrolled.session_no, disk.session_no) + 1
         if not is_repeat or decision.lost is not None:
             _write_session(
-                unit, disk=disk, decision=decision, request=request, no=session_no, now=now
+                unit,
+                disk=disk,
+                decision=decision,
+                request=request,
+                no=session_no,
+                incarnation=incarnation,
+                now=now,
             )
+        leases = _exchange_leases(unit, disk=disk, request=request, now=now)
     log.info(
         "session_opened",
         agent_id=disk.agent_id,
         session_no=session_no,
         how=decision.action.value,
     )
-    return OpenedSession(disk.agent_id, session_no, incarnation, decision.applied_seq, now)
+    return OpenedSession(disk.agent_id, session_no, incarnation, decision.applied_seq, now, leases)
+
+
+def _exchange_leases(
+    unit: UnitOfWork, *, disk: Agent, request: SessionRequest, now: datetime
+) -> tuple[ToldLease, ...]:
+    """Keeps what the agent tells of its leases, and returns them as they are kept."""
+    if not request.has_leases:
+        return ()
+    held = unit.leases.of_agent(disk.ref)
+    keys = {lease.key for lease in held} | {each.key for each in request.leases}
+    hold_accounts(unit, windows=[], keys=keys, now=now)
+    apply_reports(unit, agent_ref=disk.ref, reports=request.leases, now=now)
+    held = unit.leases.of_agent(disk.ref)
+    placed = [lease for lease in held if lease.key.limit_key]
+    return tell_leases(unit, leases=placed[:LEASES_AT_ONCE], sync_no=request.sync_no, now=now)
 
 
 def _opening(request: SessionRequest) -> Opening:
@@ -153,18 +188,6 @@ def _opening(request: SessionRequest) -> Opening:
         earliest_kept_seq=request.earliest_kept_seq,
         incarnation=request.server_incarnation,
         previous_disk_id=request.previous_disk_id,
-    )
-
-
-def _stream(disk: Agent | None) -> Stream | None:
-    if disk is None or disk.disk_id is None:
-        return None
-    return Stream(
-        disk_id=disk.disk_id,
-        session_no=disk.session_no,
-        session_nonce=disk.session_nonce or b"",
-        sync_no=disk.sync_no,
-        applied_seq=disk.applied_seq,
     )
 
 
@@ -208,6 +231,11 @@ def _place_for_disk(
     if enrolled.disk_id is not None:
         name = _disk_name(enrolled, disk_id=enrolled.disk_id)
         unit.agents.retire_disk(enrolled, agent_id=agent_id, name=name)
+        retired = unit.agents.get(agent_id)
+        if retired is not None:
+            # What the old disk holds may still be used by nobody knows whom: it stays with it.
+            unit.leases.move(enrolled.ref, to_ref=retired.ref)
+            unit.leases.forget_agent(enrolled.ref)
         _note_lost_buffer(unit, agent=enrolled, now=now)
     return enrolled
 
@@ -260,6 +288,7 @@ def _write_session(
     decision: OpeningDecision,
     request: SessionRequest,
     no: int,
+    incarnation: str,
     now: datetime,
 ) -> None:
     unit.agents.open_session(
@@ -274,5 +303,7 @@ def _write_session(
             last_seen=now,
             agent_version=request.agent_version,
             reported_next_seq=request.next_seq,
+            incarnation=incarnation,
+            sync_time=now if request.has_leases else disk.sync_time,
         ),
     )

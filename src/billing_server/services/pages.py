@@ -64,10 +64,11 @@ def page_from(
     """
     entries = tuple(found[: request.limit])
     has_more = len(found) > request.limit
-    return Page(entries, _cursor_from_key(key(entries[-1])) if has_more else None)
+    return Page(entries, cursor_from_key(key(entries[-1])) if has_more else None)
 
 
-def _cursor_from_key(key: str) -> str:
+def cursor_from_key(key: str) -> str:
+    """Return the cursor of the page that begins behind a key."""
     return urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
 
 

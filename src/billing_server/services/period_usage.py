@@ -1,35 +1,126 @@
 """The usage of one billing period, folded from minute buckets and assigned to prices."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import SeriesUsage
-from billing_server.domain.rating.assignment import Assignment
+from billing_server.domain.ports.usage import ChargeKey, ChargeRow, SeriesUsage
+from billing_server.domain.rating.assignment import Assignment, UsageKey
+from billing_server.domain.rating.price_model import EventUsage
+from billing_server.domain.rating.segment_usage import GroupUsage, SegmentUsage, Used
+from billing_server.domain.usage.aggregate import AggregateState, quantity_of, state_of
+from billing_server.services.charge_slot import (
+    WHOLE_PRICE,
+    ChargeSlot,
+    charge_keys,
+    charge_row,
+    charge_slot,
+)
 from billing_server.services.customer_terms import CustomerTerms
+from billing_server.services.level_folds import fold_levels, fold_meter
+from billing_server.services.slot_events import Events, events_of_charges
+from metering.money import Exact
 from metering.period import Period
-from metering.quantity import unscale_quantity
 
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 """Meter key and sorted dimensions."""
+
+
+@dataclass(slots=True)
+class ChargeFold:
+    """What one charge comes to be rated by."""
+
+    slot: ChargeSlot
+    """The charge."""
+    members: list[SeriesUsage] = field(default_factory=list)
+    """The usage that feeds it."""
+    whole_us: int = 0
+    """Microseconds of the whole period, which divide levels."""
+
+    @property
+    def state(self) -> AggregateState:
+        """Return the aggregate of the members."""
+        return state_of(self.slot.meter, self.members, whole_us=self.whole_us)
+
+    @property
+    def quantity(self) -> Exact:
+        """Return what the aggregate means, in the meter's unit."""
+        return quantity_of(self.slot.meter, self.state)
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodUsage:
     """What one subscription charges of a customer's usage in a period."""
 
-    scaled: dict[str, int]
-    """Usage price key to quantity, in the meter's smallest unit."""
-    quantities: dict[str, Decimal]
-    """The same in the meter's unit."""
+    folds: dict[ChargeKey, ChargeFold]
+    """By charge, in the order of the keys."""
+    events: Events
+    """The events of those charges that are rated by event."""
+
+    @property
+    def quantities(self) -> dict[UsageKey, Used]:
+        """Return what was used of each usage price and segment, as far as the price asks."""
+        by_segment: dict[UsageKey, dict[str, ChargeFold]] = defaultdict(dict)
+        for key, fold in self.folds.items():
+            by_segment[UsageKey(key.price_key, key.segment)][key.group_key] = fold
+        return {key: self._used(found) for key, found in by_segment.items()}
+
+    def _used(self, found: dict[str, ChargeFold]) -> Used:
+        whole = found.get(WHOLE_PRICE)
+        groups = tuple(
+            GroupUsage(json.loads(group_key), fold.quantity, self._events_of(fold))
+            for group_key, fold in sorted(found.items())
+            if group_key != WHOLE_PRICE
+        )
+        quantity = _together(found.values()) if whole is None else whole.quantity
+        events = () if whole is None else self._events_of(whole)
+        return SegmentUsage(quantity, events, groups) if groups or events else quantity
+
+    def _events_of(self, fold: ChargeFold) -> tuple[EventUsage, ...]:
+        return tuple(self.events.get(fold.slot.key, ()))
+
+    def charge_rows(self) -> list[ChargeRow]:
+        """Return the running charges that this usage makes.
+
+        A level has none: its charge grows by itself, and is folded when it is looked at.
+        """
+        return [
+            charge_row(fold.slot, fold.state, events=self.events.get(key, ()))
+            for key, fold in self.folds.items()
+            if fold.slot.meter.aggregation is not Aggregation.TIME_WEIGHTED
+        ]
+
+    def charge_values(self) -> list[tuple[ChargeKey, str]]:
+        """Return the values that the charges on unique counts have seen."""
+        return [
+            (key, value)
+            for key, fold in self.folds.items()
+            if fold.slot.meter.aggregation is Aggregation.UNIQUE_COUNT
+            for value in sorted({each.dimensions[fold.slot.meter.of] for each in fold.members})
+        ]
+
+
+def _together(folds: Iterable[ChargeFold]) -> Exact:
+    """Return the quantity of some groups of one price together."""
+    found = list(folds)
+    members = [member for fold in found for member in fold.members]
+    meter = found[0].slot.meter
+    return quantity_of(meter, state_of(meter, members, whole_us=found[0].whole_us))
 
 
 def fold_period(
-    unit: UnitOfWork, *, terms: CustomerTerms, subscription_id: str, period: Period
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    subscription_id: str,
+    period: Period,
+    at: datetime | None = None,
+    meter_keys: frozenset[str] | None = None,
 ) -> PeriodUsage:
     """Fold what one subscription charges of a period, from the buckets and not from the cache.
 
@@ -38,57 +129,105 @@ def fold_period(
         terms: whose usage.
         subscription_id: whose charges.
         period: on whole minutes.
+        at: the instant of looking, up to which levels count; None: to the period's end.
+        meter_keys: only what these meters count; None: all.
     """
-    charged: dict[str, list[tuple[SeriesUsage, Meter]]] = defaultdict(list)
-    for series, meter, found in _assigned(unit, terms=terms, period=period):
-        if found.timeline is None or found.price is None:
+    folds: dict[ChargeKey, ChargeFold] = {}
+    by_event: dict[str, Meter] = {}
+    for series, meter, found in _assigned(
+        unit, terms=terms, period=period, at=at, meter_keys=meter_keys
+    ):
+        if found.timeline is None or found.timeline.subscription.id != subscription_id:
             continue
-        if found.timeline.subscription.id == subscription_id:
-            charged[found.price.key].append((series, meter))
-    scaled: dict[str, int] = {}
-    quantities: dict[str, Decimal] = {}
-    for price_key, members in sorted(charged.items()):
-        meter = members[0][1]
-        scaled[price_key] = folded([series for series, _ in members], meter=meter)
-        quantities[price_key] = unscale_quantity(scaled[price_key], decimals=meter.decimals)
-    return PeriodUsage(scaled=scaled, quantities=quantities)
+        for key in charge_keys(found, customer_id=terms.customer.id, dimensions=series.dimensions):
+            fold = folds.get(key)
+            if fold is None:
+                fold = folds[key] = _new_fold(key, found=found, meter=meter, terms=terms)
+            fold.members.append(series)
+            if fold.slot.is_rated_by_event:
+                by_event[meter.key] = meter
+    events: Events = {}
+    for meter in by_event.values():
+        events |= events_of_charges(
+            unit, terms.customer.id, assigner=terms.assigner, meter=meter, span=period
+        )
+    return PeriodUsage(folds=dict(sorted(folds.items())), events=events)
+
+
+def _new_fold(
+    key: ChargeKey, *, found: Assignment, meter: Meter, terms: CustomerTerms
+) -> ChargeFold:
+    slot = charge_slot(key, assignment=found, meter=meter, assigner=terms.assigner)
+    fold = ChargeFold(slot)
+    if meter.aggregation is Aggregation.TIME_WEIGHTED and found.timeline is not None:
+        whole = found.timeline.cycle.whole_period_at(slot.span.start)
+        fold.whole_us = microseconds_in(whole)
+    return fold
+
+
+def microseconds_in(period: Period) -> int:
+    """Return the length of a period in microseconds."""
+    return int((period.end - period.start).total_seconds()) * 1_000_000
 
 
 def fold_unpriced(
-    unit: UnitOfWork, *, terms: CustomerTerms, period: Period
+    unit: UnitOfWork, *, terms: CustomerTerms, period: Period, at: datetime | None = None
 ) -> tuple[UnpricedUsage, ...]:
     """Fold the usage of a span that no subscription of the customer charges (R32)."""
     members: dict[SeriesKey, list[SeriesUsage]] = defaultdict(list)
-    for series, meter, found in _assigned(unit, terms=terms, period=period):
+    for series, meter, found in _assigned(unit, terms=terms, period=period, at=at):
         if found.price is None:
             members[meter.key, tuple(sorted(series.dimensions.items()))].append(series)
     return tuple(
-        _unpriced(terms.meters[meter_key], dimensions=dict(dimensions), series=series)
+        UnpricedUsage(
+            meter=meter_key,
+            dimensions=dict(dimensions),
+            quantity=folded(series, meter=terms.meters[meter_key], span=period),
+            unit=terms.meters[meter_key].unit,
+        )
         for (meter_key, dimensions), series in sorted(members.items())
     )
 
 
 def _assigned(
-    unit: UnitOfWork, *, terms: CustomerTerms, period: Period
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    period: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None = None,
 ) -> Iterator[tuple[SeriesUsage, Meter, Assignment]]:
     """Walk the usage of a span, each part with what charges it."""
     assigner = terms.assigner
     for span in assigner.constant_spans(period):
-        for series in unit.usage.fold_usage(terms.customer.id, start=span.start, end=span.end):
+        for series in _series_usage(unit, terms=terms, span=span, at=at, meter_keys=meter_keys):
             meter = terms.meters[series.meter_key]
             found = assigner.assign(meter.key, dimensions=series.dimensions, at=span.start)
             yield series, meter, found
 
 
-def _unpriced(
-    meter: Meter, *, dimensions: dict[str, str], series: list[SeriesUsage]
-) -> UnpricedUsage:
-    quantity = unscale_quantity(folded(series, meter=meter), decimals=meter.decimals)
-    return UnpricedUsage(meter=meter.key, dimensions=dimensions, quantity=quantity, unit=meter.unit)
+def _series_usage(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    span: Period,
+    at: datetime | None,
+    meter_keys: frozenset[str] | None,
+) -> Iterator[SeriesUsage]:
+    """Walk the usage of a span by series. A level is there without an event in the span, too."""
+    customer_id = terms.customer.id
+    if meter_keys is not None:
+        for key in sorted(meter_keys):
+            yield from fold_meter(unit, customer_id, meter=terms.meters[key], span=span, at=at)
+        return
+    for series in unit.usage.fold_usage(customer_id, start=span.start, end=span.end):
+        if terms.meters[series.meter_key].aggregation is not Aggregation.TIME_WEIGHTED:
+            yield series
+    for meter in terms.meters.values():
+        if meter.aggregation is Aggregation.TIME_WEIGHTED:
+            yield from fold_levels(unit, customer_id, meter=meter, span=span, at=at)
 
 
-def folded(series: list[SeriesUsage], *, meter: Meter) -> int:
-    """Return the quantity of some series together, in the meter's smallest unit."""
-    if meter.aggregation is Aggregation.MAX:
-        return max((each.maximum for each in series), default=0)
-    return sum(each.total for each in series)
+def folded(series: list[SeriesUsage], *, meter: Meter, span: Period) -> Exact:
+    """Return the quantity of some series together over a span, in the meter's unit."""
+    return quantity_of(meter, state_of(meter, series, whole_us=microseconds_in(span)))

@@ -17,9 +17,17 @@ from billing_server.services.scenario import (
     CreateCustomerStep,
     Scenario,
     SubscribeStep,
+    UsageRowsStep,
     UsageStep,
 )
+from billing_server.services.scenario_corrections import (
+    AdjustUsageStep,
+    AmendUsageStep,
+    VoidUsageStep,
+    play_correction,
+)
 from billing_server.services.scenario_report import ScenarioEvent
+from billing_server.services.scenario_tally import UsageTally
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
@@ -90,6 +98,12 @@ def _heard(scenario: Scenario) -> Iterator[Heard]:
     """Walk everything that the server hears, in order of time; the repeats of usage among it."""
 
     def expanded(position: int, at: datetime, action: Action) -> Iterator[Heard]:
+        if isinstance(action, UsageRowsStep):
+            for row in action.rows:
+                heard_at = max(at, row.event_time or at)
+                if heard_at <= scenario.until:
+                    yield heard_at, position, 0, row
+            return
         if not isinstance(action, UsageStep):
             yield at, position, 0, action
             return
@@ -111,17 +125,18 @@ class _Player:
         self._scenario = scenario
         self._agent = ScenarioAgent(context)
         self._next_due: datetime | None = None
+        self._tally = UsageTally()
         self.events: list[ScenarioEvent] = []
 
     def hear(self, action: Action, *, at: datetime, repeat: int) -> None:
         is_due = self._next_due is not None and self._next_due <= at
         if isinstance(action, UsageStep) and not is_due:
-            self._agent.record(action, at=at, repeat=repeat)
+            self._record(action, at=at, repeat=repeat)
             return
         self._move_to(at)
         match action:
             case UsageStep():
-                self._agent.record(action, at=at, repeat=repeat)
+                self._record(action, at=at, repeat=repeat)
             case CreateCustomerStep(customer):
                 create_customer(self._context, customer=customer)
                 self._note("customer.created", customer=customer.id)
@@ -137,6 +152,9 @@ class _Player:
                 )
             case ApplyStep():
                 self.apply(action)
+            case VoidUsageStep() | AmendUsageStep() | AdjustUsageStep():
+                kind, details = play_correction(self._context, action)
+                self._note(kind, **details)
             case _:
                 raise InvariantError(reason="VERB_UNKNOWN", message=f"cannot play {action}")
         self._look_ahead()
@@ -149,10 +167,14 @@ class _Player:
 
     def finish(self, until: datetime) -> None:
         self._move_to(until)
-        self._agent.flush()
+
+    def _record(self, step: UsageStep, *, at: datetime, repeat: int) -> None:
+        self._agent.record(step, at=at, repeat=repeat)
+        self._tally.add(step, at=at, repeat=repeat)
 
     def _move_to(self, at: datetime) -> None:
         self._agent.flush()
+        self.events += self._tally.take()
         advance_clock(self._context, to=at)
 
     def _look_ahead(self) -> None:

@@ -3,16 +3,17 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.usage import SeriesUsage
 from billing_server.services.context import ServiceContext
+from billing_server.services.level_folds import fold_meter
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.period_usage import folded
 from metering.clock import floor_to_minute
 from metering.errors import NotFoundError, ValidationError
-from metering.quantity import unscale_quantity
+from metering.money import Exact
+from metering.period import Period
 
 GROUPS_MAX = 1_000
 """Groups of one answer at most."""
@@ -52,7 +53,7 @@ class UsageGroup:
 
     dimensions: dict[str, str]
     """Values by dimension; a dimension that events did not carry is empty."""
-    quantity: Decimal
+    quantity: Exact
     """In the meter's unit."""
     event_count: int
     """How many events. >= 1."""
@@ -83,9 +84,8 @@ def query_usage(context: ServiceContext, *, query: UsageQuery) -> UsageAnswer:
             )
         if unit.customers.get(query.customer_id) is None:
             raise customer_not_found(query.customer_id)
-        series = unit.usage.fold_usage(
-            query.customer_id, start=query.start, end=query.end, meter_key=query.meter_key
-        )
+        span = Period(query.start, query.end)
+        series = fold_meter(unit, query.customer_id, meter=meter, span=span)
     return UsageAnswer(meter=meter, groups=_grouped(series, meter=meter, query=query))
 
 
@@ -105,7 +105,7 @@ def _grouped(
     return tuple(
         UsageGroup(
             dimensions=dict(zip(query.group_by, values, strict=True)),
-            quantity=unscale_quantity(folded(found, meter=meter), decimals=meter.decimals),
+            quantity=folded(found, meter=meter, span=Period(query.start, query.end)),
             event_count=sum(each.event_count for each in found),
         )
         for values, found in sorted(members.items())

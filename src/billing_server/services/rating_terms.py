@@ -15,24 +15,22 @@ import structlog
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey
-from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, SeriesAssigner
-from billing_server.domain.rating.usage import UsageTerms, usage_terms
+from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
 from billing_server.domain.subscription.timeline import Timeline
-from billing_server.domain.usage.instants import (
-    instant_from_minute,
-    microseconds_from_instant,
-    minute_from_instant,
-)
 from billing_server.domain.usage.meter_index import MeterIndex
+from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_slot
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.limit_book import LimitBook, LimitSources
 from billing_server.services.list_customers import customer_not_found
+from billing_server.services.series_route import SeriesRoute
 from metering.errors import ConflictError, UnavailableError
-from metering.money import minor_unit_digits
 
 CUSTOMERS_CACHED_MAX: Final = 20_000
 """Compiled customers that are kept; some 10 KiB each."""
 SERIES_CACHED_MAX: Final = 10_000
 """Series of one customer that are kept compiled."""
+SLOTS_CACHED_MAX: Final = 10_000
+"""Running charges of one customer that are kept compiled; groups may be many."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,84 +43,8 @@ class CatalogTerms:
     """Which revision."""
     index: MeterIndex
     """Which meters an event feeds."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChargeSlot:
-    """One running charge: where it is kept and how it is rated. Compared by identity."""
-
-    key: ChargeKey
-    """The row."""
-    terms: UsageTerms
-    """The compiled price."""
-    decimals: int
-    """Of the meter."""
-    currency_digits: int
-    """Of the plan's currency."""
-    is_maximum: bool
-    """Whether quantities are folded by the largest, not by the sum."""
-
-
-class SeriesRoute:
-    """A series with the charge that it feeds in a span of minutes. Compared by identity."""
-
-    __slots__ = (
-        "_assigner",
-        "_from_minute",
-        "_period",
-        "_slot",
-        "_until_minute",
-        "customer",
-        "dimensions_json",
-        "is_maximum",
-        "meter",
-        "series_id",
-    )
-
-    def __init__(
-        self,
-        customer: "CompiledCustomer",
-        *,
-        meter: Meter,
-        assigner: SeriesAssigner,
-        dimensions_json: str,
-    ) -> None:
-        self.customer = customer
-        self.meter = meter
-        self.dimensions_json = dimensions_json
-        self.is_maximum = meter.aggregation is Aggregation.MAX
-        self.series_id: int | None = None
-        self._assigner = assigner
-        self._slot: ChargeSlot | None = None
-        self._period: tuple[str, int] | None = None
-        self._from_minute = self._until_minute = 0
-
-    def slot_at(self, minute: int) -> ChargeSlot | None:
-        """Returns the charge that usage in this minute feeds; None where there is none."""
-        if not self._from_minute <= minute < self._until_minute:
-            self._look_at(minute)
-        return self._slot
-
-    def period_at(self, minute: int) -> tuple[str, int] | None:
-        """Returns the subscription and period start (microseconds) that charge this minute.
-
-        They are known where the charge itself cannot be rated; None: the usage is unpriced.
-        """
-        if not self._from_minute <= minute < self._until_minute:
-            self._look_at(minute)
-        return self._period
-
-    def _look_at(self, minute: int) -> None:
-        assignment = self._assigner.at(instant_from_minute(minute))
-        timeline, period = assignment.timeline, assignment.period
-        self._slot = self.customer.slot(assignment, meter=self.meter)
-        self._period = (
-            None
-            if timeline is None or period is None
-            else (timeline.subscription.id, microseconds_from_instant(period.start))
-        )
-        self._from_minute = minute_from_instant(assignment.valid_from)
-        self._until_minute = minute_from_instant(assignment.valid_until)
+    kept_by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Meters that keep what each event brought, with the quantities that are money there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,8 +63,10 @@ class CompiledCustomer:
     """Subscriptions that cannot be rated, with the reason; their usage is counted all the same."""
     newly_failed: dict[str, str]
     """Those of them that the store does not know of yet."""
+    limits: LimitSources
+    """What the customer's limits come from."""
     _routes: dict[tuple[str, str], SeriesRoute] = field(default_factory=dict)
-    _slots: dict[tuple[str, int, str], ChargeSlot] = field(default_factory=dict)
+    _slots: dict[ChargeKey, ChargeSlot] = field(default_factory=dict)
 
     def route(
         self, meter: Meter, *, dimensions: Mapping[str, str], dimensions_json: str
@@ -153,40 +77,44 @@ class CompiledCustomer:
         if route is None:
             if len(self._routes) >= SERIES_CACHED_MAX:
                 self._routes.clear()
-            assigner = self.assigner.series(meter.key, dimensions=dimensions)
             route = SeriesRoute(
-                self, meter=meter, assigner=assigner, dimensions_json=dimensions_json
+                self,
+                meter=meter,
+                assigner=self.assigner.series(meter.key, dimensions=dimensions),
+                dimensions=dimensions,
+                dimensions_json=dimensions_json,
+                money_quantities=self.catalog.kept_by_event.get(meter.key),
             )
             self._routes[key] = route
         return route
 
-    def slot(self, assignment: Assignment, *, meter: Meter) -> ChargeSlot | None:
-        """Returns the running charge of an assignment; None where it is unpriced or unratable."""
-        timeline, price, period = assignment.timeline, assignment.price, assignment.period
-        if timeline is None or price is None or period is None:
-            return None
-        subscription_id = timeline.subscription.id
-        if subscription_id in self.failed:
-            return None
-        period_start_us = microseconds_from_instant(period.start)
-        slot = self._slots.get((subscription_id, period_start_us, price.key))
-        if slot is not None:
-            return slot
-        key = ChargeKey(
-            self.customer_id, subscription_id, period_start_us, price.key, assignment.segment
-        )
+    def slots(
+        self, assignment: Assignment, *, meter: Meter, dimensions: Mapping[str, str]
+    ) -> tuple[ChargeSlot, ...]:
+        """Returns the running charges that usage with this assignment feeds.
+
+        None where it is unpriced or unratable, nor for a level, whose charge grows by itself and
+        is folded when it is looked at.
+        """
+        timeline = assignment.timeline
+        if timeline is None or meter.aggregation is Aggregation.TIME_WEIGHTED:
+            return ()
+        if timeline.subscription.id in self.failed:
+            return ()
+        keys = charge_keys(assignment, customer_id=self.customer_id, dimensions=dimensions)
         try:
-            slot = ChargeSlot(
-                key=key,
-                terms=usage_terms(price, meter=meter, share=timeline.share_of(period)),
-                decimals=meter.decimals,
-                currency_digits=minor_unit_digits(timeline.plan.currency),
-                is_maximum=meter.aggregation is Aggregation.MAX,
-            )
+            return tuple(self._slot(key, assignment=assignment, meter=meter) for key in keys)
         except Exception as error:  # noqa: BLE001 - a rating error never undoes counting
-            self.fail(subscription_id, error)
-            return None
-        self._slots[subscription_id, period_start_us, price.key] = slot
+            self.fail(timeline.subscription.id, error)
+            return ()
+
+    def _slot(self, key: ChargeKey, *, assignment: Assignment, meter: Meter) -> ChargeSlot:
+        slot = self._slots.get(key)
+        if slot is None:
+            if len(self._slots) >= SLOTS_CACHED_MAX:
+                self._slots.clear()
+            slot = charge_slot(key, assignment=assignment, meter=meter, assigner=self.assigner)
+            self._slots[key] = slot
         return slot
 
     def fail(self, subscription_id: str, error: Exception) -> None:
@@ -197,6 +125,14 @@ class CompiledCustomer:
         self.newly_failed[subscription_id] = reason
 
 
+def load_catalog_terms(unit: UnitOfWork, *, revision: int) -> CatalogTerms:
+    """Returns the meters as they are now, compiled."""
+    kept = unit.catalog.kept_by_event()
+    money = frozenset[str]().union(*kept.values())
+    index = MeterIndex(unit.catalog.meters(), money_quantities=money)
+    return CatalogTerms(revision=revision, index=index, kept_by_event=kept)
+
+
 class TermsCache:
     """Compiled customers, bounded. Safe to share: a customer is used under its lock."""
 
@@ -205,13 +141,14 @@ class TermsCache:
         self._customers: dict[str, CompiledCustomer] = {}
         self._catalog: CatalogTerms | None = None
         self._eviction = threading.Lock()
+        self._limits = LimitBook()
 
     def catalog(self, unit: UnitOfWork) -> CatalogTerms:
         """Returns the meters at the revision that the unit holds shared."""
         revision = unit.usage.share_catalog()
         catalog = self._catalog
         if catalog is None or catalog.revision != revision:
-            catalog = CatalogTerms(revision=revision, index=MeterIndex(unit.catalog.meters()))
+            catalog = load_catalog_terms(unit, revision=revision)
             self._catalog = catalog
         return catalog
 
@@ -231,7 +168,11 @@ class TermsCache:
             customer = cached.get(customer_id)
             if customer is None or customer.revision != revision or customer.catalog is not catalog:
                 customer = _compiled(
-                    unit, customer_id=customer_id, revision=revision, catalog=catalog
+                    unit,
+                    customer_id=customer_id,
+                    revision=revision,
+                    catalog=catalog,
+                    limits=self._limits,
                 )
                 cached[customer_id] = customer
             found[customer_id] = customer
@@ -248,7 +189,12 @@ class TermsCache:
 
 
 def _compiled(
-    unit: UnitOfWork, *, customer_id: str, revision: int, catalog: CatalogTerms
+    unit: UnitOfWork,
+    *,
+    customer_id: str,
+    revision: int,
+    catalog: CatalogTerms,
+    limits: LimitBook,
 ) -> CompiledCustomer:
     failed = unit.usage.rating_failed(customer_id)
     newly_failed: dict[str, str] = {}
@@ -273,4 +219,7 @@ def _compiled(
         assigner=CustomerAssigner(timelines),
         failed=failed | newly_failed,
         newly_failed=newly_failed,
+        limits=limits.compiled(
+            unit, revision=catalog.revision, customer=customer, timelines=timelines
+        ),
     )

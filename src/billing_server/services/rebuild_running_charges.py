@@ -9,13 +9,9 @@ from datetime import timedelta
 import structlog
 
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import ChargeKey, ChargeRow
-from billing_server.domain.rating.usage import usage_terms
 from billing_server.domain.subscription.timeline import Timeline
-from billing_server.domain.usage.instants import microseconds_from_instant
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.period_usage import fold_period
-from billing_server.services.usage_batch import charge_row_of
 from metering.errors import ConflictError, UnavailableError
 from metering.period import Period
 
@@ -74,29 +70,8 @@ def rebuild_period(
     """
     subscription_id = timeline.subscription.id
     usage = fold_period(unit, terms=terms, subscription_id=subscription_id, period=period)
-    share = timeline.share_of(period)
-    rows: list[ChargeRow] = []
-    for price in timeline.plan.usage_prices:
-        quantity = usage.scaled.get(price.key)
-        if quantity is None:
-            continue
-        meter = terms.meters[price.meter]
-        rows.append(
-            charge_row_of(
-                ChargeKey(
-                    terms.customer.id,
-                    subscription_id,
-                    microseconds_from_instant(period.start),
-                    price.key,
-                    0,
-                ),
-                terms=usage_terms(price, meter=meter, share=share),
-                quantity=quantity,
-                decimals=meter.decimals,
-                currency=timeline.plan.currency,
-            )
-        )
     unit.usage.delete_charges(
         subscription_id, customer_id=terms.customer.id, period_start=period.start
     )
-    unit.usage.put_charges(rows)
+    unit.usage.put_charges(usage.charge_rows())
+    unit.usage.add_charge_values(usage.charge_values())

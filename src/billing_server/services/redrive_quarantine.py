@@ -10,7 +10,9 @@ import structlog
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import EventKey, EventRow
 from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.judge_event import (
+    AMOUNT_TOO_LARGE,
     INTERNAL_ERROR,
     detail_of,
     unknown_customer,
@@ -92,6 +94,10 @@ def _redrive_rows(
         return _redrive_group(unit, rows=rows, customers=customers, catalog=catalog)
     except (ConflictError, UnavailableError):
         raise
+    except AmountTooLargeError:
+        if len(rows) == 1:
+            _keep_waiting(unit, row=rows[0], why=AMOUNT_TOO_LARGE)
+            return Redriven(waiting=1)
     except Exception:
         if len(rows) == 1:
             log.exception("redrive_failed", customer_id=rows[0].customer_id)

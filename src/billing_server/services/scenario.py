@@ -1,11 +1,10 @@
 """Scenario files: what `simulate` plays, read with every mistake found at once."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.catalog.read import read_customer, read_subscription_entry
 from billing_server.domain.catalog.read_period import billing_instant
 from billing_server.domain.document import MapNode, Node, Scalar, ScalarKind, load_json, load_yaml
@@ -15,26 +14,41 @@ from billing_server.domain.fields import (
     FieldReader,
     Mistakes,
     currency,
-    identifier,
-    instant,
-    quantity,
     text,
     timezone,
 )
-from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import GRACE_DEFAULT, PAYMENT_TERMS_DEFAULT
+from billing_server.services.scenario_corrections import READERS
+from billing_server.services.scenario_file import ReadFile, UsageFile, read_usage_file
+from billing_server.services.scenario_read_usage import read_usage, read_usage_rows
+from billing_server.services.scenario_steps import (
+    Action,
+    ApplyStep,
+    CreateCustomerStep,
+    SubscribeStep,
+    TimelineStep,
+    UsageRowsStep,
+    UsageStep,
+)
 from metering.clock import parse_duration
 from metering.errors import ValidationError
-from metering.quantity import plain_decimal
+
+__all__ = [
+    "Action",
+    "ApplyStep",
+    "CreateCustomerStep",
+    "Scenario",
+    "SubscribeStep",
+    "TimelineStep",
+    "UsageRowsStep",
+    "UsageStep",
+    "parse_scenario",
+]
 
 SCENARIO_INVALID: Final = "SCENARIO_INVALID"
-USAGE_EVENTS_MAX: Final = 100_000
-"""Events that one `usage` entry may stand for."""
 LATER_VERBS: Final = frozenset(
     {
         "add_addon",
-        "adjust_usage",
-        "amend_usage",
         "apply_coupon",
         "cancel",
         "change_plan",
@@ -53,9 +67,9 @@ LATER_VERBS: Final = frozenset(
         "undo_pending",
         "update_customer",
         "void_invoice",
-        "void_usage",
     }
 )
+_CORRECTIONS: Final = " or ".join(READERS)
 _LATER_SETTINGS: Final = {"dunning": "collecting payments"}
 _ONLY_SETTINGS: Final = {
     "late_usage": "next_invoice",
@@ -63,68 +77,6 @@ _ONLY_SETTINGS: Final = {
     "coupon_order": "as_applied",
 }
 """Settings of which this version knows one value."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateCustomerStep:
-    """The server hears of a customer."""
-
-    customer: Customer
-    """Who."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubscribeStep:
-    """The server hears of a subscription."""
-
-    entry: SubscriptionEntry
-    """Which."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyStep:
-    """A catalog is applied."""
-
-    node: Node
-    """The catalog."""
-    path: str
-    """Where it stands in the scenario."""
-
-
-@dataclass(frozen=True, slots=True)
-class UsageStep:
-    """The server hears of usage."""
-
-    customer_id: str
-    """Whose."""
-    event_id: str
-    """Id of the event; the repeats get `-1`, `-2`, … behind it."""
-    quantities: Mapping[str, str]
-    """Name to decimal string."""
-    dimensions: Mapping[str, str]
-    """Name to value."""
-    event_time: datetime | None
-    """When it was used; None: when the server hears of it."""
-    every: timedelta | None
-    """Distance of the repeats; None: once."""
-    until: datetime | None
-    """The repeats end before this instant."""
-
-
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep
-"""What an entry of the timeline does."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineStep:
-    """One entry of the timeline."""
-
-    at: datetime
-    """When the server hears of it, UTC."""
-    action: Action
-    """What it hears."""
-    number: int
-    """Position in the file, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +99,31 @@ class Scenario:
     """In order of time; at the same time in the order of the file."""
 
 
-def parse_scenario(content: str, *, name: str) -> Scenario:
-    """Read a scenario (YAML or JSON).
+def no_files(path: str) -> bytes:
+    """Refuse files: where a scenario comes from an API or a test, there are none.
 
     Raises:
-        ValidationError: SCENARIO_INVALID, one violation a mistake, naming line and field.
+        ValidationError: FILE_UNREADABLE.
+    """
+    raise ValidationError(
+        reason="FILE_UNREADABLE", message=f"{path}: files cannot be read here; list the usage"
+    )
+
+
+def parse_scenario(
+    content: str, *, name: str, read_file: ReadFile = no_files, usage_files: Sequence[str] = ()
+) -> Scenario:
+    """Read a scenario (YAML or JSON).
+
+    Args:
+        content: the text.
+        name: of the file, for messages.
+        read_file: returns the bytes of a file that the scenario names.
+        usage_files: further files of usage, heard from the scenario's start on.
+
+    Raises:
+        ValidationError: SCENARIO_INVALID, one violation a mistake, naming line and field;
+            USAGE_FILE_INVALID or TRACE_MALFORMED, of a file of usage.
     """
     reader = FieldReader(_load(content, name=name), path="", mistakes=Mistakes(name))
     defaults = _Defaults(
@@ -165,7 +137,12 @@ def parse_scenario(content: str, *, name: str) -> Scenario:
         for number, (path, node) in enumerate(reader.items("timeline"))
         if (
             step := _read_step(
-                node, path=path, mistakes=reader.mistakes, defaults=defaults, number=number
+                node,
+                path=path,
+                mistakes=reader.mistakes,
+                defaults=defaults,
+                number=number,
+                read_file=read_file,
             )
         )
         is not None
@@ -175,16 +152,45 @@ def parse_scenario(content: str, *, name: str) -> Scenario:
     if not steps and reader.mistakes.count == 0:
         reader.note("timeline", reason="TIMELINE_EMPTY", problem="the timeline has no entry")
     reader.mistakes.raise_if_any(reason=SCENARIO_INVALID)
+    steps += _usage_steps(usage_files, steps=steps, read_file=read_file)
     steps.sort(key=lambda step: step.at)
+    ends = [_end_of(step) for step in steps]
     return Scenario(
         name=name,
         start=steps[0].at,
-        until=max(until or steps[-1].at, steps[-1].at),
+        until=max(until or max(ends), steps[-1].at),
         catalog=catalog,
         grace=grace,
         payment_terms=payment_terms,
         steps=tuple(steps),
     )
+
+
+def _usage_steps(
+    paths: Sequence[str], *, steps: Sequence[TimelineStep], read_file: ReadFile
+) -> list[TimelineStep]:
+    """Return the entries of further files of usage; a scenario's only customer is theirs."""
+    start = min(step.at for step in steps)
+    customers = [
+        step.action.customer.id for step in steps if isinstance(step.action, CreateCustomerStep)
+    ]
+    found = []
+    for number, path in enumerate(paths, start=len(steps)):
+        file = UsageFile(
+            name=path,
+            start=start,
+            customer_id=customers[0] if len(customers) == 1 else None,
+            event_id=f"usage-{number}",
+            dimensions={},
+        )
+        rows = UsageRowsStep(read_usage_file(read_file(path), file=file))
+        found.append(TimelineStep(start, rows, number))
+    return found
+
+
+def _end_of(step: TimelineStep) -> datetime:
+    last = step.action.last_time if isinstance(step.action, UsageRowsStep) else None
+    return max(step.at, last or step.at)
 
 
 def _load(content: str, *, name: str) -> Node:
@@ -243,7 +249,13 @@ def _map_node(node: Node) -> Node:
 
 
 def _read_step(
-    node: Node, *, path: str, mistakes: Mistakes, defaults: _Defaults, number: int
+    node: Node,
+    *,
+    path: str,
+    mistakes: Mistakes,
+    defaults: _Defaults,
+    number: int,
+    read_file: ReadFile,
 ) -> TimelineStep | None:
     reader = FieldReader(node, path=path, mistakes=mistakes)
     at = reader.required("at", billing_instant)
@@ -256,13 +268,17 @@ def _read_step(
             action = _read_customer(reader, node=node, defaults=defaults)
         case "subscribe":
             action = _read_subscription(reader, node=node, number=number)
+        case "usage" if reader.has("from_csv"):
+            action = read_usage_rows(reader, at=at, number=number, read_file=read_file)
         case "usage":
-            action = _read_usage(reader, node=node, number=number)
+            action = read_usage(reader, node=node, number=number)
         case "apply":
             action = _read_catalog(reader)
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in READERS:
+            action = READERS[verb](reader, node)
         case _:
             _note_verb(reader, verb=verb)
             return None
@@ -274,7 +290,9 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = f"{verb!r} is not known; use create_customer, subscribe, usage or apply"
+        problem = (
+            f"{verb!r} is not known; use create_customer, subscribe, usage, apply, {_CORRECTIONS}"
+        )
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 
@@ -315,48 +333,3 @@ def _as_catalog_entry(
         reader.note(id_field, reason="FIELD_MISSING", problem="the field is missing")
         return None
     return FieldReader(MapNode(entries, node.line), path=reader.path, mistakes=reader.mistakes)
-
-
-def _read_usage(reader: FieldReader, *, node: Node, number: int) -> UsageStep | None:
-    customer_id = reader.required("customer", identifier)
-    inner = reader.required_child("quantities")
-    quantities = {
-        name: plain_decimal(value)
-        for name in _names_in(node, "quantities")
-        if (value := inner.required(name, quantity)) is not None
-    }
-    step = UsageStep(
-        customer_id=customer_id or "",
-        event_id=reader.optional("event_id", identifier, default=f"timeline-{number}"),
-        quantities=quantities,
-        dimensions=reader.text_map("dimensions"),
-        event_time=reader.maybe("event_time", instant),
-        every=reader.maybe("every", _distance),
-        until=reader.maybe("until", instant),
-    )
-    at = reader.maybe("at", instant)
-    if (step.every is None) != (step.until is None):
-        problem = "every and until belong together: give both or neither"
-        reader.note("every", reason="REPEAT_INCOMPLETE", problem=problem)
-    elif (
-        step.every is not None
-        and step.until is not None
-        and at is not None
-        and (step.until - at) // step.every > USAGE_EVENTS_MAX
-    ):
-        problem = f"this is more than {USAGE_EVENTS_MAX} events; use a longer distance"
-        reader.note("every", reason="REPEAT_TOO_OFTEN", problem=problem)
-    reader.finish()
-    return None if customer_id is None else step
-
-
-def _names_in(node: Node, key: str) -> list[str]:
-    inner = node.entries.get(key) if isinstance(node, MapNode) else None
-    return list(inner.entries) if isinstance(inner, MapNode) else []
-
-
-def _distance(node: Node) -> timedelta:
-    distance = parse_duration(text(node))
-    if distance <= timedelta(0):
-        raise FieldMistake("REPEAT_TOO_OFTEN", "the distance has to be longer than nothing")
-    return distance

@@ -12,6 +12,7 @@ from billing_server.services.list_invoices import list_invoices
 from billing_server.services.list_quarantine import list_quarantine
 from billing_server.services.list_subscriptions import current_period, list_subscriptions
 from billing_server.services.pages import PAGE_LIMIT_MAX, Page, PageRequest
+from billing_server.services.unpriced_alerts import list_alerts
 from metering.clock import format_instant, parse_instant
 from metering.money import Money
 
@@ -117,5 +118,16 @@ def _all_events(
         }
         for waiting in _every(lambda page: list_quarantine(context, page=page))
     ]
+    found += list(_alert_events(context))
     # A stable sort: what happened at one instant stays in the order in which it was written down.
     return sorted(found, key=lambda event: parse_instant(event["time"]))
+
+
+def _alert_events(context: ServiceContext) -> Iterator[dict[str, str]]:
+    """Walk the alerts: usage without a price, and when there was one."""
+    for alert in _every(lambda page: list_alerts(context, page=page)):
+        values = " ".join(f"{key}={value}" for key, value in sorted(alert.dimensions.items()))
+        told = {"customer": alert.customer_id, "usage": f"{alert.meter_key} {values}".rstrip()}
+        yield {"time": format_instant(alert.usage_time), "event": "usage.unpriced", **told}
+        if alert.close_time is not None:
+            yield {"time": format_instant(alert.close_time), "event": "usage.priced", **told}

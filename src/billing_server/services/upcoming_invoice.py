@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from billing_server.domain.invoice.build import LatePeriod, build_upcoming, customer_details
 from billing_server.domain.invoice.model import Invoice, InvoiceReason, UnpricedUsage
@@ -13,12 +14,18 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
+from billing_server.services.estimate_period import (
+    PeriodEstimate,
+    estimate_period,
+    estimate_to_dict,
+)
 from billing_server.services.late_usage import find_late_periods
+from billing_server.services.line_terms import find_line_terms, margin_of_lines, margin_to_dict
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
+from billing_server.services.running_usage import running_quantities
 from metering.money import Money
 from metering.period import Period, PeriodUnit, calendar_cycle
-from metering.quantity import unscale_quantity
 
 ALL_SUBSCRIPTIONS = "all"
 CURRENCY_OF_NOTHING = "USD"
@@ -40,31 +47,41 @@ def upcoming_invoice(
     Returns:
         The invoice's JSON with `unpriced`, usage that no price charges (R32), and `closing`, one
         draft for each period that has ended and is not invoiced yet (R75), oldest first. Usage of
-        a period stands in one of them.
+        a period stands in one of them. Beside them `estimate`, what the running periods come to
+        at their ends, and `margin`, what the usage costs the seller.
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND.
     """
     with context.store.read() as unit:
         terms = load_customer_terms(unit, customer_id=customer_id)
+        now = context.clock.now()
         current: list[Invoice] = []
         closing: list[Invoice] = []
+        estimates: list[PeriodEstimate] = []
         for each in terms.timelines:
             if subscription_id in {None, each}:
-                drafts = _drafts(unit, terms=terms, subscription_id=each, now=context.clock.now())
+                drafts = _drafts(unit, terms=terms, subscription_id=each, now=now)
                 closing += drafts[:-1]
                 current += drafts[-1:]
+                estimates += _estimates(unit, terms=terms, drafts=drafts, now=now)
         span = _span_of(context, terms=terms, drafts=current)
-        unpriced = fold_unpriced(unit, terms=terms, period=span)
+        unpriced = fold_unpriced(unit, terms=terms, period=span, at=now)
         ended = [
             replace(draft, unpriced=fold_unpriced(unit, terms=terms, period=draft.period))
             for draft in sorted(closing, key=lambda draft: (draft.period.end, draft.cause))
         ]
-    if current:
-        shown = invoice_to_dict(replace(_merged(current), unpriced=unpriced))
-    else:
-        shown = _nothing_upcoming(terms, span=span, unpriced=unpriced)
-    return {**shown, "closing": [invoice_to_dict(draft) for draft in ended]}
+        if current:
+            shown = invoice_to_dict(replace(_merged(current), unpriced=unpriced))
+        else:
+            shown = _nothing_upcoming(terms, span=span, unpriced=unpriced)
+        margin = _margin(unit, terms=terms, shown=shown)
+    return {
+        **shown,
+        "closing": [invoice_to_dict(draft) for draft in ended],
+        "estimate": estimate_to_dict(estimates, now=now),
+        "margin": margin,
+    }
 
 
 def _drafts(
@@ -78,7 +95,9 @@ def _drafts(
     late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
     drafts: list[Invoice] = []
     for period in open_periods(unit, timeline=timeline, now=now):
-        drafts.append(_draft(unit, terms=terms, timeline=timeline, period=period, late=late))
+        drafts.append(
+            _draft(unit, terms=terms, timeline=timeline, period=period, late=late, now=now)
+        )
         late = ()
     return drafts
 
@@ -90,20 +109,49 @@ def _draft(
     timeline: Timeline,
     period: Period,
     late: Sequence[LatePeriod],
+    now: datetime,
 ) -> Invoice:
-    subscription_id = timeline.subscription.id
-    decimals = {
-        price.key: terms.meters[price.meter].decimals for price in timeline.plan.usage_prices
-    }
-    charges = unit.usage.running_charges(
-        subscription_id, customer_id=terms.customer.id, period_start=period.start
-    )
-    quantities = {
-        charge.price_key: unscale_quantity(charge.quantity, decimals=decimals[charge.price_key])
-        for charge in charges
-    }
-    subscribed = terms.of_subscription(subscription_id)
+    quantities = running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now)
+    subscribed = terms.of_subscription(timeline.subscription.id)
     return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
+
+
+def _estimates(
+    unit: UnitOfWork, *, terms: CustomerTerms, drafts: Sequence[Invoice], now: datetime
+) -> list[PeriodEstimate]:
+    """Return where the running period of a subscription is heading; late usage stays on its draft.
+
+    It is estimated from the same running quantities as the last of the drafts.
+    """
+    if not drafts:
+        return []
+    period = drafts[-1].period
+    timeline = terms.timelines[drafts[-1].subscription_id]
+    late: tuple[LatePeriod, ...] = ()
+    if len(drafts) == 1:
+        late = find_late_periods(unit, terms=terms, subscription_id=timeline.subscription.id)
+    found = estimate_period(
+        terms.of_subscription(timeline.subscription.id),
+        period=period,
+        # A level is taken as it will be at the end if it holds, which the fold knows.
+        quantities=running_quantities(
+            unit, terms=terms, timeline=timeline, period=period, at=period.end
+        ),
+        late=late,
+        now=now,
+    )
+    return [] if found is None else [found]
+
+
+def _margin(
+    unit: UnitOfWork, *, terms: CustomerTerms, shown: InvoiceContent
+) -> dict[str, Any] | None:
+    lines = shown["lines"]
+    known = [find_line_terms(unit, terms=terms, line=line) for line in lines]
+    currency = shown["currency"]
+    if currency is None:
+        return None
+    return margin_to_dict(margin_of_lines(lines, known=known, currency=currency))
 
 
 def _span_of(context: ServiceContext, *, terms: CustomerTerms, drafts: list[Invoice]) -> Period:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss, LossCause
+from billing_server.store.chunks import chunks
 from billing_server.store.tables import agent, agent_customer, declared_loss, server_state
 from billing_server.store.upsert import conflict_insert
 from metering.errors import AlreadyExistsError
@@ -37,7 +38,13 @@ class SqlAgentRepository:
         )
 
     def enroll(
-        self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
+        self,
+        *,
+        agent_id: str,
+        name: str,
+        token_sha256: str,
+        create_time: datetime,
+        is_ephemeral: bool = False,
     ) -> Agent:
         """Writes a new agent.
 
@@ -45,7 +52,11 @@ class SqlAgentRepository:
             AlreadyExistsError: AGENT_NAME_TAKEN.
         """
         statement = agent.insert().values(
-            agent_id=agent_id, name=name, token_sha256=token_sha256, create_time=create_time
+            agent_id=agent_id,
+            name=name,
+            token_sha256=token_sha256,
+            create_time=create_time,
+            is_ephemeral=is_ephemeral,
         )
         try:
             with self._connection.begin_nested():
@@ -114,6 +125,7 @@ class SqlAgentRepository:
                 token_sha256=f"none {agent_id}",
                 create_time=create_time,
                 parent_ref=enrolled.ref,
+                is_ephemeral=enrolled.is_ephemeral,
             )
         )
         return self._one(select(agent).where(agent.c.agent_id == agent_id))
@@ -133,6 +145,8 @@ class SqlAgentRepository:
                 last_seen=enrolled.last_seen or enrolled.create_time,
                 agent_version=enrolled.agent_version or "",
                 reported_next_seq=enrolled.reported_next_seq,
+                incarnation=enrolled.session_incarnation or "",
+                sync_time=enrolled.sync_time,
             ),
         )
 
@@ -151,6 +165,11 @@ class SqlAgentRepository:
                 last_seen=session.last_seen,
                 agent_version=session.agent_version,
                 reported_next_seq=session.reported_next_seq,
+                session_incarnation=session.incarnation or None,
+                sync_nonce=None,
+                previous_sync_nonce=None,
+                sync_time=session.sync_time,
+                forget_time=None,
             )
         )
 
@@ -174,6 +193,44 @@ class SqlAgentRepository:
                 reported_next_seq=reported_next_seq,
             )
         )
+
+    def by_refs(self, refs: Collection[int]) -> dict[int, Agent]:
+        """Returns disks by their small number."""
+        found: dict[int, Agent] = {}
+        for some in chunks(sorted(set(refs))):
+            rows = self._connection.execute(select(agent).where(agent.c.ref.in_(some)))
+            found |= {row.ref: _agent_from_row(row) for row in rows}
+        return found
+
+    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> None:
+        """Writes that a sync of leases was heard; a number that is not newer stays."""
+        values: dict[str, Any] = {"sync_time": at, "last_seen": at}
+        if sync_no > disk.sync_no:
+            values |= {
+                "sync_no": sync_no,
+                "sync_nonce": nonce,
+                "previous_sync_nonce": disk.sync_nonce or disk.session_nonce,
+            }
+        self._connection.execute(agent.update().where(agent.c.ref == disk.ref).values(**values))
+
+    def forget(self, disk: Agent, *, at: datetime) -> None:
+        """Writes that a disk was declared lost; a session of it takes that back."""
+        self._connection.execute(
+            agent.update().where(agent.c.ref == disk.ref).values(forget_time=at)
+        )
+
+    def unheard(self, incarnation: str) -> tuple[int, ...]:
+        """Returns disks that may hold leases and have opened no session of an incarnation."""
+        statement = select(agent.c.ref).where(
+            agent.c.sync_time.is_not(None),
+            agent.c.revoke_time.is_(None),
+            agent.c.forget_time.is_(None),
+            or_(
+                agent.c.session_incarnation.is_(None),
+                agent.c.session_incarnation != incarnation,
+            ),
+        )
+        return tuple(self._connection.execute(statement).scalars())
 
     def declare_loss(self, loss: DeclaredLoss) -> None:
         """Writes down positions that are lost."""

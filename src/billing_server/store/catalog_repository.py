@@ -76,6 +76,21 @@ class SqlCatalogRepository:
         )
         return frozenset(found.scalars())
 
+    def kept_by_event(self) -> dict[str, frozenset[str]]:
+        """Returns the meters that keep what each event brought, with what is money there."""
+        rows = self._connection.execute(
+            select(meter.c.key, meter.c.money_quantities).where(meter.c.keeps_readings)
+        )
+        return {row.key: frozenset(row.money_quantities) for row in rows}
+
+    def keep_by_event(self, meter_key: str, *, money_quantities: frozenset[str]) -> None:
+        """Notes that a meter keeps what each event brings from now on."""
+        self._connection.execute(
+            meter.update()
+            .where(meter.c.key == meter_key)
+            .values(keeps_readings=True, money_quantities=sorted(money_quantities))
+        )
+
     def latest_plans(self) -> tuple[Plan, ...]:
         """Returns the newest version of every plan, by key."""
         newest = (

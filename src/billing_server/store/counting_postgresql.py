@@ -4,6 +4,7 @@ Rows travel as arrays and are unnested by the server. Customers are locked in so
 anything else of theirs is touched, so that two agents never wait for each other in a circle.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -18,6 +19,8 @@ from billing_server.domain.ports.usage import (
     ConflictRow,
     EventKey,
     EventRow,
+    LatestChange,
+    ReadingRow,
     SeriesKey,
 )
 
@@ -61,30 +64,64 @@ _UPSERT_BUCKETS = (
 )
 _ADD_TO_BUCKETS = f"{_UPSERT_BUCKETS} value = usage_bucket.value + excluded.value"
 _RAISE_BUCKETS = f"{_UPSERT_BUCKETS} value = greatest(usage_bucket.value, excluded.value)"
+_PUT_LATEST = (
+    "INSERT INTO usage_bucket (minute, customer_id, series_id, value, event_count, last_time, "
+    "last_event_id) SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::bigint[], "
+    "%s::bigint[], %s::bigint[], %s::text[]) "
+    "ON CONFLICT (minute, customer_id, series_id) DO UPDATE SET "
+    "event_count = usage_bucket.event_count + excluded.event_count, "
+    "value = CASE WHEN {later} THEN excluded.value ELSE usage_bucket.value END, "
+    "last_event_id = CASE WHEN {later} THEN excluded.last_event_id "
+    "ELSE usage_bucket.last_event_id END, "
+    "last_time = greatest(usage_bucket.last_time, excluded.last_time)"
+).format(
+    later="usage_bucket.last_time IS NULL OR (excluded.last_time, excluded.last_event_id) "
+    "> (usage_bucket.last_time, usage_bucket.last_event_id)"
+)
+_INSERT_READINGS = (
+    "INSERT INTO usage_reading (customer_id, series_id, event_time, event_id, value, is_change, "
+    "money) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], "
+    "%s::bigint[], %s::bool[], %s::text[])"
+)
 _SELECT_BUCKETS = (
     "SELECT usage_bucket.minute, customer_id, series_id, value FROM usage_bucket "
     "JOIN unnest(%s::int[], %s::text[], %s::bigint[]) AS wanted (minute_, customer, series) "
     "ON minute = minute_ AND customer_id = customer AND series_id = series"
 )
+_CHARGE_KEY = "customer_id, subscription_id, period_start, price_key, segment, group_key"
+_CHARGE_KEY_TYPES = "%s::text[], %s::text[], %s::bigint[], %s::text[], %s::int[], %s::text[]"
+_CHARGE_STATE = "quantity, amount_exact, amount_minor, value_count, last_time, last_event_id"
 _SELECT_CHARGES = (
-    "SELECT customer_id, subscription_id, period_start, price_key, segment, quantity "
-    "FROM running_charge JOIN unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::int[]) "
-    "AS wanted (customer, subscription, start, price, part) "
+    f"SELECT {_CHARGE_KEY}, {_CHARGE_STATE} FROM running_charge "
+    f"JOIN unnest({_CHARGE_KEY_TYPES}) "
+    "AS wanted (customer, subscription, start, price, part, grouped) "
     "ON customer_id = customer AND subscription_id = subscription AND period_start = start "
-    "AND price_key = price AND segment = part"
+    "AND price_key = price AND segment = part AND group_key = grouped"
 )
 _UPSERT_CHARGES = (
-    "INSERT INTO running_charge (customer_id, subscription_id, period_start, price_key, segment, "
-    "quantity, amount_exact, amount_minor) SELECT * FROM unnest(%s::text[], %s::text[], "
-    "%s::bigint[], %s::text[], %s::int[], %s::numeric[], %s::numeric[], %s::bigint[]) "
-    "ON CONFLICT (customer_id, subscription_id, period_start, price_key, segment) DO UPDATE SET "
+    f"INSERT INTO running_charge ({_CHARGE_KEY}, {_CHARGE_STATE}) "
+    f"SELECT * FROM unnest({_CHARGE_KEY_TYPES}, %s::numeric[], %s::numeric[], %s::bigint[], "
+    "%s::bigint[], %s::bigint[], %s::text[]) "
+    f"ON CONFLICT ({_CHARGE_KEY}) DO UPDATE SET "
     "quantity = excluded.quantity, amount_exact = excluded.amount_exact, "
-    "amount_minor = excluded.amount_minor"
+    "amount_minor = excluded.amount_minor, value_count = excluded.value_count, "
+    "last_time = excluded.last_time, last_event_id = excluded.last_event_id"
+)
+_INSERT_CHARGE_VALUES = (
+    f"INSERT INTO charge_value ({_CHARGE_KEY}, value) "
+    f"SELECT * FROM unnest({_CHARGE_KEY_TYPES}, %s::text[]) "
+    f"ON CONFLICT DO NOTHING RETURNING {_CHARGE_KEY}"
 )
 _MARK_LATE = (
     "UPDATE billing_period SET has_late_usage = true "
     "FROM unnest(%s::text[], %s::bigint[]) AS wanted (subscription, start) "
     "WHERE subscription_id = subscription AND period_start = start "
+    "AND state = 'invoiced' AND NOT has_late_usage"
+)
+_MARK_LATE_LEVELS = (
+    "UPDATE billing_period SET has_late_usage = true "
+    "FROM unnest(%s::text[], %s::bigint[]) AS wanted (customer, since) "
+    "WHERE customer_id = customer AND period_end > since "
     "AND state = 'invoiced' AND NOT has_late_usage"
 )
 
@@ -145,6 +182,11 @@ class PostgresqlCounting:
         if changes:
             self._run(_RAISE_BUCKETS, changes)
 
+    def put_latest_buckets(self, changes: Sequence[LatestChange]) -> None:
+        """Puts values that are later than a bucket's, and adds counts."""
+        if changes:
+            self._run(_PUT_LATEST, changes)
+
     def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
         """Returns the values of those buckets that exist."""
         if not keys:
@@ -152,27 +194,48 @@ class PostgresqlCounting:
         rows = self._run(_SELECT_BUCKETS, keys)
         return {(minute, customer, series): value for minute, customer, series, value in rows}
 
-    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
-        """Returns the quantities of those running charges that exist."""
+    def charges(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, ChargeRow]:
+        """Returns those running charges that exist."""
         if not keys:
             return {}
-        return {ChargeKey(*row[:5]): int(row[5]) for row in self._run(_SELECT_CHARGES, keys)}
+        found = {}
+        for row in self._run(_SELECT_CHARGES, keys):
+            key = ChargeKey(*row[: len(ChargeKey._fields)])
+            quantity, *rest = row[len(ChargeKey._fields) :]
+            found[key] = ChargeRow(key, int(quantity), *rest)
+        return found
 
     def put_charges(self, rows: Sequence[ChargeRow]) -> None:
         """Writes running charges over what is there."""
         if rows:
             self._run(
                 _UPSERT_CHARGES,
-                [
-                    (*key, Decimal(quantity), amount_exact, amount_minor)
-                    for key, quantity, amount_exact, amount_minor in rows
-                ],
+                [(*key, Decimal(quantity), *rest) for key, quantity, *rest in rows],
+            )
+
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
+        """Notes values that charges have seen; returns how many were new to each."""
+        if not values:
+            return {}
+        rows = {(*key, value) for key, value in values}
+        return dict(Counter(ChargeKey(*row) for row in self._run(_INSERT_CHARGE_VALUES, rows)))
+
+    def add_readings(self, rows: Sequence[ReadingRow]) -> None:
+        """Writes what events brought meters for which their order matters."""
+        if rows:
+            self._run(
+                _INSERT_READINGS, [row._replace(is_change=bool(row.is_change)) for row in rows]
             )
 
     def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
         """Marks those of the periods that are invoiced."""
         if periods:
             self._run(_MARK_LATE, periods)
+
+    def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
+        """Marks invoiced periods that end after an instant."""
+        if since:
+            self._run(_MARK_LATE_LEVELS, since)
 
     def _series(self, keys: Collection[SeriesKey]) -> dict[SeriesKey, int]:
         rows = self._run(_SELECT_SERIES, keys)

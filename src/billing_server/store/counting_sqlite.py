@@ -5,6 +5,7 @@ is SQLAlchemy's; only the statements go past it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -19,6 +20,8 @@ from billing_server.domain.ports.usage import (
     ConflictRow,
     EventKey,
     EventRow,
+    LatestChange,
+    ReadingRow,
     SeriesKey,
 )
 
@@ -55,23 +58,51 @@ _RAISE_BUCKET = (
     f"{_UPSERT_BUCKET} value = max(value, excluded.value), "
     "event_count = event_count + excluded.event_count"
 )
+_PUT_LATEST = (
+    "INSERT INTO usage_bucket (minute, customer_id, series_id, value, event_count, last_time, "
+    "last_event_id) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (minute, customer_id, series_id) DO UPDATE SET "
+    "event_count = event_count + excluded.event_count, "
+    "value = CASE WHEN {later} THEN excluded.value ELSE value END, "
+    "last_event_id = CASE WHEN {later} THEN excluded.last_event_id ELSE last_event_id END, "
+    "last_time = max(coalesce(last_time, excluded.last_time), excluded.last_time)"
+).format(
+    later="last_time IS NULL OR (excluded.last_time, excluded.last_event_id) "
+    "> (last_time, last_event_id)"
+)
+_INSERT_READING = (
+    "INSERT INTO usage_reading (customer_id, series_id, event_time, event_id, value, is_change, "
+    "money) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _SELECT_BUCKET = (
     "SELECT value FROM usage_bucket WHERE minute = ? AND customer_id = ? AND series_id = ?"
 )
+_CHARGE_KEY = "customer_id, subscription_id, period_start, price_key, segment, group_key"
 _CHARGE_MATCH = (
-    "customer_id = ? AND subscription_id = ? AND period_start = ? AND price_key = ? AND segment = ?"
+    "customer_id = ? AND subscription_id = ? AND period_start = ? AND price_key = ? "
+    "AND segment = ? AND group_key = ?"
 )
-_SELECT_CHARGE = f"SELECT quantity FROM running_charge WHERE {_CHARGE_MATCH}"
+_CHARGE_STATE = "quantity, amount_exact, amount_minor, value_count, last_time, last_event_id"
+_SELECT_CHARGE = f"SELECT {_CHARGE_STATE} FROM running_charge WHERE {_CHARGE_MATCH}"
 _UPSERT_CHARGE = (
-    "INSERT INTO running_charge (customer_id, subscription_id, period_start, price_key, segment, "
-    "quantity, amount_exact, amount_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (customer_id, subscription_id, period_start, price_key, segment) DO UPDATE SET "
+    f"INSERT INTO running_charge ({_CHARGE_KEY}, {_CHARGE_STATE}) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT ({_CHARGE_KEY}) DO UPDATE SET "
     "quantity = excluded.quantity, amount_exact = excluded.amount_exact, "
-    "amount_minor = excluded.amount_minor"
+    "amount_minor = excluded.amount_minor, value_count = excluded.value_count, "
+    "last_time = excluded.last_time, last_event_id = excluded.last_event_id"
+)
+_SELECT_CHARGE_VALUE = f"SELECT 1 FROM charge_value WHERE {_CHARGE_MATCH} AND value = ?"
+_INSERT_CHARGE_VALUE = (
+    f"INSERT INTO charge_value ({_CHARGE_KEY}, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _MARK_LATE = (
     "UPDATE billing_period SET has_late_usage = 1 "
     "WHERE subscription_id = ? AND period_start = ? AND state = 'invoiced' AND has_late_usage = 0"
+)
+_MARK_LATE_LEVELS = (
+    "UPDATE billing_period SET has_late_usage = 1 "
+    "WHERE customer_id = ? AND period_end > ? AND state = 'invoiced' AND has_late_usage = 0"
 )
 
 
@@ -126,27 +157,50 @@ class SqliteCounting:
         """Raises buckets to a value and adds counts."""
         self._driver.executemany(_RAISE_BUCKET, changes)
 
+    def put_latest_buckets(self, changes: Sequence[LatestChange]) -> None:
+        """Puts values that are later than a bucket's, and adds counts."""
+        self._driver.executemany(_PUT_LATEST, changes)
+
     def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
         """Returns the values of those buckets that exist."""
         return {key: row[0] for key, row in self._points(_SELECT_BUCKET, keys)}
 
-    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
-        """Returns the quantities of those running charges that exist."""
-        return {key: int(row[0]) for key, row in self._points(_SELECT_CHARGE, keys)}
+    def charges(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, ChargeRow]:
+        """Returns those running charges that exist."""
+        return {
+            key: ChargeRow(key, int(row[0]), Decimal(row[1]), *row[2:])
+            for key, row in self._points(_SELECT_CHARGE, keys)
+        }
 
     def put_charges(self, rows: Sequence[ChargeRow]) -> None:
         """Writes running charges over what is there."""
         self._driver.executemany(
             _UPSERT_CHARGE,
             [
-                (*key, str(quantity), _plain(amount_exact), amount_minor)
-                for key, quantity, amount_exact, amount_minor in rows
+                (*key, str(quantity), _plain(amount_exact), *rest)
+                for key, quantity, amount_exact, *rest in rows
             ],
         )
+
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
+        """Notes values that charges have seen; returns how many were new to each."""
+        rows = {(*key, value): key for key, value in values}
+        known = {row for row, _ in self._points(_SELECT_CHARGE_VALUE, rows)}
+        new = [row for row in rows if row not in known]
+        self._driver.executemany(_INSERT_CHARGE_VALUE, new)
+        return dict(Counter(rows[row] for row in new))
+
+    def add_readings(self, rows: Sequence[ReadingRow]) -> None:
+        """Writes what events brought meters for which their order matters."""
+        self._driver.executemany(_INSERT_READING, rows)
 
     def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
         """Marks those of the periods that are invoiced."""
         self._driver.executemany(_MARK_LATE, periods)
+
+    def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
+        """Marks invoiced periods that end after an instant."""
+        self._driver.executemany(_MARK_LATE_LEVELS, since)
 
     def _points(self, statement: str, keys: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
         """Yields (key, row) for each key that is there; a point read costs about 3 µs."""

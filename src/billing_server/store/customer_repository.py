@@ -1,12 +1,15 @@
 """Customers in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from billing_server.domain.catalog.read_limit import limit_to_dict
+from billing_server.domain.catalog.serialize import limits_from_plain
 from billing_server.domain.subscription.model import Customer
+from billing_server.store.chunks import chunks
 from billing_server.store.tables import customer
 
 CONTENT_FIELDS = ("country", "tax_id", "email", "purchase_order")
@@ -50,6 +53,16 @@ class SqlCustomerRepository:
             .with_for_update()
         ).all()
 
+    def revisions(self, customer_ids: Collection[str]) -> dict[str, int]:
+        """Returns the revision of each customer that exists; holds nothing."""
+        found: dict[str, int] = {}
+        for some in chunks(sorted(set(customer_ids))):
+            rows = self._connection.execute(
+                select(customer.c.id, customer.c.revision).where(customer.c.id.in_(some))
+            )
+            found |= {row.id: row.revision for row in rows}
+        return found
+
     def advance_revision(self, customer_id: str) -> None:
         """Marks the terms of a customer as changed."""
         self._connection.execute(
@@ -73,14 +86,18 @@ def customer_from_row(row: Row[Any]) -> Customer:
         name=row.name,
         currency=row.currency,
         timezone=row.timezone,
+        limits=limits_from_plain(row.content.get("limits")),
         **{field: row.content.get(field, "") for field in CONTENT_FIELDS},
     )
 
 
 def _values(kept: Customer) -> dict[str, object]:
+    limits = {}
+    if kept.limits is not None:
+        limits["limits"] = [limit_to_dict(limit) for limit in kept.limits]
     return {
         "name": kept.name,
         "currency": kept.currency,
         "timezone": kept.timezone,
-        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS},
+        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS} | limits,
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -50,6 +51,11 @@ class Engines:
     """For write transactions. On SQLite: one connection."""
     reader: Engine
     """For read transactions. In memory: the writer's engine."""
+
+    def listening_connection(self) -> psycopg.Connection:
+        """Opens a connection to PostgreSQL beside the pool, to wait for notifications."""
+        url = self.writer.url.set(drivername="postgresql")
+        return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
 
     def dispose(self) -> None:
         """Closes every connection; the writer's last, because the last one checkpoints."""

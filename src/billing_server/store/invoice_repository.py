@@ -12,8 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from billing_server.domain.invoice.lines import sequence_of
 from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
 from billing_server.domain.ports.invoices import InvoiceContent, InvoicedUsage, InvoiceFilter
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.store.tables import invoice, invoice_line, number_series
 from metering.errors import ConflictError
+from metering.period import Period
 
 INVOICE_SERIES = "invoice"
 NUMBER_DIGITS = 6
@@ -141,9 +143,9 @@ class SqlInvoiceRepository:
         return tuple(row.content for row in rows)
 
     def invoiced_usage(
-        self, *, subscription_id: str, period_start: datetime
-    ) -> dict[str, InvoicedUsage]:
-        """Returns what documents that are not void carry for the usage of one period, by price."""
+        self, *, subscription_id: str, period: Period
+    ) -> dict[UsageKey, InvoicedUsage]:
+        """Returns what documents that are not void carry for the usage of one period."""
         rows = self._connection.execute(
             select(
                 invoice_line.c.price_key,
@@ -155,17 +157,16 @@ class SqlInvoiceRepository:
             .join(invoice, invoice.c.id == invoice_line.c.invoice_id)
             .where(
                 invoice_line.c.subscription_id == subscription_id,
-                invoice_line.c.period_start == period_start,
+                invoice_line.c.period_start >= period.start,
+                invoice_line.c.period_start < period.end,
                 invoice_line.c.kind.in_(USAGE_KINDS),
                 invoice.c.state != InvoiceState.VOID.value,
             )
         )
-        found: dict[str, list[Any]] = defaultdict(list)
+        found: dict[UsageKey, list[Any]] = defaultdict(list)
         for row in rows:
-            found[row.price_key].append(row)
-        return {
-            price_key: _invoiced_usage(price_key, lines=lines) for price_key, lines in found.items()
-        }
+            found[UsageKey(row.price_key, row.content["segment"])].append(row)
+        return {key: _invoiced_usage(lines) for key, lines in found.items()}
 
     def has_any(self, customer_id: str) -> bool:
         """Tells whether a customer was ever invoiced."""
@@ -175,10 +176,9 @@ class SqlInvoiceRepository:
         return found.first() is not None
 
 
-def _invoiced_usage(price_key: str, *, lines: Sequence[Any]) -> InvoicedUsage:
-    """Returns what the lines of one price carry in all."""
+def _invoiced_usage(lines: Sequence[Any]) -> InvoicedUsage:
+    """Returns what the lines of one price's segment carry in all."""
     return InvoicedUsage(
-        price_key=price_key,
         quantity=sum((Decimal(line.content["quantity"]) for line in lines), Decimal(0)),
         amount_minor=sum(line.amount_minor for line in lines),
         # Counted among the late lines alone: a period may have been invoiced without usage.

@@ -4,6 +4,7 @@ from billing_server.store.schema import metadata
 from billing_server.store.tables_billing import (
     api_key,
     billing_period,
+    charge_value,
     customer,
     idempotency_key,
     invoice,
@@ -12,6 +13,17 @@ from billing_server.store.tables_billing import (
     plan_version,
     running_charge,
     subscription,
+)
+from billing_server.store.tables_limits import (
+    audit_entry,
+    balance_entry,
+    lease,
+    lease_want,
+    limit_account,
+    limit_bucket,
+    settled_elsewhere,
+    terms_watch,
+    threshold_event,
 )
 from billing_server.store.tables_server import (
     catalog_state,
@@ -22,24 +34,38 @@ from billing_server.store.tables_server import (
 from billing_server.store.tables_usage import (
     agent,
     agent_customer,
+    alert,
     declared_loss,
     usage_bucket,
     usage_conflict,
     usage_event,
     usage_series,
 )
+from billing_server.store.tables_usage_facts import (
+    usage_adjustment,
+    usage_correction,
+    usage_reading,
+)
 
 __all__ = [
     "agent",
     "agent_customer",
+    "alert",
     "api_key",
+    "audit_entry",
+    "balance_entry",
     "billing_period",
     "catalog_state",
+    "charge_value",
     "customer",
     "declared_loss",
     "idempotency_key",
     "invoice",
     "invoice_line",
+    "lease",
+    "lease_want",
+    "limit_account",
+    "limit_bucket",
     "metadata",
     "meter",
     "number_series",
@@ -47,9 +73,15 @@ __all__ = [
     "running_charge",
     "server_state",
     "setting",
+    "settled_elsewhere",
     "subscription",
+    "terms_watch",
+    "threshold_event",
+    "usage_adjustment",
     "usage_bucket",
     "usage_conflict",
+    "usage_correction",
     "usage_event",
+    "usage_reading",
     "usage_series",
 ]

@@ -12,7 +12,7 @@ from sqlalchemy import (
     text,
 )
 
-from billing_server.store.schema import row_table
+from billing_server.store.schema import key_ordered_table, row_table
 from billing_server.store.types import (
     CanonicalJson,
     DocumentJson,
@@ -30,6 +30,10 @@ meter = row_table(
     Column("content", CanonicalJson, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("update_time", Instant, nullable=False),
+    # Whether what each event brings is kept in usage_reading: its order matters.
+    Column("keeps_readings", Flag, nullable=False, server_default=text("'0'")),
+    # Names of the quantities that prices on the meter read as money, kept with the readings.
+    Column("money_quantities", CanonicalJson, nullable=False, server_default=text("'[]'")),
 )
 """Meters; `content` is the domain's serialized form."""
 
@@ -100,20 +104,50 @@ running_charge = row_table(
     Column("period_start", Instant, nullable=False),
     Column("price_key", Key, nullable=False),
     Column("segment", Integer, nullable=False, server_default=text("0")),
-    # Exact and without bounds, in the meter's smallest unit.
+    # Values of the dimensions that the price is grouped by, as canonical JSON; empty: the whole.
+    Column("group_key", Key, nullable=False, server_default=text("''")),
+    # Exact and without bounds, in the meter's smallest unit; for an average the sum of the values.
     Column("quantity", WideInteger, nullable=False),
     Column("amount_exact", ExactDecimal, nullable=False),
     Column("amount_minor", Int64, nullable=False),
+    # How many values an average is of; 0 for other aggregations.
+    Column("value_count", Int64, nullable=False, server_default=text("0")),
+    # Of the event that brought the latest value; NULL for other aggregations.
+    Column("last_time", Instant),
+    Column("last_event_id", Key),
     PrimaryKeyConstraint(
         "customer_id",
         "subscription_id",
         "period_start",
         "price_key",
         "segment",
+        "group_key",
         name="pk_running_charge",
     ),
 )
 """A cache: what each usage price of a running period comes to. Rebuilt from buckets at any time."""
+
+charge_value = key_ordered_table(
+    "charge_value",
+    Column("customer_id", Key, nullable=False),
+    Column("subscription_id", Key, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("price_key", Key, nullable=False),
+    Column("segment", Integer, nullable=False),
+    Column("group_key", Key, nullable=False),
+    Column("value", Key, nullable=False),
+    PrimaryKeyConstraint(
+        "customer_id",
+        "subscription_id",
+        "period_start",
+        "price_key",
+        "segment",
+        "group_key",
+        "value",
+        name="pk_charge_value",
+    ),
+)
+"""A cache: the values that a running charge on a unique count has seen."""
 
 billing_period = row_table(
     "billing_period",

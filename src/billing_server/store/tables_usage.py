@@ -6,6 +6,7 @@ from billing_server.store.schema import key_ordered_table, row_table
 from billing_server.store.types import (
     Bytes,
     CanonicalJson,
+    Flag,
     Instant,
     Int64,
     Key,
@@ -35,6 +36,18 @@ agent = row_table(
     Column("parent_ref", Int64),
     # Position of the agent's next event, as it last said; 0: it never did.
     Column("reported_next_seq", Int64, nullable=False, server_default=text("0")),
+    # Nonce of the last session or sync of leases that was answered.
+    Column("sync_nonce", Bytes),
+    # That of the number before it, which an acquisition may still name.
+    Column("previous_sync_nonce", Bytes),
+    # When leases were last synced; NULL: never.
+    Column("sync_time", Instant),
+    # The server's incarnation in which its session was opened.
+    Column("session_incarnation", Text),
+    # Whether it was enrolled as one that comes and goes: it is given up after an hour of silence.
+    Column("is_ephemeral", Flag, nullable=False, server_default=text("'0'")),
+    # When it was declared lost: its leases are presumed used; NULL: it was not.
+    Column("forget_time", Instant),
 )
 """Agents by name and token, and how far each has shipped."""
 
@@ -85,6 +98,13 @@ Index(
     postgresql_where=usage_event.c.quarantine_reason.is_not(None),
 )
 
+Index(
+    # By time, so that counting appends to a few pages; a bucket says in which minutes to look.
+    "ix_usage_event_time",
+    usage_event.c.event_time,
+    usage_event.c.customer_id,
+)
+
 usage_conflict = row_table(
     "usage_conflict",
     Column("event_id", Key, nullable=False),
@@ -110,6 +130,30 @@ usage_series = row_table(
 )
 """One row for each customer, meter and set of dimensions that was ever used."""
 
+alert = row_table(
+    "alert",
+    Column("alert_id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("customer_id", Key, nullable=False),
+    Column("series_id", Int64, nullable=False),
+    # The minute of the usage that raised it.
+    Column("usage_time", Instant, nullable=False),
+    # NULL: open.
+    Column("close_time", Instant),
+)
+"""What somebody has to look at, such as usage that no price charges."""
+
+Index(
+    # At most one alert of a series is open, whoever counts at the same time.
+    "uq_alert_open",
+    alert.c.kind,
+    alert.c.series_id,
+    unique=True,
+    sqlite_where=alert.c.close_time.is_(None),
+    postgresql_where=alert.c.close_time.is_(None),
+)
+Index("ix_alert_customer", alert.c.customer_id, alert.c.alert_id)
+
 usage_bucket = key_ordered_table(
     "usage_bucket",
     # The minute first: all rows of the running minute lie side by side, so that counting touches
@@ -117,9 +161,13 @@ usage_bucket = key_ordered_table(
     Column("minute", Minute, nullable=False),
     Column("customer_id", Key, nullable=False),
     Column("series_id", Int64, nullable=False),
-    # The state of the aggregation in the meter's smallest unit: sum, count or max.
+    # The state of the aggregation in the meter's smallest unit: sum, count, max, or latest value.
+    # A unique count's series names its value, so that its rows are the set of values.
     Column("value", Int64, nullable=False),
     Column("event_count", Int64, nullable=False),
+    # Of the event that brought the latest value; NULL where the order of events does not matter.
+    Column("last_time", Instant),
+    Column("last_event_id", Key),
     PrimaryKeyConstraint("minute", "customer_id", "series_id", name="pk_usage_bucket"),
 )
 """Usage of one series in one minute. Every total of a period is a fold of these rows."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from billing_server.domain.ports.unit_of_work import Urgency
 from billing_server.store.administration_repository import (
     SqlApiKeyRepository,
     SqlClockRepository,
@@ -26,10 +27,19 @@ from billing_server.store.engine import (
 )
 from billing_server.store.invoice_repository import SqlInvoiceRepository
 from billing_server.store.subscription_repository import SqlSubscriptionRepository
+from billing_server.store.write_gate import WriteGate
 
 if TYPE_CHECKING:
     from billing_server.store.agent_repository import SqlAgentRepository
+    from billing_server.store.alert_repository import SqlAlertRepository
+    from billing_server.store.audit_repository import SqlAuditRepository
+    from billing_server.store.event_repository import SqlEventReader
+    from billing_server.store.lease_repository import SqlLeaseRepository
+    from billing_server.store.limit_repository import SqlLimitRepository
+    from billing_server.store.news import NewsBoard
+    from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
+    from billing_server.store.usage_scan import SqlUsageScan
 
 MEMORY_URL = "sqlite://"
 
@@ -39,6 +49,7 @@ class SqlUnitOfWork:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.announced: set[str] = set()
 
     @cached_property
     def catalog(self) -> SqlCatalogRepository:
@@ -88,11 +99,60 @@ class SqlUnitOfWork:
         return SqlAgentRepository(self.connection)
 
     @cached_property
+    def alerts(self) -> "SqlAlertRepository":
+        """What somebody has to look at."""
+        from billing_server.store.alert_repository import SqlAlertRepository
+
+        return SqlAlertRepository(self.connection)
+
+    @cached_property
+    def events(self) -> "SqlEventReader":
+        """Events read back."""
+        from billing_server.store.event_repository import SqlEventReader
+
+        return SqlEventReader(self.connection)
+
+    @cached_property
     def usage(self) -> "SqlUsageRepository":
         """Events, buckets and running charges."""
         from billing_server.store.usage_repository import SqlUsageRepository
 
         return SqlUsageRepository(self.connection)
+
+    @cached_property
+    def usage_scan(self) -> "SqlUsageScan":
+        """All usage, window by window."""
+        from billing_server.store.usage_scan import SqlUsageScan
+
+        return SqlUsageScan(self.connection)
+
+    @cached_property
+    def usage_facts(self) -> "SqlUsageFactRepository":
+        """Readings, events by time, corrections and adjustments."""
+        from billing_server.store.usage_fact_repository import SqlUsageFactRepository
+
+        return SqlUsageFactRepository(self.connection)
+
+    @cached_property
+    def limits(self) -> "SqlLimitRepository":
+        """Accounts of limits, thresholds and balances."""
+        from billing_server.store.limit_repository import SqlLimitRepository
+
+        return SqlLimitRepository(self.connection)
+
+    @cached_property
+    def leases(self) -> "SqlLeaseRepository":
+        """Leases, and what agents want and were told."""
+        from billing_server.store.lease_repository import SqlLeaseRepository
+
+        return SqlLeaseRepository(self.connection, announced=self.announced)
+
+    @cached_property
+    def audit(self) -> "SqlAuditRepository":
+        """What was done by whom."""
+        from billing_server.store.audit_repository import SqlAuditRepository
+
+        return SqlAuditRepository(self.connection)
 
 
 class SqlStore:
@@ -104,9 +164,9 @@ class SqlStore:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
-        self._gate: threading.RLock | None = None
+        self._gate: WriteGate | None = None
         if engines.backend is not Backend.POSTGRESQL:
-            self._gate = threading.RLock()
+            self._gate = WriteGate()
         self._writing_thread: int | None = None
         self._memory_unit: SqlUnitOfWork | None = None
 
@@ -116,20 +176,25 @@ class SqlStore:
         return self._engines.backend
 
     @contextmanager
-    def write(self) -> Iterator[SqlUnitOfWork]:
+    def write(self, *, urgency: Urgency = Urgency.NORMAL) -> Iterator[SqlUnitOfWork]:
         """Runs a write transaction: committed at the end of the block, rolled back on an error.
+
+        Args:
+            urgency: where there is one writer, urgent transactions go first.
 
         Raises:
             ConflictError: DATABASE_BUSY where the lock was not had in time.
             UnavailableError: DISK_FULL, DATABASE_UNREACHABLE.
         """
-        with self._gated(), translated(), self._engines.writer.begin() as connection:
+        with self._gated(urgency), translated(), self._engines.writer.begin() as connection:
             unit = SqlUnitOfWork(connection)
             self._memory_unit = unit
             try:
                 yield unit
             finally:
                 self._memory_unit = None
+        if unit.announced:
+            self.news.publish(sorted(unit.announced))
 
     @contextmanager
     def read(self) -> Iterator[SqlUnitOfWork]:
@@ -148,18 +213,29 @@ class SqlStore:
             with translated(), self._engines.reader.connect() as connection:
                 yield SqlUnitOfWork(connection)
 
+    @cached_property
+    def news(self) -> "NewsBoard":
+        """What wakes syncs that wait for news."""
+        from billing_server.store.news import NewsBoard, PostgresqlNewsBoard
+
+        if self._engines.backend is Backend.POSTGRESQL:
+            return PostgresqlNewsBoard(self._engines.listening_connection)
+        return NewsBoard()
+
     def close(self) -> None:
         """Closes every connection."""
+        if "news" in self.__dict__:
+            self.news.close()
         self._engines.dispose()
 
     @contextmanager
-    def _gated(self) -> Iterator[None]:
+    def _gated(self, urgency: Urgency) -> Iterator[None]:
         if self._gate is None:
             yield
             return
         if self._writing_thread == threading.get_ident():
             raise RuntimeError("a write transaction inside another one of the same thread")
-        if not self._gate.acquire(timeout=SQLITE_BUSY_TIMEOUT_MS / 1000):
+        if not self._gate.acquire(urgency=urgency, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000):
             raise busy_error("another write transaction of this server takes too long")
         self._writing_thread = threading.get_ident()
         try:
@@ -171,7 +247,8 @@ class SqlStore:
     @contextmanager
     def _gated_read(self) -> Iterator[None]:
         gate = self._gate
-        if gate is None or not gate.acquire(timeout=SQLITE_BUSY_TIMEOUT_MS / 1000):
+        seconds = SQLITE_BUSY_TIMEOUT_MS / 1000
+        if gate is None or not gate.acquire(urgency=Urgency.NORMAL, timeout=seconds):
             raise busy_error("another transaction of this server takes too long")
         try:
             yield

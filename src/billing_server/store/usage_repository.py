@@ -15,6 +15,9 @@ from billing_server.domain.ports.usage import (
     ConflictRow,
     EventKey,
     EventRow,
+    LatestChange,
+    LatestValue,
+    ReadingRow,
     RunningCharge,
     SeriesKey,
     SeriesUsage,
@@ -24,6 +27,7 @@ from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
 from billing_server.store.engine import translated
 from billing_server.store.tables import (
+    charge_value,
     customer,
     running_charge,
     subscription,
@@ -38,7 +42,7 @@ HIGH_BITS = 32
 """Values are summed in two halves of 32 bits, so that no sum over any number of rows overflows."""
 
 # Times as plain numbers: an event may wait precisely because its time is out of any range.
-_EVENT_ROW = tuple(
+EVENT_ROW = tuple(
     type_coerce(column, Int64) if column.name.endswith("_time") else column
     for column in usage_event.c
 )
@@ -94,13 +98,25 @@ class SqlUsageRepository:
         """Raises buckets to a value and adds counts, for meters that keep the largest."""
         self._counting.raise_buckets(changes)
 
+    def put_latest_buckets(self, changes: Sequence[LatestChange]) -> None:
+        """Puts values that are later than a bucket's, and adds counts."""
+        self._counting.put_latest_buckets(changes)
+
     def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
         """Returns the values of those buckets that exist."""
         return self._counting.bucket_values(keys)
 
-    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
-        """Returns the quantities of those running charges that exist."""
-        return self._counting.charge_quantities(keys)
+    def charges(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, ChargeRow]:
+        """Returns those running charges that exist."""
+        return self._counting.charges(keys)
+
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
+        """Notes values that charges have seen; returns how many were new to each."""
+        return self._counting.add_charge_values(values)
+
+    def add_readings(self, rows: Sequence[ReadingRow]) -> None:
+        """Writes what events brought meters for which their order matters."""
+        self._counting.add_readings(rows)
 
     def put_charges(self, rows: Sequence[ChargeRow]) -> None:
         """Writes running charges over what is there."""
@@ -109,6 +125,10 @@ class SqlUsageRepository:
     def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
         """Marks those of the periods (subscription id, start in microseconds) that are invoiced."""
         self._counting.mark_late_usage(periods)
+
+    def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
+        """Marks a customer's invoiced periods that end after an instant."""
+        self._counting.mark_late_levels(since)
 
     def running_charges(
         self, subscription_id: str, *, customer_id: str, period_start: datetime
@@ -124,13 +144,15 @@ class SqlUsageRepository:
                 columns.quantity,
                 columns.amount_exact,
                 columns.amount_minor,
+                columns.group_key,
+                columns.value_count,
             )
             .where(
                 columns.customer_id == customer_id,
                 columns.subscription_id == subscription_id,
                 columns.period_start == period_start,
             )
-            .order_by(columns.price_key, columns.segment)
+            .order_by(columns.price_key, columns.segment, columns.group_key)
         )
         return tuple(RunningCharge(*row) for row in self._connection.execute(statement))
 
@@ -138,13 +160,13 @@ class SqlUsageRepository:
         self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
     ) -> None:
         """Deletes the running charges of one period, or of all periods of a subscription."""
-        statement = running_charge.delete().where(
-            running_charge.c.customer_id == customer_id,
-            running_charge.c.subscription_id == subscription_id,
-        )
-        if period_start is not None:
-            statement = statement.where(running_charge.c.period_start == period_start)
-        self._connection.execute(statement)
+        for cache in (running_charge, charge_value):
+            statement = cache.delete().where(
+                cache.c.customer_id == customer_id, cache.c.subscription_id == subscription_id
+            )
+            if period_start is not None:
+                statement = statement.where(cache.c.period_start == period_start)
+            self._connection.execute(statement)
 
     def fold_usage(
         self, customer_id: str, *, start: datetime, end: datetime, meter_key: str | None = None
@@ -160,6 +182,7 @@ class SqlUsageRepository:
                 func.sum(bucket.value.op("&")((1 << HIGH_BITS) - 1)),
                 func.max(bucket.value),
                 func.sum(bucket.event_count),
+                func.max(bucket.last_time),
             )
             .join(
                 usage_bucket,
@@ -171,9 +194,42 @@ class SqlUsageRepository:
         )
         if meter_key is not None:
             statement = statement.where(series.meter_key == meter_key)
-        return tuple(
-            _series_usage_from_row(tuple(row)) for row in self._connection.execute(statement)
+        rows = self._connection.execute(statement).all()
+        latest: dict[int, LatestValue] = {}
+        if any(row[-1] is not None for row in rows):  # Some meter keeps the latest value.
+            latest = self._latest_values(customer_id, start=start, end=end)
+        return tuple(_series_usage_from_row(tuple(row), latest=latest.get(row[0])) for row in rows)
+
+    def _latest_values(
+        self, customer_id: str, *, start: datetime, end: datetime
+    ) -> dict[int, LatestValue]:
+        """Returns the last value of each series in [start, end), by (time, event id)."""
+        bucket = usage_bucket.c
+        place = func.row_number().over(
+            partition_by=bucket.series_id,
+            order_by=(bucket.last_time.desc(), bucket.last_event_id.desc()),
         )
+        ranked = (
+            select(
+                bucket.series_id,
+                type_coerce(bucket.last_time, Int64).label("time_us"),
+                bucket.last_event_id,
+                bucket.value,
+                place.label("place"),
+            )
+            .where(
+                bucket.customer_id == customer_id,
+                bucket.minute >= start,
+                bucket.minute < end,
+                bucket.last_time.is_not(None),
+            )
+            .subquery()
+        )
+        found = select(ranked).where(ranked.c.place == 1)
+        return {
+            row.series_id: LatestValue(row.time_us, row.last_event_id, row.value)
+            for row in self._connection.execute(found)
+        }
 
     def usage_span(self, customer_id: str) -> tuple[datetime, datetime] | None:
         """Returns the first and the last minute with usage of a customer; None where none is."""
@@ -206,7 +262,7 @@ class SqlUsageRepository:
         """Returns up to `limit` events that wait, by (customer, event id), those after a key."""
         columns = usage_event.c
         statement = (
-            select(*_EVENT_ROW)
+            select(*EVENT_ROW)
             .where(columns.quarantine_reason.is_not(None))
             .order_by(columns.customer_id, columns.event_id)
             .limit(limit)
@@ -276,8 +332,8 @@ class SqlUsageRepository:
         return tuple(UsageConflict(*row) for row in self._connection.execute(statement))
 
 
-def _series_usage_from_row(row: Sequence[Any]) -> SeriesUsage:
-    series_id, meter_key, dimensions, high, low, maximum, event_count = row
+def _series_usage_from_row(row: Sequence[Any], *, latest: LatestValue | None) -> SeriesUsage:
+    series_id, meter_key, dimensions, high, low, maximum, event_count, _ = row
     return SeriesUsage(
         series_id=series_id,
         meter_key=meter_key,
@@ -285,4 +341,5 @@ def _series_usage_from_row(row: Sequence[Any]) -> SeriesUsage:
         total=(int(high) << HIGH_BITS) + int(low),
         maximum=maximum,
         event_count=int(event_count),
+        latest=latest,
     )

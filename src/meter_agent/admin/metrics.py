@@ -15,11 +15,14 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from meter_agent.admin.quota_metrics import quota_families
 from meter_agent.admin.sampler import Sample
 from meter_agent.core.disk_budget import DiskBudget
 from meter_agent.core.positions import Positions
 from meter_agent.edge.call_counters import CallCountersView
+from meter_agent.quota.view import QuotaView
 from meter_agent.store.commit_times import BOUNDS_SECONDS, CommitTimesView
+from meter_agent.uplink.lease_state import LeaseFigures
 from meter_agent.uplink.tally import UplinkFigures
 
 PREFIX: Final = "meter_agent_"
@@ -66,6 +69,12 @@ class MetricsInput:
     """All time offline since the process started."""
     drain_events_per_second: float
     """Over the last minute."""
+    quota: QuotaView
+    """Limits, leases and reservations."""
+    leases: LeaseFigures
+    """The lease side of the uplink."""
+    leases_away_seconds: float
+    """How long the lease side has not been answered by now."""
 
 
 class MetricsSource:
@@ -96,6 +105,9 @@ class AgentCollector(Collector):
         yield from _calls(found)
         yield from _uplink(found)
         yield from _conservation(found)
+        yield from quota_families(
+            found.quota, found.leases, offline_seconds=found.leases_away_seconds
+        )
 
 
 def metrics_registry(source: MetricsSource) -> CollectorRegistry:

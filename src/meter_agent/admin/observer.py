@@ -16,11 +16,14 @@ from meter_agent.admin.metrics import (
     metrics_registry,
     render_metrics,
 )
+from meter_agent.admin.quota_status import complete_quota
 from meter_agent.admin.sampler import Sampler
 from meter_agent.core.disk_budget import DiskBudget
 from meter_agent.edge.call_counters import CallCounters
+from meter_agent.quota.view import view_of
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.writer import Writer
+from meter_agent.uplink.lease_state import LeaseState
 from meter_agent.uplink.settings import UplinkHealth
 from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.tally import UplinkFigures
@@ -49,6 +52,8 @@ class ObservedParts:
     """Knows what the server did; None where there is no server."""
     calls: CallCounters
     """Knows what callers were answered."""
+    leases: LeaseState
+    """Knows limits, leases and reservations."""
 
 
 class Observer(MetricsSource):
@@ -132,6 +137,9 @@ class Observer(MetricsSource):
             drain_events_per_second=(
                 0.0 if shipper is None else shipper.tally.drain_events_per_second
             ),
+            quota=view_of(parts.leases.counter),
+            leases=parts.leases.figures,
+            leases_away_seconds=parts.leases.offline_seconds,
         )
 
     def complete_status(self, status: GetAgentStatusResponse) -> None:
@@ -156,6 +164,7 @@ class Observer(MetricsSource):
             since.FromDatetime(found.figures.offline_since)
             status.offline_since_time.CopyFrom(since)
         status.slowest_commit_seconds = found.commits.slowest_seconds
+        complete_quota(status, found.quota, leases=found.leases)
 
 
 def _us(instant: datetime) -> int:

@@ -47,7 +47,7 @@ class Ledger:
     quarantined: int = 0
     """Waiting for an operator."""
     declared_lost: int = 0
-    """Lost to the server and no longer kept here."""
+    """Lost to the server and no longer kept here, or refused by it for good."""
 
 
 def pushed(ledger: Ledger, counts: PushCounts) -> Ledger:

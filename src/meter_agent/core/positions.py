@@ -137,6 +137,11 @@ def session_attempted(state: Positions, *, fresh_nonce: bytes) -> Positions:
     return replace(state, session_no=0, sync_no=state.sync_no + 1, nonce=fresh_nonce)
 
 
+def session_lost(state: Positions) -> Positions:
+    """Returns the state after something other than a push told that the session is not current."""
+    return replace(state, session_no=0)
+
+
 def session_opened(
     state: Positions, answer: SessionAnswer, *, attempt_nonce: bytes, fresh_disk_id: bytes
 ) -> Positions:

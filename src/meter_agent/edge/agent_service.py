@@ -1,4 +1,4 @@
-"""The gRPC service that inference services call."""
+"""The gRPC service that inference services call: recording and the status; quota is beside it."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,12 +19,14 @@ from meter_agent.core.validation import (
     judge_batch,
     judge_each,
 )
-from meter_agent.edge.call_counters import CallCounters
 from meter_agent.edge.callers import caller_of
+from meter_agent.edge.quota_service import QuotaService, Unsettled
+from meter_agent.quota.desk import QuotaDesk
 from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.group import Ticket
+from meter_agent.store.operation import Operation
 from meter_agent.store.writer import COMMIT_EVENT_COUNT_MAX
-from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
+from metering.api.v1 import agent_pb2, usage_pb2
 from metering.api.v1.ingest_pb2 import UsageEvents
 from metering.clock import Clock
 from metering.errors import InvalidStateError, MeteringError, ValidationError
@@ -58,6 +60,10 @@ class Recorder(Protocol):
         """Queues events; they are durable once the ticket's wait returns."""
         ...
 
+    def submit(self, operation: Operation) -> None:
+        """Queues a change of leases with its usage; its ticket says when it is durable."""
+        ...
+
     @property
     def applied(self) -> AppliedWatch:
         """Where callers wait for the server."""
@@ -82,20 +88,30 @@ class StatusSource(Protocol):
         ...
 
 
-class AgentService(agent_pb2_grpc.AgentServiceServicer):
-    """Records usage and tells how the agent stands; the rest is answered UNIMPLEMENTED.
+class AgentService(QuotaService):
+    """Records usage, answers for quota and tells how the agent stands.
 
     Args:
         recorder: Where good events become durable.
         source: Tells how the agent stands.
         clock: Of the host; receive times and the accept window come from it.
+        desk: Answers for quota, and takes usage from leases.
+        unsettled: Lists reservations that nobody ended.
     """
 
-    def __init__(self, recorder: Recorder, *, source: StatusSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        source: StatusSource,
+        clock: Clock,
+        desk: QuotaDesk,
+        unsettled: Unsettled,
+    ) -> None:
+        super().__init__(desk, unsettled=unsettled)
         self._recorder = recorder
         self._source = source
         self._clock = clock
-        self.counters: Final = CallCounters()
 
     def GetAgentStatus(  # noqa: D102 - the name and the meaning stand in the contract
         self, request: agent_pb2.GetAgentStatusRequest, context: grpc.ServicerContext
@@ -215,10 +231,10 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         applied = self._recorder.applied
         # The place is taken first: who cannot wait has recorded nothing.
         with applied.place(call.caller) if is_server_asked else nullcontext():
-            total = self._make_durable(events, raw, verdict, call)
+            spans = self._make_durable(events, raw, verdict, call)
             if is_server_asked:
                 applied.wait(
-                    total,
+                    spans,
                     timeout_seconds=_answer_seconds(call.context),
                     is_wanted=call.context.is_active,
                 )
@@ -234,15 +250,27 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         raw: bytes,
         verdict: BatchVerdict,
         call: "_Call",
-    ) -> int:
-        """Returns once the events are on disk, with the total that the applied watch knows."""
+    ) -> list[range]:
+        """Returns once the events are on disk, with the spans that the applied watch knows."""
         tickets = []
         for start in range(0, len(events), COMMIT_EVENT_COUNT_MAX):
             part = events[start : start + COMMIT_EVENT_COUNT_MAX]
             is_whole = bool(raw) and len(part) == len(events)
+            block = raw if is_whole else UsageEvents(events=part).SerializeToString()
+            if self._desk.is_limited(part):
+                operation = self._desk.usage_operation(
+                    part,
+                    block=block,
+                    receive_time_us=call.receive_time_us,
+                    oldest_event_time_us=verdict.oldest_event_time_us,
+                    caller=call.caller,
+                )
+                self._recorder.submit(operation)
+                tickets.append(operation.ticket)
+                continue
             tickets.append(
                 self._recorder.append(
-                    raw if is_whole else UsageEvents(events=part).SerializeToString(),
+                    block,
                     event_count=len(part),
                     receive_time_us=call.receive_time_us,
                     oldest_event_time_us=verdict.oldest_event_time_us,
@@ -254,7 +282,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self.counters.recorded(
             len(events), rejected_reasons=[item.problem.reason for item in verdict.rejections]
         )
-        return max((ticket.durable_total for ticket in tickets), default=0)
+        return [ticket.span for ticket in tickets]
 
     def _now_us(self) -> int:
         span = self._clock.now() - _EPOCH

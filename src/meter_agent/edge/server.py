@@ -20,8 +20,6 @@ Handler = Any
 """A method handler of grpcio, which gives it no useful type."""
 
 SERVICE_NAME: Final = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
-BUILT_METHODS: Final = ("RecordUsage", "GetAgentStatus")
-"""The others of the contract are answered UNIMPLEMENTED by gRPC itself."""
 THREAD_COUNT_MAX: Final = 160
 """Calls that wait for one commit together; threads are made as they are needed."""
 CALL_COUNT_MAX: Final = 512
@@ -97,7 +95,7 @@ class AgentServer:
         handlers = dict(collector.handlers)
         # Without (de)serializers the handler gets and gives bytes; see `record_usage`.
         handlers["RecordUsage"] = grpc.unary_unary_rpc_method_handler(service.answer_record_usage)
-        guarded = {name: _with_errors_mapped(name, handlers[name]) for name in BUILT_METHODS}
+        guarded = {name: _with_errors_mapped(name, handlers[name]) for name in handlers}
         self._server.add_registered_method_handlers(SERVICE_NAME, guarded)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)

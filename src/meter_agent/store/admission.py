@@ -10,6 +10,7 @@ from meter_agent.core.disk_budget import Admission, CallerAccounts, DiskBudget
 from meter_agent.store.ballast import Ballast
 from meter_agent.store.database import disk_full_error
 from meter_agent.store.group import Append
+from meter_agent.store.operation import Operation
 from metering.errors import MeteringError, QuotaExceededError
 
 BUFFER_FULL_RETRY_SECONDS: Final = 5.0
@@ -17,6 +18,8 @@ TEND_SECONDS: Final = 2.0
 """How often it is looked whether the ballast can be made again."""
 LOG_ROOM_BYTES: Final = 5 * 1024 * 1024
 """Free bytes that the log needs while rows go into free pages of the database."""
+
+_Item = Append | Operation
 
 _LOG = structlog.get_logger("meter_agent.store")
 
@@ -65,8 +68,8 @@ class AdmissionControl:
         return tuple(found)
 
     def split(
-        self, appends: Sequence[Append], *, kept_bytes: int, free_in_file: Callable[[], int]
-    ) -> tuple[list[Append], list[tuple[Append, MeteringError]]]:
+        self, appends: Sequence[_Item], *, kept_bytes: int, free_in_file: Callable[[], int]
+    ) -> tuple[list[_Item], list[tuple[_Item, MeteringError]]]:
         """Returns what may be committed, and what is refused with the reason.
 
         Args:
@@ -76,10 +79,13 @@ class AdmissionControl:
         """
         room = self._room_on_disk(free_in_file) if appends and self._is_disk_short else None
         now = time.monotonic()
-        taken: list[Append] = []
-        refused: list[tuple[Append, MeteringError]] = []
+        taken: list[_Item] = []
+        refused: list[tuple[_Item, MeteringError]] = []
         for item in appends:
             size = len(item.events)
+            if size == 0:  # A change of leases alone: its row takes the place of another.
+                taken.append(item)
+                continue
             if room is not None and size > room:
                 refused.append((item, disk_full_error(self._ballast.path.parent)))
                 continue

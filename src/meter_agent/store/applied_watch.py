@@ -7,18 +7,26 @@ applied. A caller waits until that count reaches the one that held with its own 
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from metering.errors import DeadlineError, MeteringError, QuotaExceededError, UnavailableError
+from metering.errors import (
+    DeadlineError,
+    InvalidStateError,
+    MeteringError,
+    QuotaExceededError,
+    UnavailableError,
+)
 
 WAITER_COUNT_MAX: Final = 96
 """Calls that may wait at once: the other threads of the server stay free for plain recording."""
 WAITER_COUNT_MAX_EACH: Final = 48
 """Of these, calls of one service: another one can always wait too."""
 WAITERS_FULL_RETRY_SECONDS: Final = 1.0
+SET_ASIDE_COUNT_MAX: Final = 1_000
+"""Events set aside that are remembered; at most one comes in 30 s, and a wait is shorter."""
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -32,6 +40,7 @@ class AppliedWatch:
         self._failure: MeteringError | None = None
         self._failure_count = 0
         self._is_closed = False
+        self._set_aside: deque[tuple[int, str]] = deque(maxlen=SET_ASIDE_COUNT_MAX)
 
     @property
     def total(self) -> int:
@@ -64,20 +73,26 @@ class AppliedWatch:
                     del self._waiting[caller]
 
     def wait(
-        self, durable_total: int, *, timeout_seconds: float, is_wanted: Callable[[], bool]
+        self,
+        spans: Sequence[range],
+        *,
+        timeout_seconds: float,
+        is_wanted: Callable[[], bool],
     ) -> None:
-        """Returns once the server has applied the first `durable_total` events.
+        """Returns once the server has applied a caller's events.
 
         Args:
-            durable_total: As on the ticket of the events.
+            spans: Which of all events made durable they are, counted from 1; one a ticket.
             timeout_seconds: How long to wait, >= 0.
             is_wanted: Tells whether the caller is still there; asked every second.
 
         Raises:
             DeadlineError: NOT_APPLIED_IN_TIME: the events are durable and will be applied.
             MeteringError: Why waiting makes no sense any more; the events are durable.
+            InvalidStateError: EVENT_SET_ASIDE: one of them will never be applied.
         """
         end = time.monotonic() + timeout_seconds
+        durable_total = max((span.stop - 1 for span in spans), default=0)
         with self._condition:
             failure_count = self._failure_count
             while self._applied_total < durable_total:
@@ -89,6 +104,19 @@ class AppliedWatch:
                 if left <= 0 or not is_wanted():
                     raise _not_applied_in_time()
                 self._condition.wait(min(left, _LOOK_SECONDS))
+            for total, message in self._set_aside:
+                if any(total in span for span in spans):
+                    raise _set_aside(message)
+
+    def set_aside(self, total: int, *, message: str) -> None:
+        """Says that the server refuses an event for good: it counts as done with, not as applied.
+
+        Args:
+            total: Which of all events made durable it is, counted from 1.
+            message: Why, for people.
+        """
+        with self._condition:
+            self._set_aside.append((total, message))
 
     def advance(self, applied_total: int) -> None:
         """Says how many of the events made durable are applied; it may fall after a restore."""
@@ -126,6 +154,15 @@ def _too_many_waiting() -> QuotaExceededError:
         "for the server, nothing was recorded; send more events in one call, or leave ack_level "
         "unset: OK then means that they are on the agent's disk",
         retry_after_seconds=WAITERS_FULL_RETRY_SECONDS,
+    )
+
+
+def _set_aside(message: str) -> InvalidStateError:
+    return InvalidStateError(
+        reason="EVENT_SET_ASIDE",
+        message=f"the server refuses an event of this request for good ({message}); it lies in the "
+        "table refused_block of the agent's database and is not counted: correct it and record it "
+        "again under the same id. All other events of the request are applied",
     )
 
 

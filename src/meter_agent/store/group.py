@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from meter_agent.core.blocks import block_checksum
 from metering.errors import DeadlineError, MeteringError
 
 JOINED_EVENT_COUNT_MAX: Final = 1_000
@@ -18,23 +19,38 @@ Row = tuple[int, int, int, int, int, bytes]
 """first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, events."""
 
 
+INSERT_ROW: Final = (
+    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
+    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+
 class Ticket:
     """A caller's place in a commit: it waits here until its events are on disk."""
 
-    __slots__ = ("_done", "_error", "durable_total")
+    __slots__ = ("_done", "_error", "span")
 
     def __init__(self) -> None:
-        self.durable_total = 0
-        """Set before it is resolved: events made durable up to and with these, see
-        `applied_watch`."""
+        self.span = range(0)
+        """Set before it is resolved: which of all events made durable these are, counted from 1;
+        see `applied_watch`."""
         # A bare lock is the cheapest thing that one thread can wait on and another can open.
         self._done = threading.Lock()
         self._done.acquire()
         self._error: MeteringError | None = None
 
+    def refuse(self, error: MeteringError) -> None:
+        """Says why what the caller asked for took no part in the commit; called before `resolve`.
+
+        Args:
+            error: Why.
+        """
+        self._error = error
+
     def resolve(self, error: MeteringError | None = None) -> None:
         """Lets the caller go on: durable where `error` is None. Called once, by the writer."""
-        self._error = error
+        if error is not None:
+            self._error = error
         self._done.release()
 
     def wait(self, timeout_seconds: float | None = None) -> None:
@@ -74,6 +90,34 @@ class Append:
     """Where the caller waits."""
     caller: str = ""
     """Name of the service, for a fair division of the disk budget; may be empty."""
+
+
+class DurableCount:
+    """Counts the events made durable, in order. Used by the writer's thread.
+
+    Args:
+        total: Events that are there at the start, >= 0.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        """Events so far."""
+        self._surfaced_count = 0
+
+    def book(self, appends: Sequence[Append], *, surfaced_count: int) -> None:
+        """Gives the events of a commit their places.
+
+        Args:
+            appends: In order.
+            surfaced_count: Events of commits that seemed to have failed and were found on disk all
+                the same, in all; they lie before these.
+        """
+        self.total += surfaced_count - self._surfaced_count
+        self._surfaced_count = surfaced_count
+        for item in appends:
+            first = self.total + 1
+            self.total += item.event_count
+            item.ticket.span = range(first, self.total + 1)
 
 
 def rows_from_appends(appends: Sequence[Append], *, next_seq: int, end_bytes: int) -> list[Row]:
@@ -118,3 +162,12 @@ def _row(group: Sequence[Append], *, next_seq: int, end_bytes: int) -> Row:
         end_bytes + len(events),
         events,
     )
+
+
+def checked_row(row: Row) -> tuple[int | bytes, ...]:
+    """Returns a row with its checksum."""
+    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
+    crc32 = block_checksum(
+        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
+    )
+    return (*row, crc32)

@@ -13,11 +13,11 @@ from typing import Final
 import structlog
 
 from meter_agent.core import positions as core
-from meter_agent.core.blocks import block_checksum
 from meter_agent.core.positions import Positions
 from meter_agent.core.retention import Retention
 from meter_agent.store import database
-from meter_agent.store.group import Append, Row, rows_from_appends
+from meter_agent.store.group import INSERT_ROW, Append, checked_row, rows_from_appends
+from meter_agent.store.operation import CommitResult, Ledger, Operation, run_all
 from meter_agent.store.refused import RefusedEvent, insert_refused
 
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
@@ -33,12 +33,10 @@ SHRINK_FREE_BYTES_MIN: Final = 16 * 1024 * 1024
 SHRINK_FREE_BYTES_SHORT: Final = 1024 * 1024
 """Bytes that this must give back where room is missing."""
 
-_INSERT_ROW: Final = (
-    "INSERT INTO block (first_seq, event_count, receive_time_us, oldest_event_time_us, end_bytes, "
-    "events, events_crc32) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
 # What a commit writes beside its events: a leaf of the table, one of the index, the state's row.
 _COMMIT_OVERHEAD_BYTES: Final = 3 * database.PAGE_BYTES
+# What a changed row of a lease or a reservation writes: a leaf and its share of an index.
+_ROW_OVERHEAD_BYTES: Final = database.PAGE_BYTES
 _LOG = structlog.get_logger("meter_agent.store")
 
 
@@ -82,6 +80,7 @@ class Outbox:
         """The present, microseconds since 1970 UTC."""
         self.is_disk_short: Callable[[], bool] = lambda: False
         """Whether room is needed more than a replay."""
+        self._ledger: Ledger | None = None
         self._applied_end_bytes = 0
         self.surfaced_count = 0
         """Events of commits that seemed to have failed and were found on disk all the same."""
@@ -107,13 +106,26 @@ class Outbox:
         """Whether there is something to do when nothing comes."""
         return self._log_bytes > 0 or self._state.is_trim_due
 
+    def keep(self, ledger: Ledger) -> None:
+        """Keeps leases and reservations from now on: their rows take part in each commit.
+
+        Raises:
+            MeteringError: They cannot be read.
+        """
+        try:
+            ledger.load(self._connection)
+        except sqlite3.Error as error:
+            raise database.store_error(error, path=self.path) from error
+        self._ledger = ledger
+
     def commit(
         self,
         appends: Sequence[Append],
         *,
         changes: Sequence[Callable[[Positions], Positions]] = (),
         refused: Sequence[RefusedEvent] = (),
-    ) -> None:
+        operations: Sequence[Operation] = (),
+    ) -> CommitResult:
         """Makes events and changes of the positions durable together; deletes what may go.
 
         Raises:
@@ -124,9 +136,13 @@ class Outbox:
         state, connection = self._state, self._connection
         positions, end_bytes = state.positions, state.end_bytes
         connection.execute("BEGIN IMMEDIATE")
+        if self._ledger is not None:
+            self._ledger.begin(connection)
+        result = run_all(operations, appends)
+        appends = result.appends
         rows = rows_from_appends(appends, next_seq=positions.next_seq, end_bytes=end_bytes)
         if rows:
-            connection.executemany(_INSERT_ROW, [_checked(row) for row in rows])
+            connection.executemany(INSERT_ROW, [checked_row(row) for row in rows])
             end_bytes = rows[-1][4]
             event_count = sum(item.event_count for item in appends)
             positions = core.appended(positions, event_count=event_count)
@@ -136,6 +152,9 @@ class Outbox:
             positions = change(positions)
         if changes:
             database.store_positions(connection, positions)
+        written_count = 0
+        if self._ledger is not None:
+            written_count = self._ledger.write(last_seq=positions.next_seq - 1)
         after = replace(state, positions=positions, end_bytes=end_bytes)
         is_room_needed = self._is_replay_too_large(
             kept_from_bytes=state.kept_from_bytes, end_bytes=end_bytes
@@ -143,8 +162,12 @@ class Outbox:
         if state.is_trim_due or changes or is_room_needed:
             after = self._trim(after)
         connection.execute("COMMIT")
+        if self._ledger is not None:
+            self._ledger.committed()
         self._log_bytes += end_bytes - state.end_bytes + _COMMIT_OVERHEAD_BYTES
+        self._log_bytes += written_count * _ROW_OVERHEAD_BYTES
         self._state = after
+        return result
 
     def append_all(self, appends: Iterable[Append]) -> None:
         """Makes events durable in one commit, however many: the database spills them to the log.
@@ -158,7 +181,7 @@ class Outbox:
         try:
             for append in appends:
                 [row] = rows_from_appends([append], next_seq=next_seq, end_bytes=end_bytes)
-                connection.execute(_INSERT_ROW, _checked(row))
+                connection.execute(INSERT_ROW, checked_row(row))
                 next_seq += append.event_count
                 end_bytes = row[4]
             connection.execute("COMMIT")
@@ -215,6 +238,8 @@ class Outbox:
 
     def recover(self, error: BaseException) -> None:
         """Brings the connection back to the last commit after one that failed."""
+        if self._ledger is not None:
+            self._ledger.rolled_back()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -225,8 +250,8 @@ class Outbox:
             self._log_bytes = CHECKPOINT_BYTES  # The log's own space may be what is missing.
             self._state = replace(self._state, is_trim_due=True)
         else:
-            # After a failed sync the fate of the pages is unknown: only a new connection reads
-            # what the disk really holds.
+            # After a failed sync the fate of the log's pages is unknown: a new connection takes
+            # what can be read of it into the database, and begins the log anew.
             self._is_reopen_needed = True
 
     def suspend(self) -> None:
@@ -332,14 +357,33 @@ class Outbox:
     def _reopen(self) -> None:
         self._connection.close()
         self._connection = database.connect_writer(self.path)
+        self._empty_log()
         session_no = self._state.positions.session_no
         state = self._load_state()
         surfaced_count = state.positions.next_seq - self._state.positions.next_seq
         self.surfaced_count += max(0, surfaced_count)
         positions = replace(state.positions, session_no=session_no)
         self._state = replace(state, positions=positions)
+        if self._ledger is not None:
+            self._ledger.load(self._connection)
         self._is_reopen_needed = False
         self._log_bytes = CHECKPOINT_BYTES
+
+    def _empty_log(self) -> None:
+        """Moves the whole log into the database, or takes nothing.
+
+        A sync that failed may have left pages that the kernel holds for written. A later sync does
+        not bring them to the disk; the next start would end reading the log there, and lose every
+        commit behind them.
+
+        Raises:
+            sqlite3.Error: It could not be done now; the next commit tries again.
+        """
+        [is_busy, *_] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            busy = sqlite3.OperationalError("the log cannot be emptied while it is read")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
 
     def _load_state(self) -> OutboxState:
         positions = database.load_positions(self._connection)
@@ -348,12 +392,3 @@ class Outbox:
             "COALESCE((SELECT end_bytes - LENGTH(events) FROM block ORDER BY first_seq LIMIT 1), 0)"
         ).fetchone()
         return OutboxState(positions, end_bytes, kept_from_bytes, is_trim_due=True)
-
-
-def _checked(row: Row) -> tuple[int | bytes, ...]:
-    """Returns a row with its checksum."""
-    first_seq, event_count, receive_time_us, oldest_event_time_us, _, events = row
-    crc32 = block_checksum(
-        first_seq, event_count, receive_time_us, oldest_event_time_us, events=events
-    )
-    return (*row, crc32)

@@ -11,8 +11,10 @@ from typing import Final
 
 from meter_agent.core.blocks import Block, block_checksum, drop_before, take
 from meter_agent.core.positions import Positions
+from meter_agent.core.quota.reservation import Reservation
 from meter_agent.store.database import is_damage, open_reader, store_error
 from meter_agent.store.oldest_event_time import OldestEventTime
+from meter_agent.store.quota_rows import page_of_unsettled
 from meter_agent.store.refused import COUNT_REFUSED
 from metering.errors import MeteringError
 
@@ -159,6 +161,24 @@ class OutboxReader:
             MeteringError: The database cannot be read.
         """
         return self._one_number(COUNT_REFUSED, ()) or 0
+
+    def unsettled(self, after_id: str, row_count_max: int) -> list[Reservation]:
+        """Returns reservations that expired and that nobody ended, in the order of their ids.
+
+        Args:
+            after_id: The last one of the page before; empty: the first page.
+            row_count_max: Most rows, >= 1.
+
+        Raises:
+            MeteringError: The database cannot be read.
+        """
+        with self._lock:
+            try:
+                return page_of_unsettled(
+                    self._connection, after_id=after_id, row_count_max=row_count_max
+                )
+            except sqlite3.Error as error:
+                raise self._error(error) from error
 
     def _one_number(self, sql: str, parameters: tuple[int, ...]) -> int | None:
         with self._lock:

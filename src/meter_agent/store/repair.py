@@ -20,7 +20,9 @@ import structlog
 
 from meter_agent.store.data_dir import FILE_MODE, sync_directory
 from meter_agent.store.database import open_writer, store_error
+from meter_agent.store.quota_salvage import copy_quota
 from meter_agent.store.salvage import BlockSalvage, SalvagedRow, row_checksum
+from meter_agent.store.schema import DISK_ID_BYTES
 from metering.clock import format_instant
 
 COMMIT_BYTES: Final = 4 * 1024 * 1024
@@ -149,6 +151,8 @@ def _salvage(path: Path, making: Path) -> _Survey:
         survey = _survey(source)
         _copy_state(target, survey)
         _copy_blocks(target, source, survey)
+        if survey.state is not None and not copy_quota(target, path):
+            _change_identity(target)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return survey
 
@@ -178,6 +182,16 @@ def _copy_state(target: sqlite3.Connection, survey: _Survey) -> None:
     known = _columns(target, "agent_state") - {"id"}
     for name in known & values.keys():
         target.execute(f"UPDATE agent_state SET {name} = ? WHERE id = 1", (values[name],))
+
+
+def _change_identity(target: sqlite3.Connection) -> None:
+    """Takes another disk id: leases that could not be read must not come back as unspent."""
+    target.execute(
+        "UPDATE agent_state SET previous_disk_id = lower(hex(disk_id)), disk_id = ?, sync_no = 0, "
+        "nonce = x'' WHERE id = 1",
+        (os.urandom(DISK_ID_BYTES),),
+    )
+    _LOG.error("leases_lost", remedy="the server holds them until this disk's loss is confirmed")
 
 
 def _copy_blocks(target: sqlite3.Connection, source: BlockSalvage, survey: _Survey) -> None:

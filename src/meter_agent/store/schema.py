@@ -12,6 +12,12 @@ from metering.errors import InvalidStateError
 
 DISK_ID_BYTES: Final = 16
 
+READABLE_FROM: Final = 3
+"""How many of the migrations a program must know to work on this schema; the file says it in
+`user_version`, so that the version before can be started again. A migration that only adds a table,
+or a column with a default, leaves it as it is; one that gives a known column another meaning raises
+it to its own number."""
+
 MIGRATIONS: Final = Migrations("meter_agent")
 
 
@@ -107,15 +113,72 @@ def create_refused_block(db: sqlite_utils.Database) -> None:
     )
 
 
+@MIGRATIONS(name="0005_quota")
+def create_quota(db: sqlite_utils.Database) -> None:
+    """Makes the tables of leases, reservations and terms."""
+    _table(db, "lease").create(
+        {
+            "customer_id": str,
+            "limit_key": str,
+            # Empty: an allowance of the agent's own, which no event names.
+            "lease_id": bytes,
+            "window_id": str,
+            "granted": int,
+            "returned": int,
+            "consumed": int,
+            "recall_no": int,
+            "rate_per_minute": int,
+            "burst": int,
+            "is_closed": int,
+            # Highest position on disk whose event may name it; 0: none.
+            "last_seq": int,
+        },
+        pk=("customer_id", "limit_key", "lease_id"),
+        not_null={
+            "window_id",
+            "granted",
+            "returned",
+            "consumed",
+            "recall_no",
+            "rate_per_minute",
+            "burst",
+            "is_closed",
+            "last_seq",
+        },
+        strict=True,
+    )
+    reservation = _table(db, "reservation")
+    reservation.create(
+        {
+            "reservation_id": str,
+            "state": str,
+            # When it was written last, microseconds since 1970 UTC: ended ones go after a while.
+            "change_time_us": int,
+            "body": str,
+        },
+        pk="reservation_id",
+        not_null={"state", "change_time_us", "body"},
+        strict=True,
+    )
+    reservation.create_index(["state", "change_time_us"])
+    _table(db, "customer_terms").create(
+        {"customer_id": str, "revision": int, "terms": bytes},
+        pk="customer_id",
+        not_null={"revision", "terms"},
+        strict=True,
+    )
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
-    """Brings the schema up to date; changes nothing where it is.
+    """Brings the schema up to date; changes nothing where it is, or where a newer program was here.
 
     Args:
         db: The writer's connection.
         path: Of the database, for the message.
 
     Raises:
-        InvalidStateError: DATABASE_NEWER where a newer program has changed the schema.
+        InvalidStateError: DATABASE_NEWER where a newer program has changed the schema, and this
+            one cannot work on it; DATABASE_DAMAGED.
     """
     empty = sqlite_utils.Database(memory=True, execute_plugins=False)
     known = [migration.name for migration in MIGRATIONS.pending(empty)]
@@ -130,6 +193,8 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
             message=f"{path} is damaged: its schema says {', '.join(applied) or 'nothing'}",
             metadata={"path": str(path)},
         )
+    if unknown and 0 < _readable_from(db) <= len(known):
+        return
     if unknown:
         raise InvalidStateError(
             reason="DATABASE_NEWER",
@@ -138,6 +203,14 @@ def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
             metadata={"path": str(path), "schema": unknown[-1]},
         )
     MIGRATIONS.apply(db)
+    if _readable_from(db) != READABLE_FROM:
+        db.execute(f"PRAGMA user_version = {READABLE_FROM}")
+
+
+def _readable_from(db: sqlite_utils.Database) -> int:
+    """Returns how many migrations the file asks a program to know; 0 where it does not say."""
+    [found] = db.execute("PRAGMA user_version").fetchone()
+    return int(found)
 
 
 def _is_made(db: sqlite_utils.Database, applied: list[str]) -> bool:

@@ -7,8 +7,7 @@ and only it checkpoints (a second checkpointing connection meets a known race of
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -19,7 +18,9 @@ from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.border import Border
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
 from meter_agent.store.database import store_error
-from meter_agent.store.group import Append, Ticket
+from meter_agent.store.group import Append, DurableCount, Ticket
+from meter_agent.store.items import CommitItem, Damage, Stop, Transition
+from meter_agent.store.operation import Ledger, Operation
 from meter_agent.store.outbox import (
     SHRINK_FREE_BYTES_MIN,
     SHRINK_FREE_BYTES_SHORT,
@@ -32,6 +33,8 @@ from metering.errors import InvariantError, MeteringError, UnavailableError
 
 COMMIT_EVENT_COUNT_MAX: Final = 5_000
 """Events of one commit; a larger request is the edge's to split."""
+COMMIT_ITEM_COUNT_MAX: Final = 5_000
+"""Requests of one commit, for those that bring no event."""
 IDLE_SECONDS: Final = 2.0
 """How long nothing must happen before the log is emptied and cut."""
 QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -41,29 +44,6 @@ STOP_SECONDS: Final = 10.0
 """How long a stop waits for the disk."""
 
 _LOG = structlog.get_logger("meter_agent.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A change of the positions that takes part in the next commit."""
-
-    change: Callable[[Positions], Positions]
-    """Pure; called in the writer's thread."""
-    ticket: Ticket
-    """Where the caller waits."""
-    refused: RefusedEvent | None = None
-    """An event that is set aside by the change."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Damage:
-    """Asks for a repair when it comes out of the queue."""
-
-    cause: str
-
-
-class _Stop:
-    """Ends the writer's thread when it comes out of the queue."""
 
 
 class Writer:
@@ -89,10 +69,10 @@ class Writer:
         self._outbox = outbox
         self.admission: Final = admission
         self.applied: Final = AppliedWatch()
-        self._durable_total = outbox.state.positions.buffered_count
+        self._durable = DurableCount(outbox.state.positions.buffered_count)
         self._on_append = on_append
-        self._queue: queue.SimpleQueue[Append | Transition | _Damage | _Stop] = queue.SimpleQueue()
-        self._carried: Append | Transition | _Damage | _Stop | None = None
+        self._queue: queue.SimpleQueue[CommitItem | Damage | Stop] = queue.SimpleQueue()
+        self._carried: CommitItem | Damage | Stop | None = None
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._queued_oldest_us: dict[int, int] = {}
@@ -124,6 +104,14 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def keep(self, ledger: Ledger) -> None:
+        """Keeps leases and reservations from now on; called before the start.
+
+        Raises:
+            MeteringError: They cannot be read.
+        """
+        self._outbox.keep(ledger)
+
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
@@ -150,20 +138,33 @@ class Writer:
             UnavailableError: SHUTTING_DOWN, or QUEUE_FULL where the disk cannot keep up.
         """
         ticket = Ticket()
-        item = Append(event_count, receive_time_us, oldest_event_time_us, events, ticket, caller)
+        self._put(
+            Append(event_count, receive_time_us, oldest_event_time_us, events, ticket, caller)
+        )
+        return ticket
+
+    def submit(self, operation: Operation) -> None:
+        """Queues a change of leases and reservations; it is durable once its ticket's wait returns.
+
+        Raises:
+            UnavailableError: As `append`.
+        """
+        self._put(operation)
+
+    def _put(self, item: Append | Operation) -> None:
         with self._lock:
             self._refuse_when_stopping()
-            if self._queued_bytes + len(events) > QUEUE_BYTES_MAX:
+            if self._queued_bytes + len(item.events) > QUEUE_BYTES_MAX:
                 raise UnavailableError(
                     reason="QUEUE_FULL",
                     message="the disk cannot keep up with what is recorded; send the events again "
                     "a little later with the same ids",
                     retry_after_seconds=QUEUE_FULL_RETRY_SECONDS,
                 )
-            self._queued_bytes += len(events)
-            self._queued_oldest_us[id(item)] = oldest_event_time_us
+            self._queued_bytes += len(item.events)
+            if item.event_count:
+                self._queued_oldest_us[id(item)] = item.oldest_event_time_us
             self._queue.put(item)
-        return ticket
 
     def oldest_queued_event_time_us(self) -> int | None:
         """Returns the oldest event time of what is being made durable; None where nothing is.
@@ -201,13 +202,13 @@ class Writer:
         with self._lock:
             if not self._is_repair_asked and not self._is_stopping:
                 self._is_repair_asked = True
-                self._queue.put(_Damage(cause))
+                self._queue.put(Damage(cause))
 
     def stop(self) -> None:
         """Commits what is queued, empties the log, closes the connection; idempotent."""
         with self._lock:
             if not self._is_stopping:
-                self._queue.put(_Stop())
+                self._queue.put(Stop())
             self._is_stopping = True
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
@@ -234,15 +235,15 @@ class Writer:
         first = self._next_item()
         if first is None:
             self._rest()
-        elif isinstance(first, _Damage):
+        elif isinstance(first, Damage):
             self._repair(first.cause)
-        elif isinstance(first, _Stop):
+        elif isinstance(first, Stop):
             return True
         else:
             self._commit(self._gather(first))
         return False
 
-    def _next_item(self) -> Append | Transition | _Damage | _Stop | None:
+    def _next_item(self) -> CommitItem | Damage | Stop | None:
         """Returns the next item, or None where nothing came while there is idle work to do."""
         if self._carried is not None:
             item, self._carried = self._carried, None
@@ -253,19 +254,19 @@ class Writer:
         except queue.Empty:
             return None
 
-    def _gather(self, first: Append | Transition) -> list[Append | Transition]:
-        """Takes what is queued, in order, up to the bound of one commit."""
+    def _gather(self, first: CommitItem) -> list[CommitItem]:
+        """Takes what is queued, in order, up to the bounds of one commit."""
         group = [first]
-        event_count = first.event_count if isinstance(first, Append) else 0
-        while event_count < COMMIT_EVENT_COUNT_MAX:
+        event_count = 0 if isinstance(first, Transition) else first.event_count
+        while event_count < COMMIT_EVENT_COUNT_MAX and len(group) < COMMIT_ITEM_COUNT_MAX:
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(item, _Stop | _Damage):
+            if isinstance(item, Stop | Damage):
                 self._carried = item
                 break
-            if isinstance(item, Append):
+            if not isinstance(item, Transition):
                 event_count += item.event_count
                 if event_count > COMMIT_EVENT_COUNT_MAX:
                     self._carried = item
@@ -273,20 +274,20 @@ class Writer:
             group.append(item)
         return group
 
-    def _commit(self, group: list[Append | Transition]) -> None:
-        queued = [item for item in group if isinstance(item, Append)]
-        appends, refused = self.admission.split(
+    def _commit(self, group: list[CommitItem]) -> None:
+        queued = [item for item in group if not isinstance(item, Transition)]
+        admitted, refused = self.admission.split(
             queued, kept_bytes=self.state.kept_bytes, free_in_file=self._outbox.free_in_file
         )
         transitions = [item for item in group if isinstance(item, Transition)]
         error = None
-        if appends or transitions or not group:
-            error = self._try_commit(appends, transitions)
+        if admitted or transitions or not group:
+            error = self._try_commit(admitted, transitions)
         if error is not None and error.reason == "DATABASE_DAMAGED" and self._repair(error.message):
-            error = self._try_commit(appends, transitions)
+            error = self._try_commit(admitted, transitions)
         if error is not None and error.reason == "DISK_FULL":
             # What was asked for is refused; with the ballast's room, rows can still be deleted.
-            is_retried = self.admission.disk_filled() or (appends and transitions)
+            is_retried = self.admission.disk_filled() or (admitted and transitions)
             left = self._try_commit([], transitions) if is_retried else error
         else:
             left = error
@@ -294,15 +295,15 @@ class Writer:
             self._queued_bytes -= sum(len(item.events) for item in queued)
             for item in queued:
                 self._queued_oldest_us.pop(id(item), None)
-        for item in appends:
+        for item, refusal in refused:
+            item.ticket.resolve(refusal)
+        for item in admitted:
             item.ticket.resolve(error)
         for transition in transitions:
             transition.ticket.resolve(left)
-        for item, refusal in refused:
-            item.ticket.resolve(refusal)
         if error is not None:
             _LOG.error("commit_failed", reason=error.reason, error=error.message)
-        elif appends:
+        elif any(item.event_count for item in admitted):
             self._on_append()
         if self._outbox.is_checkpoint_due:
             self._outbox.checkpoint()
@@ -316,7 +317,7 @@ class Writer:
             return False
         self._damaged_count += waiting_count - self.state.positions.buffered_count
         # Who waits for the server cannot know whether its events were among those lost.
-        self._durable_total = self.applied.total + self.state.positions.buffered_count
+        self._durable.total = self.applied.total + self.state.positions.buffered_count
         self.applied.fail(
             UnavailableError(
                 reason="DATABASE_REPAIRED",
@@ -329,16 +330,18 @@ class Writer:
         return True
 
     def _try_commit(
-        self, appends: list[Append], transitions: list[Transition]
+        self, items: Sequence[Append | Operation], transitions: list[Transition]
     ) -> MeteringError | None:
         """Commits; returns what the callers are told where it failed."""
         error: MeteringError
+        refused = [item.refused for item in transitions if item.refused is not None]
         self.commit_times.begin()
         try:
-            self._outbox.commit(
-                appends,
+            result = self._outbox.commit(
+                [item for item in items if isinstance(item, Append)],
                 changes=[item.change for item in transitions],
-                refused=[item.refused for item in transitions if item.refused is not None],
+                refused=refused,
+                operations=[item for item in items if isinstance(item, Operation)],
             )
         except sqlite3.Error as sqlite_error:
             self._outbox.recover(sqlite_error)
@@ -350,16 +353,19 @@ class Writer:
             self._outbox.recover(bug)
             error = InvariantError(reason="COMMIT_FAILED", message=f"a commit failed: {bug!r}")
         else:
-            self._note_commit(appends, seconds=self.commit_times.elapsed())
+            self._note_commit(result.appends, refused, seconds=self.commit_times.elapsed())
+            for operation, refusal in result.refused:
+                operation.ticket.refuse(refusal)
             return None
         self.commit_times.observe_failure()
         self._last_error = error
         return error
 
-    def _note_commit(self, appends: list[Append], *, seconds: float) -> None:
-        event_count = sum(item.event_count for item in appends)
-        self._accepted_count += event_count
-        self._note_totals(appends, event_count=event_count)
+    def _note_commit(
+        self, appends: Sequence[Append], refused: list[RefusedEvent], *, seconds: float
+    ) -> None:
+        self._accepted_count += sum(item.event_count for item in appends)
+        self._note_totals(appends, refused)
         accepted_count = self._accepted_count + self._outbox.surfaced_count
         self._border = Border(accepted_count, self._outbox.state.positions, self._damaged_count)
         self._last_error = None
@@ -367,12 +373,13 @@ class Writer:
         if seconds >= SLOW_SECONDS:
             _LOG.warning("commit_slow", seconds=round(seconds, 3), request_count=len(appends))
 
-    def _note_totals(self, appends: list[Append], *, event_count: int) -> None:
-        self._durable_total += event_count
-        for item in appends:
-            item.ticket.durable_total = self._durable_total
+    def _note_totals(self, appends: Sequence[Append], refused: list[RefusedEvent]) -> None:
+        self._durable.book(appends, surfaced_count=self._outbox.surfaced_count)
         state = self.state
-        self.applied.advance(self._durable_total - state.positions.buffered_count)
+        applied_total = self._durable.total - state.positions.buffered_count
+        for event in refused:  # It is the last one that is done with.
+            self.applied.set_aside(applied_total, message=event.message)
+        self.applied.advance(applied_total)
         self.admission.committed(
             appends, end_bytes=state.end_bytes, kept_from_bytes=state.kept_from_bytes
         )

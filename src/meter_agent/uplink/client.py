@@ -1,16 +1,18 @@
-"""Calls to the server's IngestService, with errors that say what to do."""
+"""Calls to the server's IngestService and LeaseService, with errors that say what to do."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
-from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
+from metering.api.v1 import ingest_pb2, ingest_pb2_grpc, lease_pb2, lease_pb2_grpc
 from metering.errors import ErrorKind
 from metering.rpc import bearer_metadata, error_from_rpc
 
 CALL_SECONDS: Final = 30.0
 """Deadline of one call; a server that is alive answers in a fraction of it."""
+SYNC_SECONDS: Final = 20.0
+"""Deadline of a sync of leases: the server answers one without news after 10 s."""
 CONNECT_SECONDS: Final = 5
 """Bound of one try to connect."""
 KEEPALIVE_SECONDS: Final = 30
@@ -99,6 +101,9 @@ class IngestClient:
         self._stub = ingest_pb2_grpc.IngestServiceStub(  # type: ignore[no-untyped-call]
             self._channel
         )
+        self._leases: Any = lease_pb2_grpc.LeaseServiceStub(  # type: ignore[no-untyped-call]
+            self._channel
+        )
         self._metadata = bearer_metadata(token)
 
     def open_session(
@@ -134,6 +139,49 @@ class IngestClient:
         self.has_answered = True
         return response
 
+    def begin_sync(
+        self, request: lease_pb2.SyncLeasesRequest
+    ) -> "grpc.Future[lease_pb2.SyncLeasesResponse]":
+        """Begins a sync of leases, which hangs until the server has news; see `sync_result`."""
+        call: grpc.Future[lease_pb2.SyncLeasesResponse] = self._leases.SyncLeases.future(
+            request, metadata=self._metadata, timeout=SYNC_SECONDS
+        )
+        return call
+
+    def sync_result(
+        self, call: "grpc.Future[lease_pb2.SyncLeasesResponse]"
+    ) -> lease_pb2.SyncLeasesResponse:
+        """Returns the answer of a sync that is over.
+
+        Raises:
+            UplinkError: It failed.
+        """
+        try:
+            response = call.result()
+        except grpc.RpcError as error:
+            raise self._uplink_error(error) from None
+        except grpc.FutureCancelledError:
+            raise UplinkError(message="the sync was given up") from None
+        self.has_answered = True
+        return response
+
+    def acquire_lease(
+        self, request: lease_pb2.AcquireLeaseRequest, *, timeout_seconds: float
+    ) -> lease_pb2.AcquireLeaseResponse:
+        """Asks for leases and terms at once.
+
+        Raises:
+            UplinkError: It failed.
+        """
+        try:
+            response: lease_pb2.AcquireLeaseResponse = self._leases.AcquireLease(
+                request, metadata=self._metadata, timeout=timeout_seconds
+            )
+        except grpc.RpcError as error:
+            raise self._uplink_error(error) from None
+        self.has_answered = True
+        return response
+
     def close(self) -> None:
         """Closes the channel; a call in flight ends at once with an error."""
         self._channel.close()
@@ -142,9 +190,9 @@ class IngestClient:
         error = error_from_rpc(rpc_error)
         if error.kind in (ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION_DENIED):
             return UplinkError(
-                message=f"the server {self._target} refused the agent's token ({error.message}): "
-                "enroll with `billing-server agent enroll NAME` and write the new token into the "
-                "token file; until then the agent buffers",
+                message=f"the server {self._target} refused the agent's token: {error.message}. "
+                "Write a new one into the token file, it is taken at once; until then the agent "
+                "buffers",
                 is_answered=True,
                 is_refused=True,
             )

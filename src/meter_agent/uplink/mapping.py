@@ -8,6 +8,7 @@ from meter_agent.core.blocks import Block
 from meter_agent.core.conservation import PushCounts
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent, SessionAnswer
 from metering.api.v1 import ingest_pb2
+from metering.api.v1.lease_pb2 import LeaseCounters
 
 _US_PER_SECOND = 1_000_000
 _OUTCOMES = {
@@ -28,9 +29,20 @@ def timestamp_from_us(time_us: int) -> Timestamp:
 
 
 def session_request_to_proto(
-    positions: Positions, *, agent_version: str, oldest_event_time_us: int | None
+    positions: Positions,
+    *,
+    agent_version: str,
+    oldest_event_time_us: int | None,
+    leases: Sequence[LeaseCounters] | None = None,
 ) -> ingest_pb2.OpenSessionRequest:
-    """Returns the request that opens a session; `positions` holds the attempt's nonce."""
+    """Returns the request that opens a session; `positions` holds the attempt's nonce.
+
+    Args:
+        positions: As stored for the attempt.
+        agent_version: Version of the program.
+        oldest_event_time_us: Of what is not applied, microseconds since 1970 UTC; None: nothing.
+        leases: Counters of every lease on record; None: the agent takes no part in leases.
+    """
     return ingest_pb2.OpenSessionRequest(
         disk_id=positions.disk_id,
         nonce=positions.nonce,
@@ -42,6 +54,8 @@ def session_request_to_proto(
         agent_version=agent_version,
         oldest_unshipped_event_time=_optional_timestamp(oldest_event_time_us),
         previous_disk_id=positions.previous_disk_id,
+        leases=leases,
+        has_leases=leases is not None,
     )
 
 

@@ -13,6 +13,7 @@ from meter_agent.core.backoff import backoff_seconds
 from meter_agent.core.blocks import Block
 from meter_agent.core.isolation import Isolation, RefusalStep
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent
+from meter_agent.core.quota.sync import SyncMark
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.refused import refused_from_block
 from meter_agent.store.schema import DISK_ID_BYTES
@@ -20,6 +21,7 @@ from meter_agent.store.writer import Writer
 from meter_agent.uplink import mapping
 from meter_agent.uplink.client import IdentityTakenError, IngestClient, UplinkError
 from meter_agent.uplink.connector import Connector, split_servers
+from meter_agent.uplink.lease_state import LeaseState
 from meter_agent.uplink.settings import UplinkHealth, UplinkSettings
 from meter_agent.uplink.tally import ObservedChange, UplinkTally
 from meter_agent.uplink.tls import TlsSource
@@ -49,6 +51,7 @@ class Shipper:
         reader: The buffer; used by the shipper's thread alone.
         tokens: The agent's token.
         clock: For the waits.
+        leases: What sessions say of leases; None: nothing.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class Shipper:
         reader: OutboxReader,
         tokens: TokenSource,
         clock: Clock,
+        leases: LeaseState | None = None,
     ) -> None:
         self._settings = settings
+        self._leases = leases
         self._writer = writer
         self._reader = reader
         self._connector = Connector(
@@ -159,19 +164,32 @@ class Shipper:
             core.told_behind(attempt, set_aside_seq=self._set_aside_seq),
             agent_version=self._settings.agent_version,
             oldest_event_time_us=self._oldest_event_time_us(attempt.applied_seq + 1),
+            leases=None if self._leases is None else self._leases.counters(),
         )
+        sent_at_us = 0 if self._leases is None else self._leases.now_us()
         fresh_disk_id = secrets.token_bytes(DISK_ID_BYTES)
         try:
             response = client.open_session(request)
         except IdentityTakenError as error:
             return self._change_identity(attempt, fresh_disk_id=fresh_disk_id, error=error)
         answer = mapping.session_answer_from_proto(response)
-        change = ObservedChange(
-            lambda state: core.session_opened(
+
+        def open_session(state: Positions) -> Positions:
+            after = core.session_opened(
                 state, answer, attempt_nonce=attempt.nonce, fresh_disk_id=fresh_disk_id
             )
-        )
+            if after is not state and self._leases is not None:
+                self._leases.session_opened(
+                    response.leases if after.session_no else None,
+                    sent_at_us=sent_at_us,
+                    applied_seq=state.applied_seq,
+                )
+            return after
+
+        change = ObservedChange(open_session)
         opened = self._writer.change(change)
+        if opened.session_no and self._leases is not None:
+            self._leases.session_is_open(SyncMark(attempt.sync_no, attempt.nonce))
         self.tally.session_opened(change)
         self._event_count_max = _bound(response.push_event_count_max, PUSH_EVENT_COUNT_MAX)
         self._bytes_max = _bound(response.push_bytes_max, PUSH_BYTES_MAX)
@@ -192,11 +210,16 @@ class Shipper:
     ) -> Positions:
         """Goes on under another disk id: this one was rolled back, or lives elsewhere as well."""
         _LOG.warning("disk_id_taken", disk_id=attempt.disk_id.hex(), error=str(error))
-        return self._writer.change(
-            lambda state: core.identity_taken(
+
+        def change_identity(state: Positions) -> Positions:
+            after = core.identity_taken(
                 state, attempt_nonce=attempt.nonce, fresh_disk_id=fresh_disk_id
             )
-        )
+            if after is not state and self._leases is not None:
+                self._leases.given_up()
+            return after
+
+        return self._writer.change(change_identity)
 
     def _push(self, client: IngestClient, positions: Positions, page: list[Block]) -> None:
         sent = PushSent(
@@ -273,6 +296,7 @@ class Shipper:
         refused = refused_from_block(block, reason=error.reason, message=error.message)
         self._writer.change(lambda state: core.set_aside(state, sent=sent), refused=refused)
         self._set_aside_seq = sent.last_seq
+        self.tally.set_aside()
         _LOG.error(
             "event_set_aside",
             seq=sent.first_seq,

@@ -176,6 +176,12 @@ class UplinkTally:
             _note_loss(lost)
         self._figures = figures
 
+    def set_aside(self) -> None:
+        """Notes that the server refuses an event for good: the next session declares it as lost."""
+        figures = self._figures
+        ledger = replace(figures.ledger, declared_lost=figures.ledger.declared_lost + 1)
+        self._figures = replace(figures, ledger=ledger)
+
     def fenced(self) -> None:
         """Notes that the session of a push was not the current one."""
         self.answered()

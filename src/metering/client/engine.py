@@ -30,6 +30,12 @@ While it looks, `record` need not wake it: a wake-up costs the caller a system c
 STOP_TIMEOUT_SECONDS = 1.0
 """How long the end of a meter waits for its thread, once its request was cancelled."""
 
+CUT_TIMEOUT_SECONDS = 1.0
+"""How long a fork waits for a request that was cut; it ends at once, whatever the agent does."""
+
+CUT_SETTLE_SECONDS = 0.05
+"""How long a fork waits behind a request that was cut."""
+
 ERROR_PAUSE_SECONDS = 1.0
 """Pause after an unforeseen exception in the sender."""
 
@@ -132,10 +138,25 @@ class MeterEngine:
         return self.buffer.stats()
 
     def pause_for_fork(self, *, timeout_seconds: float) -> None:
-        """Waits until the thread is between two requests, and holds it there."""
+        """Waits until the thread is between two requests, and holds it there.
+
+        A request that takes longer is cut: a child that is forked while a thread is inside gRPC
+        may crash as soon as it sends something itself.
+        """
         # Of two threads that fork at once, the one that waits in vain keeps the other's pause.
-        if self._step_lock.acquire(timeout=timeout_seconds):
+        if self._step_lock.acquire(timeout=timeout_seconds) or self._cut_request():
             self._is_paused = True
+
+    def _cut_request(self) -> bool:
+        """Ends a request that hangs; its events are sent again, under their own ids."""
+        if self._is_paused or self._sender is None:
+            return False
+        self._sender.disconnect()
+        if not self._step_lock.acquire(timeout=CUT_TIMEOUT_SECONDS):
+            return False
+        # The library takes a connection down in threads of its own, which hold its locks meanwhile.
+        time.sleep(CUT_SETTLE_SECONDS)
+        return True
 
     def resume_after_fork(self) -> None:
         """Lets the thread of the parent go on."""

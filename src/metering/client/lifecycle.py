@@ -42,7 +42,7 @@ FORK_TIMEOUT_SECONDS = 0.25
 
 A child that is forked while another thread is inside gRPC inherits its locks as they are, and
 imports that will never end. A request to an agent on the same host is over long before; where the
-agent hangs, the fork goes on at its own risk.
+agent hangs, the request is cut, and its events are sent again.
 """
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()

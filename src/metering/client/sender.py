@@ -80,6 +80,12 @@ class Sender:
         if transport is not None:
             transport.close()
 
+    def disconnect(self) -> None:
+        """Ends the connection, from any thread; the next request makes another."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
     def _has_urgent_work(self) -> bool:
         return (
             not self._delivery.is_idle
@@ -107,11 +113,12 @@ class Sender:
         )
 
     def _send(self) -> float:
-        if self._transport is None:
-            self._transport = self._connect()
+        transport = self._transport
+        if transport is None:
+            transport = self._transport = self._connect()
         request = b"".join(frame.payload for frame in self._delivery.current)
         try:
-            rejections = self._transport.record_usage(
+            rejections = transport.record_usage(
                 request, timeout_seconds=self._options.request_timeout_seconds
             )
         except TransportError as error:

@@ -1,7 +1,6 @@
 """An agent for tests: a real gRPC server that keeps what it receives and fails on demand."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
@@ -67,6 +66,7 @@ class FakeAgent:
         self._failures: deque[tuple[grpc.StatusCode, str]] = deque()
         self._lasting_failure: tuple[grpc.StatusCode, str] | None = None
         self._delay_seconds = 0.0
+        self._is_started = False
         self._request_rule: Callable[[RecordUsageRequest], grpc.StatusCode | None] | None = None
         self._rejection_rule: RejectionRule | None = None
         self._lost_answer_count = 0
@@ -85,12 +85,16 @@ class FakeAgent:
         if not self._wanted_address.startswith("unix:"):
             host = self._wanted_address.rpartition(":")[0]
             self._wanted_address = f"{host}:{port}"
+        self._is_started = True
         server.start()
         self._server = server
         return self
 
     def stop(self) -> None:
         """Goes away at once, as an agent that was killed; what was received is kept."""
+        with self._condition:
+            self._is_started = False
+            self._condition.notify_all()
         if self._server is not None:
             self._server.stop(grace=None).wait()
             self._server = None
@@ -154,9 +158,10 @@ class FakeAgent:
             self._rejection_rule = rule
 
     def delay(self, seconds: float) -> None:
-        """Waits before each answer, in seconds (>= 0)."""
+        """Waits before each answer, in seconds (>= 0), or until it is told otherwise or stopped."""
         with self._condition:
             self._delay_seconds = seconds
+            self._condition.notify_all()
 
     @property
     def reservations(self) -> dict[str, FakeReservation]:
@@ -200,6 +205,7 @@ class FakeAgent:
             self._rejection_rule = None
             self._delay_seconds = 0.0
             self._lost_answer_count = 0
+            self._condition.notify_all()
 
     def wait_for_event_count(self, count: int, *, timeout: float = 10.0) -> bool:
         """Waits until `count` different events were accepted; False on time-out (seconds)."""
@@ -229,9 +235,8 @@ class FakeAgent:
         self, request: RecordUsageRequest
     ) -> RecordUsageResponse | tuple[grpc.StatusCode, str]:
         """Answers a request, or says with which status it is to be failed."""
-        if self._delay_seconds:
-            time.sleep(self._delay_seconds)
         with self._condition:
+            self._take_its_time()
             self._requests.append(request)
             self._condition.notify_all()
             failure = self._failure_for(request)
@@ -256,13 +261,20 @@ class FakeAgent:
                 return grpc.StatusCode.UNAVAILABLE, "the answer was lost"
             return response
 
+    def _take_its_time(self) -> None:
+        """Waits as it was told to; the condition is held, and given free meanwhile."""
+        delay = self._delay_seconds
+        if delay:
+            self._condition.wait_for(
+                lambda: self._delay_seconds != delay or not self._is_started, delay
+            )
+
     def _answer_quota(
         self, answer: Callable[[FakeQuota], Response]
     ) -> Response | tuple[grpc.StatusCode, str] | MeteringError:
         """Answers a call for quota, or says how it is to be failed."""
-        if self._delay_seconds:
-            time.sleep(self._delay_seconds)
         with self._condition:
+            self._take_its_time()
             failure = self._told_failure()
             if failure is not None:
                 return failure
@@ -285,6 +297,8 @@ class FakeAgent:
         return "" if known is None else known.event_id
 
     def _told_failure(self) -> tuple[grpc.StatusCode, str] | None:
+        if not self._is_started:
+            return grpc.StatusCode.UNAVAILABLE, "stopped"
         return self._failures.popleft() if self._failures else self._lasting_failure
 
     def _failure_for(self, request: RecordUsageRequest) -> tuple[grpc.StatusCode, str] | None:

@@ -3,7 +3,7 @@
 from billing_server.services.move_clock import advance_clock
 from metering.clock import parse_instant
 from tests.billing_server.cli.runner import Commands
-from tests.billing_server.world import Usage
+from tests.billing_server.world import CATALOG, Usage, apply
 
 
 def test_live_amounts_and_unpriced_usage_are_shown(commands: Commands) -> None:
@@ -40,3 +40,22 @@ def test_an_unknown_customer_is_told(commands: Commands) -> None:
     result = commands.run("customers", "show", "nobody")
     assert result.exit_code == 1
     assert "there is no customer 'nobody'" in result.stderr
+
+
+def test_where_the_invoice_is_heading_and_what_it_leaves_are_shown(commands: Commands) -> None:
+    context = commands.api.context
+    plans, _ = CATALOG.split("customers:")
+    apply(context, plans.replace('"0.01"', '"0.02", unit_cost: "0.001"'))
+    apply(
+        context,
+        "customers: [{id: beta}]\n"
+        "subscriptions: [{id: sub-b, customer: beta, plan: pro, start: 2026-01-31T10:00:00Z}]",
+    )
+    Usage(context).send("1500", at="2026-02-10T00:00:00Z", customer="beta")
+    advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
+    text = commands.output("customers", "show", "beta")
+    # Half of the 28 days: 3,000 in all, of which 2,000 are charged at 0.02.
+    assert "estimate for the period's end: 60.00 USD, if usage goes on at its pace:" in text
+    assert "  Tokens: 3,000 token, 40.00 USD\n" in text
+    assert "your cost of usage so far: 1.50 of 10.00 USD charged, margin 8.50 USD" in text
+    assert "60.00" in commands.output("customers", "list")

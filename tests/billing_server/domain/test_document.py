@@ -13,6 +13,7 @@ from billing_server.domain.document import (
     document_error,
     load_json,
     load_yaml,
+    node_content,
     node_from_plain,
 )
 from metering.errors import ValidationError
@@ -173,3 +174,27 @@ def test_an_error_without_a_line_names_the_file() -> None:
     error = document_error(name="f", line=None, reason="DOCUMENT_MALFORMED", problem="it is wrong")
     assert str(error) == "f: it is wrong"
     assert error.violations[0].field == "f"
+
+
+def test_content_is_equal_wherever_and_in_whatever_order_it_stands() -> None:
+    first = load_json('{"a": ["1", 2], "b": {"c": null}}', name="a", line=1)
+    second = load_yaml('b:\n  c:\na:\n  - "1"\n  - 2\n', name="b")
+    assert node_content(first) != node_content(second)  # null is written in two ways
+    third = load_yaml('b:\n  c: null\na:\n  - "1"\n  - 2\n', name="b")
+    assert node_content(first) == node_content(third)
+    assert hash(node_content(first)) == hash(node_content(third))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('"1"', "1"),
+        ("[]", "{}"),
+        ('["a"]', '"a"'),
+        ('{"a": "1"}', '{"a": "2"}'),
+        ('{"a": ["1", "2"]}', '{"a": ["2", "1"]}'),
+        ('{"a": "1", "a": "1"}', '{"a": "1"}'),
+    ],
+)
+def test_content_that_reads_differently_is_not_equal(one: str, other: str) -> None:
+    assert node_content(load_json(one, name="x")) != node_content(load_json(other, name="x"))

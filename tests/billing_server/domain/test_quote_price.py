@@ -2,9 +2,10 @@
 
 import pytest
 
+from billing_server.domain import quote_price as quote_price_module
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
-from billing_server.domain.quote_price import quote_price
+from billing_server.domain.quote_price import PRICES_KEPT_MAX, quote_price
 from metering.errors import ValidationError
 
 TIERS = [
@@ -71,6 +72,31 @@ def test_amounts_are_exact_and_rounded_to_the_minor_unit(
 ) -> None:
     result = ask(price=price, currency=currency, quantity=quantity)
     assert (result["amount"], result["rounded"]) == (amount, rounded)
+
+
+def test_a_price_that_was_asked_before_is_answered_the_same_and_a_wrong_one_refused_each_time() -> (
+    None
+):
+    for _ in range(2):
+        assert ask(price=GRADUATED, quantity="15000")["amount"] == "107"
+        assert ask(price=GRADUATED | {"included": "1"}, quantity="15000")["amount"] == "106.995"
+        assert refused(price=GRADUATED | {"included": "-1"}, quantity="1") == (
+            "price.included",
+            "QUANTITY_NEGATIVE",
+        )
+
+
+def test_no_more_prices_are_kept_than_are_told() -> None:
+    for number in range(PRICES_KEPT_MAX + 10):
+        price = {"model": "flat", "amount": str(number)}
+        assert ask(price=price, quantity="1")["amount"] == str(number)
+    assert len(quote_price_module._COMPILED) <= PRICES_KEPT_MAX
+
+
+def test_a_price_can_be_pasted_from_a_catalog() -> None:
+    place = {"key": "input", "kind": "usage", "meter": "tokens", "where": {"model": "large"}}
+    price = GRADUATED | place | {"name": "Input", "group_by": ["project"], "unit_cost": "0.001"}
+    assert ask(price=price, quantity="1000")["amount"] == "10"
 
 
 def test_r36_cumulative_readings_add_what_is_new_of_the_rounded_amount() -> None:

@@ -1,6 +1,7 @@
 """Invoiced periods with late usage are found, and forgotten once it is invoiced."""
 
 from billing_server.domain.ports.invoices import InvoiceFilter
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.late_usage import clear_late_periods, find_late_periods
 from billing_server.services.list_invoices import list_invoices
@@ -23,8 +24,8 @@ def test_late_usage_is_found_with_what_was_invoiced_and_cleared(store: SqlStore)
         terms = load_customer_terms(unit, customer_id="acme")
         (late,) = find_late_periods(unit, terms=terms, subscription_id="sub-1")
         assert late.period.start == parse_instant("2026-01-31T10:00:00Z")
-        assert late.quantities == {"tokens": 1800}
-        invoiced = late.invoiced["tokens"]
+        assert late.quantities == {UsageKey("tokens"): 1800}
+        invoiced = late.invoiced[UsageKey("tokens")]
         assert (invoiced.quantity, invoiced.amount_minor, invoiced.late_sequence) == (1500, 500, 0)
         clear_late_periods(unit, subscription_id="sub-1", late=[late], held_back=[])
         assert find_late_periods(unit, terms=terms, subscription_id="sub-1") == ()

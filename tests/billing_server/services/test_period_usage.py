@@ -2,12 +2,16 @@
 
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.usage import SeriesUsage
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.period_usage import fold_period, fold_unpriced, folded
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.period import Period
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
+
+TOKENS = UsageKey("tokens")
+
 
 FEBRUARY = Period(parse_instant("2026-01-31T10:00:00Z"), parse_instant("2026-02-28T10:00:00Z"))
 
@@ -25,7 +29,8 @@ def test_usage_is_charged_by_its_price_or_shown_as_unpriced(store: SqlStore) -> 
         terms = load_customer_terms(unit, customer_id="acme")
         charged = fold_period(unit, terms=terms, subscription_id="sub-1", period=FEBRUARY)
         (unpriced,) = fold_unpriced(unit, terms=terms, period=FEBRUARY)
-    assert (charged.scaled, charged.quantities) == ({"tokens": 21}, {"tokens": 21})
+    assert charged.quantities == {TOKENS: 21}
+    assert [row.quantity for row in charged.charge_rows()] == [21]
     assert (unpriced.quantity, unpriced.dimensions) == (300, {"model": "small"})
 
 
@@ -36,6 +41,6 @@ def test_series_are_folded_by_the_meter_s_aggregation() -> None:
     ]
     meter = Meter(key="m", quantity="m")
     largest = Meter(key="m", quantity="m", aggregation=Aggregation.MAX)
-    assert folded(series, meter=meter) == 12
-    assert folded(series, meter=largest) == 7
-    assert folded([], meter=largest) == 0
+    assert folded(series, meter=meter, span=FEBRUARY) == 12
+    assert folded(series, meter=largest, span=FEBRUARY) == 7
+    assert folded([], meter=largest, span=FEBRUARY) == 0

@@ -25,13 +25,12 @@ def test_a_series_knows_the_charge_that_it_feeds(world: IngestWorld) -> None:
     with world.store.write() as unit:
         acme = compiled(unit, TermsCache(), "acme")["acme"]
         route = acme.route(METERS[0], dimensions={}, dimensions_json="{}")
-        slot = route.slot_at(MINUTE)
-        assert slot is not None
+        (slot,) = route.slots_at(MINUTE)
         assert slot.key == ChargeKey("acme", "sub-acme", START_US, "input", 0)
-        assert (slot.decimals, slot.currency_digits, slot.is_maximum) == (0, 2, False)
-        assert route.slot_at(MINUTE + 1) is slot
+        assert (slot.meter, slot.currency_digits, slot.is_part) == (METERS[0], 2, False)
+        assert route.slots_at(MINUTE + 1) == (slot,)
         assert acme.route(METERS[0], dimensions={}, dimensions_json="{}") is route
-        assert route.slot_at(int(START.timestamp()) // 60 - 1) is None
+        assert route.slots_at(int(START.timestamp()) // 60 - 1) == ()
 
 
 def test_a_customer_is_compiled_once_for_each_revision(world: IngestWorld) -> None:
@@ -69,4 +68,4 @@ def test_a_subscription_that_cannot_be_compiled_is_noted_and_not_in_the_way(
         acme = compiled(unit, TermsCache(), "acme")["acme"]
         assert list(acme.newly_failed) == ["sub-acme"]
         route = acme.route(METERS[0], dimensions={}, dimensions_json="{}")
-        assert route.slot_at(MINUTE) is None
+        assert route.slots_at(MINUTE) == ()

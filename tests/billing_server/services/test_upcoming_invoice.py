@@ -112,3 +112,17 @@ def test_usage_stands_in_one_draft_while_invoices_are_behind(store: SqlStore) ->
         [("usage", "1500")],
         [("usage", "1500")],
     ]
+
+
+def test_what_usage_costs_the_seller_is_shown_beside_what_it_charges(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG.replace('"0.01"', '"0.01", unit_cost: "0.002"'))
+    assert upcoming_invoice(context, customer_id="acme")["margin"] is None
+    Usage(context).send("1500", at="2026-02-01T00:00:00Z")
+    draft = upcoming_invoice(context, customer_id="acme")
+    # 1,500 were bought at 0.002, the 1,000 that are included among them; 500 are sold at 0.01.
+    assert (draft["margin"]["cost"], draft["margin"]["charged"]) == ("3.00", "5.00")
+    assert (draft["margin"]["margin"], draft["margin"]["margin_rate"]) == ("2.00", "0.4")
+    assert "unit_cost" not in str(draft["lines"])

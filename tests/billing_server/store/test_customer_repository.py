@@ -1,9 +1,13 @@
 """Customers on both databases."""
 
 from dataclasses import replace
+from decimal import Decimal
 
+from billing_server.domain.catalog.limit import Limit, LimitSubject
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER, NOW
+
+UNSAID = replace(CUSTOMER, id="unsaid", limits=None)
 
 
 def test_a_customer_is_read_back_whole_and_changed(store: SqlStore) -> None:
@@ -14,6 +18,17 @@ def test_a_customer_is_read_back_whole_and_changed(store: SqlStore) -> None:
         assert unit.customers.get("nobody") is None
         unit.customers.update(changed, update_time=NOW)
         assert unit.customers.get("acme") == changed
+
+
+def test_its_own_limits_are_kept_and_that_none_were_named_too(store: SqlStore) -> None:
+    limited = replace(
+        CUSTOMER,
+        limits=(Limit(key="slots", subject=LimitSubject.CONCURRENCY, maximum=Decimal(8)),),
+    )
+    with store.write() as unit:
+        for customer in (limited, replace(CUSTOMER, id="none", limits=()), UNSAID):
+            unit.customers.add(customer, create_time=NOW)
+            assert unit.customers.get(customer.id) == customer
 
 
 def test_every_change_of_the_terms_advances_the_revision(store: SqlStore) -> None:

@@ -17,6 +17,7 @@ from billing_server.domain.invoice.model import (
 )
 from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.invoices import InvoicedUsage, InvoiceFilter
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.store.tables import invoice as invoice_table
 from billing_server.store.tables import number_series
 from billing_server.store.unit_of_work import SqlStore, SqlUnitOfWork
@@ -156,9 +157,10 @@ def test_invoiced_usage_adds_up_over_all_documents(store: SqlStore) -> None:
         write_rows(unit, SUBSCRIPTION)
         _add(unit, _invoice(1, line=USAGE))
         _add(unit, _invoice(2, line=LATE, cause="second"))
-        found = unit.invoices.invoiced_usage(subscription_id="sub-1", period_start=PERIOD.start)
-        none = unit.invoices.invoiced_usage(subscription_id="sub-1", period_start=PERIOD.end)
-    assert found == {"tokens": InvoicedUsage("tokens", Decimal(1501), 501, 1)}
+        found = unit.invoices.invoiced_usage(subscription_id="sub-1", period=PERIOD)
+        following = Period(PERIOD.end, PERIOD.end + (PERIOD.end - PERIOD.start))
+        none = unit.invoices.invoiced_usage(subscription_id="sub-1", period=following)
+    assert found == {UsageKey("tokens"): InvoicedUsage(Decimal(1501), 501, 1)}
     assert none == {}
 
 

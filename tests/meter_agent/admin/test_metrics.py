@@ -13,7 +13,9 @@ from meter_agent.core.conservation import Ledger
 from meter_agent.core.disk_budget import DiskBudget
 from meter_agent.core.positions import Positions
 from meter_agent.edge.call_counters import CallCountersView
+from meter_agent.quota.view import QuotaView
 from meter_agent.store.commit_times import BOUNDS_SECONDS, CommitTimes
+from meter_agent.uplink.lease_state import LeaseFigures
 from meter_agent.uplink.tally import UplinkFigures
 from tests.meter_agent.support import NOW_US
 
@@ -60,6 +62,9 @@ class Source(MetricsSource):
             away_seconds=12.5,
             offline_seconds_total=20.0,
             drain_events_per_second=1.5,
+            quota=QuotaView(lease_count=11),
+            leases=LeaseFigures(sync_count=12),
+            leases_away_seconds=13.0,
         )
 
 
@@ -87,6 +92,9 @@ def test_every_number_is_shown_under_its_name() -> None:
         ("events_accepted_total", ""): 30,
         ("events_rejected_total", "R"): 3,
         ("calls_refused_total", "DISK_FULL"): 1,
+        ("leases", ""): 11,
+        ("lease_syncs_total", ""): 12,
+        ("leases_offline_seconds", ""): 13,
         ("events_carried_over", ""): 1,
         ("events_taken_back_total", ""): 2,
         ("events_acked_total", "counted"): 3,

@@ -190,12 +190,6 @@ def test_the_largest_request_is_stored_in_blocks_that_can_be_pushed(
     assert ids_of(stored(reader)) == [f"event-{number}" for number in range(10_000)]
 
 
-def test_quota_is_not_implemented_yet(agent: RunningAgent) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        agent.stub.ReserveQuota(agent_pb2.ReserveQuotaRequest())
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 def test_a_full_buffer_is_told_with_a_hint_when_to_come_back(tmp_path: Path) -> None:
     with RunningAgent(tmp_path, disk_budget_bytes=1 << 20) as agent:
         large = [event(f"e{n}", dimensions={"k": "x" * 200}) for n in range(4_000)]

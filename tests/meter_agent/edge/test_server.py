@@ -3,6 +3,7 @@
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -47,7 +48,10 @@ def test_reflection_lists_the_service(tmp_path: Path) -> None:
 
 
 def server(*addresses: Address) -> AgentServer:
-    service = AgentService(None, source=None, clock=SystemClock())  # type: ignore[arg-type]
+    nothing: Any = None
+    service = AgentService(
+        nothing, source=nothing, clock=SystemClock(), desk=nothing, unsettled=nothing
+    )
     return AgentServer(service, addresses=addresses)
 
 

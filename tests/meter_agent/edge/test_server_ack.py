@@ -50,6 +50,25 @@ def test_bad_events_are_named_and_the_good_ones_waited_for(
     assert record(agent, [event("bad", quantities={"n": "-1"})]).accepted_count == 0
 
 
+def test_an_event_that_the_server_refuses_for_good_is_not_answered_ok(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.refused_ids = {"bad"}
+    record(agent, events("before"))
+    with pytest.raises(grpc.RpcError) as caught:
+        record(agent, events("bad"))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "refused_block" in (caught.value.details() or "")
+    assert "bad is bad" in (caught.value.details() or "")
+    # Whoever comes behind it is answered for its own events.
+    assert record(agent, events("after")).accepted_count == 1
+    assert [name for name, _ in server.books.counted] == ["before", "after"]
+    status = agent.status()
+    # 3 accepted = 2 counted + 1 declared lost: it is known where each of them is.
+    assert (status.declared_lost_count, status.refused_event_count) == (1, 1)
+    assert status.imbalance_count == 0
+
+
 def test_the_level_counts_also_where_an_event_cannot_be_parsed(
     agent: RunningAgent, server: FakeServer
 ) -> None:

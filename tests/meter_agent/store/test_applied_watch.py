@@ -10,7 +10,13 @@ from meter_agent.store.applied_watch import (
     WAITER_COUNT_MAX_EACH,
     AppliedWatch,
 )
-from metering.errors import DeadlineError, MeteringError, QuotaExceededError, UnavailableError
+from metering.errors import (
+    DeadlineError,
+    InvalidStateError,
+    MeteringError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from tests.meter_agent.support import WAIT_SECONDS
 
 
@@ -28,7 +34,9 @@ class Waiter(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._watch.wait(self._total, timeout_seconds=WAIT_SECONDS, is_wanted=self._is_wanted)
+            self._watch.wait(
+                _first(self._total), timeout_seconds=WAIT_SECONDS, is_wanted=self._is_wanted
+            )
         except MeteringError as error:
             self.error = error
 
@@ -39,6 +47,10 @@ class Waiter(threading.Thread):
     def ended(self) -> bool:
         self.join(WAIT_SECONDS)
         return not self.is_alive()
+
+
+def _first(total: int) -> list[range]:
+    return [range(1, total + 1)]
 
 
 def test_a_waiter_goes_on_once_its_events_are_applied() -> None:
@@ -56,15 +68,15 @@ def test_a_waiter_goes_on_once_its_events_are_applied() -> None:
 def test_what_is_applied_already_does_not_wait() -> None:
     watch = AppliedWatch()
     watch.advance(7)
-    watch.wait(7, timeout_seconds=0, is_wanted=lambda: False)
+    watch.wait(_first(7), timeout_seconds=0, is_wanted=lambda: False)
 
 
 def test_the_deadline_says_that_the_events_are_durable() -> None:
     with pytest.raises(DeadlineError, match="will be counted once") as caught:
-        AppliedWatch().wait(1, timeout_seconds=0, is_wanted=lambda: True)
+        AppliedWatch().wait(_first(1), timeout_seconds=0, is_wanted=lambda: True)
     assert caught.value.reason == "NOT_APPLIED_IN_TIME"
     with pytest.raises(DeadlineError):
-        AppliedWatch().wait(1, timeout_seconds=WAIT_SECONDS, is_wanted=lambda: False)
+        AppliedWatch().wait(_first(1), timeout_seconds=WAIT_SECONDS, is_wanted=lambda: False)
 
 
 def test_a_failure_lets_go_who_waits_now_and_a_stop_whoever_comes() -> None:
@@ -78,7 +90,7 @@ def test_a_failure_lets_go_who_waits_now_and_a_stop_whoever_comes() -> None:
     watch.close()
     assert later.ended()
     with pytest.raises(UnavailableError, match="will be counted") as caught:
-        watch.wait(1, timeout_seconds=WAIT_SECONDS, is_wanted=lambda: True)
+        watch.wait(_first(1), timeout_seconds=WAIT_SECONDS, is_wanted=lambda: True)
     assert caught.value.reason == "SHUTTING_DOWN"
 
 
@@ -96,3 +108,13 @@ def test_the_places_are_bounded_in_all_and_for_each_service() -> None:
             stack.enter_context(watch.place("one too many"))
     with watch.place("greedy"):
         pass
+
+
+def test_only_the_caller_of_an_event_that_was_set_aside_is_told() -> None:
+    watch = AppliedWatch()
+    watch.set_aside(3, message="it is bad")
+    watch.advance(6)
+    watch.wait([range(1, 3), range(4, 7)], timeout_seconds=0, is_wanted=lambda: True)
+    with pytest.raises(InvalidStateError, match="it is bad") as caught:
+        watch.wait([range(1, 2), range(3, 4)], timeout_seconds=0, is_wanted=lambda: True)
+    assert caught.value.reason == "EVENT_SET_ASIDE"

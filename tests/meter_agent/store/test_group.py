@@ -4,12 +4,15 @@ import threading
 
 import pytest
 
+from meter_agent.core.blocks import block_checksum
 from meter_agent.store.group import (
     JOINED_BYTES_MAX,
     JOINED_EVENT_COUNT_MAX,
     JOINED_SPAN_US,
     Append,
+    DurableCount,
     Ticket,
+    checked_row,
     rows_from_appends,
 )
 from metering.errors import DeadlineError, UnavailableError
@@ -70,3 +73,24 @@ def test_a_ticket_raises_what_it_was_resolved_with() -> None:
 def test_a_ticket_that_is_not_resolved_in_time_says_that_the_events_may_still_come() -> None:
     with pytest.raises(DeadlineError, match="same ids"):
         Ticket().wait(0.0)
+
+
+def test_a_row_is_written_with_the_checksum_that_its_block_must_have() -> None:
+    row = (7, 2, 100, 95, 99, b"events")
+    assert checked_row(row) == (
+        *row,
+        block_checksum(7, 2, 100, 95, events=b"events"),
+    )
+
+
+def test_events_made_durable_are_counted_in_order_behind_those_that_surfaced() -> None:
+    count = DurableCount(4)
+    first, second = Append(2, 0, 0, b"", Ticket()), Append(1, 0, 0, b"", Ticket())
+    count.book([first, second], surfaced_count=0)
+    assert (first.ticket.span, second.ticket.span) == (range(5, 7), range(7, 8))
+    third = Append(1, 0, 0, b"", Ticket())
+    count.book([third], surfaced_count=3)
+    # 8, 9 and 10 were found on disk when a failed commit was looked at again.
+    assert (third.ticket.span, count.total) == (range(11, 12), 11)
+    count.book([], surfaced_count=3)
+    assert count.total == 11

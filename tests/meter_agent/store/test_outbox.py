@@ -146,6 +146,43 @@ def test_after_any_other_error_a_new_connection_reads_what_the_disk_holds(
     assert (outbox.state.positions.next_seq, outbox.state.positions.session_no) == (7, 7)
 
 
+def test_after_a_failed_sync_nothing_is_written_behind_what_may_be_missing_in_the_log(
+    path: Path, outbox: Outbox
+) -> None:
+    log = path.with_name("agent.db-wal")
+    reader = open_reader(path)  # As the agent has: a log that is still open is not deleted.
+    outbox.checkpoint_and_cut()
+    outbox.commit([append(1)])
+    one_commit_bytes = log.stat().st_size
+    outbox.commit([append(1)])
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    outbox.recover(failed)
+    outbox.commit([append(1)])
+    # The kernel calls pages clean that it could not write: a later sync would not bring them, and
+    # whatever stood behind them in the log would be lost with them. So the log begins anew.
+    assert log.stat().st_size <= one_commit_bytes
+    assert first_seqs(path) == [1, 2, 3]
+    reader.close()
+
+
+def test_after_a_failed_sync_a_log_that_cannot_be_emptied_takes_nothing(
+    path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.store.database.BUSY_TIMEOUT_SECONDS", 0.05)
+    outbox.commit([append(1)])
+    failed = sqlite3.OperationalError("disk I/O error")
+    outbox.recover(failed)
+    reader = open_reader(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM block").fetchone()
+    with pytest.raises(sqlite3.OperationalError, match="log"):
+        outbox.commit([append(1)])
+    reader.close()
+    outbox.commit([append(1)])
+    assert first_seqs(path) == [1, 2]
+
+
 def test_the_log_is_checkpointed_at_its_bound_and_cut_when_idle(path: Path, outbox: Outbox) -> None:
     outbox.checkpoint_and_cut()
     log = path.with_name("agent.db-wal")

@@ -131,6 +131,7 @@ def test_a_database_of_a_newer_program_is_not_touched(tmp_path: Path) -> None:
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
             "VALUES ('meter_agent', '0999_later', '2030-01-01')"
         )
+        connection.execute("PRAGMA user_version = 999")
     connection.close()
     with pytest.raises(InvalidStateError) as caught:
         open_outbox(store.path, now=lambda: NOW)

@@ -16,6 +16,7 @@ STATE_COLUMNS_FIRST = {"id", "disk_id", "agent_id", "server_incarnation", "sync_
     "safe_seq",
 }
 """What the first migration made."""
+QUOTA_TABLES = ("lease", "reservation", "customer_terms")
 
 
 def test_all_tables_are_strict_and_the_state_has_one_row(tmp_path: Path) -> None:
@@ -56,6 +57,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path)
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
         (MIGRATIONS.name, "0999_from_the_future", "2030-01-01"),
     )
+    connection.execute("PRAGMA user_version = 999")
     before = list(connection.iterdump())
     connection.close()
     with pytest.raises(InvalidStateError) as caught:
@@ -75,7 +77,8 @@ def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_pa
         store.record(events("old"))
     old = sqlite_utils.Database(path, execute_plugins=False)
     old.conn.execute("ALTER TABLE block DROP COLUMN events_crc32")
-    old.conn.execute("DROP TABLE refused_block")
+    for table in ("refused_block", *QUOTA_TABLES):
+        old.conn.execute(f"DROP TABLE {table}")
     for name in set(old.table("agent_state").columns_dict) - STATE_COLUMNS_FIRST:
         old.conn.execute(f"ALTER TABLE agent_state DROP COLUMN {name}")
     old.conn.execute("DELETE FROM _sqlite_migrations WHERE name > '0002'")
@@ -87,6 +90,24 @@ def test_a_database_without_checksums_is_migrated_and_its_blocks_are_read(tmp_pa
         page = reader.page(first_seq=1, event_count_max=10, bytes_max=10_000)
         reader.close()
     assert [ids_of(block.events) for block in page] == [["old"], ["new"]]
+
+
+def test_a_database_of_the_version_before_quota_keeps_its_events(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    with Store(tmp_path) as store:
+        store.record(events("old"))
+    old = sqlite_utils.Database(path, execute_plugins=False)
+    for table in QUOTA_TABLES:
+        old.conn.execute(f"DROP TABLE {table}")
+    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0005%'")
+    old.conn.commit()
+    old.close()
+    with Store(tmp_path) as store:
+        store.record(events("new"))
+        assert store.writer.state.positions.buffered_count == 2
+    made = sqlite_utils.Database(path, execute_plugins=False)
+    assert all(made.table(name).strict for name in QUOTA_TABLES)
+    made.close()
 
 
 @pytest.mark.parametrize(

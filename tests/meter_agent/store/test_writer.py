@@ -257,10 +257,10 @@ def test_what_is_on_its_way_to_the_disk_counts_for_the_oldest_event_time(
         committing, go_on = threading.Event(), threading.Event()
         commit = store.outbox.commit
 
-        def slow_commit(*arguments: object, **fields: object) -> None:
+        def slow_commit(*arguments: object, **fields: object) -> object:
             committing.set()
             assert go_on.wait(30)
-            commit(*arguments, **fields)  # type: ignore[arg-type]
+            return commit(*arguments, **fields)  # type: ignore[arg-type]
 
         monkeypatch.setattr(store.outbox, "commit", slow_commit)
         tickets = [

@@ -32,7 +32,7 @@ def test_a_wrong_token_is_refused_with_the_remedy_and_without_the_token(
     server: FakeServer,
 ) -> None:
     client = IngestClient(server.address, token="wrong-secret")
-    with pytest.raises(UplinkError, match="agent enroll") as caught:
+    with pytest.raises(UplinkError, match="into the token file") as caught:
         client.push_usage(ingest_pb2.PushUsageRequest())
     assert caught.value.is_refused
     assert caught.value.is_answered

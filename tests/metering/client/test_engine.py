@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
-from metering.client.delivery import Rejection
+from metering.client.delivery import Failure, FailureKind, Rejection
 from metering.client.engine import MeterEngine
 from metering.client.event import RecordedEvent
 from metering.client.options import MeterOptions
+from metering.client.transport import TransportError
 
 
 class OneSurprise:
@@ -124,6 +125,41 @@ def test_two_forks_at_once_leave_the_sender_running() -> None:
     engine.resume_after_fork()
     engine.add(_event("a"))
     assert engine.flush(timeout_seconds=10)
+    engine.stop()
+
+
+class HangingUntilClosed:
+    """A transport to an agent that never answers."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+        self._is_closed = threading.Event()
+
+    def record_usage(self, request: bytes, *, timeout_seconds: float) -> tuple[Rejection, ...]:
+        self.is_asked.set()
+        assert self._is_closed.wait(30)
+        raise TransportError(Failure(FailureKind.TRANSIENT, "CANCELLED", "closed"))
+
+    def close(self) -> None:
+        self._is_closed.set()
+
+
+def test_a_fork_cuts_a_request_that_hangs_and_sends_its_events_again() -> None:
+    hanging, answering = HangingUntilClosed(), OneSurprise()
+    answering.requests = 1
+    transports: list[HangingUntilClosed | OneSurprise] = [hanging, answering]
+    options = MeterOptions(backoff_initial_seconds=0.01, backoff_max_seconds=0.01)
+    engine = MeterEngine("127.0.0.1:1", options=options, connect=lambda _: transports.pop(0))
+    engine.add(_event("a"))
+    assert hanging.is_asked.wait(30)
+    engine.pause_for_fork(timeout_seconds=0.01)
+    # The sender stands between two requests: a child inherits no lock of the library.
+    assert engine._is_paused
+    assert engine.stats().buffered == 1
+    engine.resume_after_fork()
+    assert engine.flush(timeout_seconds=30)
+    stats = engine.stats()
+    assert (stats.accepted, stats.retries, answering.requests) == (1, 1, 2)
     engine.stop()
 
 

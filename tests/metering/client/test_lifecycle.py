@@ -8,7 +8,7 @@ import time
 import pytest
 
 from metering import Meter, MeterOptions
-from metering.client.lifecycle import flush_engines, pause_engines
+from metering.client.lifecycle import FORK_TIMEOUT_SECONDS, flush_engines, pause_engines
 from metering.testing import FakeAgent
 
 
@@ -22,7 +22,7 @@ class RecordingEngine:
 
     def flush(self, *, timeout_seconds: float) -> bool:
         self.timeouts.append(timeout_seconds)
-        time.sleep(min(timeout_seconds, 0.05))
+        time.sleep(timeout_seconds)
         return False
 
     def stop(self) -> None:
@@ -40,7 +40,7 @@ class RecordingEngine:
 
 
 def test_the_end_of_the_process_is_bounded_for_all_meters_together() -> None:
-    engines = [RecordingEngine(exit_timeout_seconds=0.05) for _ in range(4)]
+    engines = [RecordingEngine(exit_timeout_seconds=0.5) for _ in range(4)]
     flush_engines(engines)
     assert [engine.stops for engine in engines] == [1, 1, 1, 1]
     # The first may use the whole bound; those after it find it spent.
@@ -51,21 +51,23 @@ def test_the_end_of_the_process_is_bounded_for_all_meters_together() -> None:
 def test_a_fork_waits_for_requests_within_one_bound_for_all_meters() -> None:
     engines = [RecordingEngine(exit_timeout_seconds=0.0) for _ in range(3)]
     pause_engines(engines)
-    assert [engine.timeouts for engine in engines] == [[pytest.approx(0.25, abs=0.01)], [0], [0]]
+    [first], *others = [engine.timeouts for engine in engines]
+    assert 0 < first <= FORK_TIMEOUT_SECONDS
+    assert others == [[0], [0]]
 
 
 def test_a_fork_does_not_wait_for_an_agent_that_hangs() -> None:
     with FakeAgent() as agent:
-        agent.delay(3.0)
-        meter = Meter(agent.address)
+        # Longer than a test may take: who waited for it would not come through.
+        agent.delay(3_600.0)
+        meter = Meter(agent.address, options=MeterOptions(request_timeout_seconds=3_600.0))
         meter.record(customer="acme", quantities={"requests": 1})
-        started = time.monotonic()
         child = os.fork()
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
-        assert time.monotonic() - started < 2
-        assert meter.close(timeout=10)
+        agent.recover()
+        assert meter.close(timeout=30)
 
 
 def _run(code: str, address: str) -> "subprocess.CompletedProcess[str]":
@@ -112,9 +114,7 @@ def test_a_process_that_ends_without_an_agent_ends_soon_and_says_what_is_lost() 
     code = (
         "from metering import Meter\nMeter().record(customer='acme', quantities={'requests': 1})\n"
     )
-    started = time.monotonic()
-    done = _run(code, "127.0.0.1:1")
-    assert time.monotonic() - started < 10
+    done = _run(code, "127.0.0.1:1")  # Which gives it a bound, and not for ever.
     assert done.returncode == 0
     assert "1 usage events are lost" in done.stderr
 

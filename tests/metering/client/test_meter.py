@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +14,8 @@ from metering import Meter, MeterOptions, ValidationError
 from metering.testing import FakeAgent
 
 FAST = MeterOptions(backoff_initial_seconds=0.01, backoff_max_seconds=0.05)
+LONGER_THAN_A_TEST_SECONDS = 3_600.0
+"""Whoever waits for it fails by the test's own time-out, on a machine of any speed."""
 
 
 @pytest.fixture
@@ -110,10 +111,9 @@ def test_an_argument_of_the_wrong_kind_is_raised_at_once_and_not_counted(
 
 def test_an_absent_agent_neither_raises_nor_blocks() -> None:
     meter = Meter("127.0.0.1:1", options=FAST)
-    started = time.monotonic()
+    # Where one of them waited for a request's time-out, the test's own would pass.
     for _ in range(1_000):
         meter.record(customer="acme", quantities={"requests": 1})
-    assert time.monotonic() - started < 1
     assert not meter.flush(timeout=0.2)
     stats = meter.stats()
     assert (stats.buffered, stats.accepted, stats.dropped) == (1_000, 0, 0)
@@ -214,20 +214,18 @@ def test_closing_flushes(agent: FakeAgent) -> None:
 def test_closing_without_an_agent_is_bounded_and_loud(caplog: pytest.LogCaptureFixture) -> None:
     meter = Meter("127.0.0.1:1", options=FAST)
     meter.record(customer="acme", quantities={"requests": 1})
-    started = time.monotonic()
+    # Without a bound it would try for ever.
     assert not meter.close(timeout=0.2)
-    assert time.monotonic() - started < 3
     assert "1 usage events are lost" in caplog.text
     assert meter.stats().dropped == 1
 
 
 def test_closing_does_not_wait_for_a_request_that_hangs(agent: FakeAgent) -> None:
-    agent.delay(5.0)
-    meter = Meter(agent.address)
+    agent.delay(LONGER_THAN_A_TEST_SECONDS)
+    options = MeterOptions(request_timeout_seconds=LONGER_THAN_A_TEST_SECONDS)
+    meter = Meter(agent.address, options=options)
     meter.record(customer="acme", quantities={"requests": 1})
-    started = time.monotonic()
     assert not meter.close(timeout=0.2)
-    assert time.monotonic() - started < 3
 
 
 def test_recording_after_the_end_is_dropped_and_counted(

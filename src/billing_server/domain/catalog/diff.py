@@ -21,7 +21,7 @@ from billing_server.domain.subscription.model import Customer
 from metering.errors import FieldViolation
 
 CATALOG_REFUSED: Final = "CATALOG_CHANGE_REFUSED"
-_COUNTING_FIELDS: Final = ("aggregation", "decimals", "quantity", "where")
+_COUNTING_FIELDS: Final = ("aggregation", "decimals", "of", "quantity", "where")
 """Fields of a meter that decide what its usage means."""
 
 T = TypeVar("T", Meter, Plan, Customer, SubscriptionEntry)
@@ -134,7 +134,7 @@ def _meter_change(old: Meter, new: Meter, used: frozenset[str]) -> Outcome:
     counting = [
         field
         for field in _COUNTING_FIELDS
-        if meter_to_dict(old)[field] != meter_to_dict(new)[field]
+        if meter_to_dict(old).get(field) != meter_to_dict(new).get(field)
     ]
     if counting and new.key in used:
         problem = (
@@ -164,6 +164,8 @@ def _plan_change(old: Plan, new: Plan) -> Outcome:
 def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]) -> Outcome:
     if new.currency is None:
         new = replace(new, currency=old.currency)
+    if new.limits is None:
+        new = replace(new, limits=old.limits)
     details = _differences(customer_to_dict(old), customer_to_dict(new))
     if not details:
         return None
@@ -223,6 +225,10 @@ def _shown(value: object) -> str:
             return "nothing"
         case str():
             return f'"{value}"'
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ", ".join(_shown(item) for item in value) or "none"
         case dict():
             return ", ".join(f"{name} {_shown(item)}" for name, item in value.items() if item)
         case _:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
+from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.rating.adjustments import Discount
 from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.price_model import ZERO, PriceModel
@@ -18,13 +20,33 @@ class Aggregation(StrEnum):
     """How the values of many events become the quantity of a period."""
 
     SUM = "sum"
+    """The sum of the values."""
     COUNT = "count"
+    """How many events carried the quantity."""
     MAX = "max"
+    """The largest value."""
+    LATEST = "latest"
+    """The value of the last event by (event time, event id)."""
+    AVERAGE = "average"
+    """The sum of the values divided by their number."""
+    UNIQUE_COUNT = "unique_count"
+    """How many different values a dimension had."""
+    TIME_WEIGHTED = "time_weighted"
+    """Each event sets a level that holds until the next; levels are weighted by time (R19)."""
 
     @property
     def is_additive(self) -> bool:
         """Whether quantities of adjoining spans add up; others scale their amount (R17)."""
-        return self is not Aggregation.MAX
+        return self in _ADDITIVE
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether the values of events are added up; others keep one value, a set or levels."""
+        return self in _SUMMED
+
+
+_ADDITIVE: Final = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.TIME_WEIGHTED})
+_SUMMED: Final = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.AVERAGE})
 
 
 class BillTiming(StrEnum):
@@ -79,7 +101,10 @@ class Meter:
     decimals: int = 0
     """Digits after the point that are kept, 0..9; more in an event is QUANTITY_TOO_PRECISE."""
     quantity: str
-    """Which of the event's quantities it reads; a count counts the events that carry it."""
+    """Which of the event's quantities it reads; a count counts the events that carry it. Empty,
+    for a unique count alone: it looks at every event."""
+    of: str = ""
+    """The dimension whose different values a unique count counts; empty for the others."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Dimension values that an event must carry to be counted; empty: all events."""
 
@@ -179,6 +204,8 @@ class Plan:
     """UTC instant from which the version is on offer; None in a file: when applied."""
     prices: tuple[Price, ...] = ()
     """In the order of the file, which is the order of invoice lines."""
+    limits: tuple[Limit, ...] = ()
+    """What a customer of the plan may use, in the order of the file."""
 
     @property
     def usage_prices(self) -> tuple[UsagePrice, ...]:

@@ -1,12 +1,16 @@
 """Catalog files: from text to frozen values, with every mistake found at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+from billing_server.domain.catalog.limit import Limit
+from billing_server.domain.catalog.limit_rules import limit_problems
 from billing_server.domain.catalog.model import (
     CatalogFile,
+    Meter,
     Plan,
     SubscriptionEntry,
+    UsagePrice,
 )
 from billing_server.domain.catalog.read import (
     read_customer,
@@ -16,6 +20,7 @@ from billing_server.domain.catalog.read import (
 )
 from billing_server.domain.document import Node, load_yaml
 from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
+from billing_server.domain.rating.price_model import is_rated_by_event
 from billing_server.domain.subscription.model import Customer
 
 T = TypeVar("T")
@@ -26,7 +31,6 @@ _LATER_SECTIONS: Final = {
     "addons": "add-ons",
     "coupons": "coupons",
     "tax_rates": "tax",
-    "limits": "limits",
     "credits": "credits",
 }
 
@@ -90,11 +94,18 @@ class _CatalogParser:
         plans = self._section(
             files, "plans", key="key", read=lambda item: read_plan(item, meter_keys=meter_keys)
         )
-        customers = self._section(files, "customers", key="id", read=read_customer)
+        customers = self._section(
+            files,
+            "customers",
+            key="id",
+            read=lambda item: read_customer(item, meter_keys=meter_keys),
+        )
         subscriptions = self._section(
             files, "subscriptions", key="id", read=read_subscription_entry
         )
+        self._check_meters(plans, meters=meters)
         self._check_references(subscriptions, plans=plans, customers=customers)
+        self._check_limits(meters, plans=plans, customers=customers, subscriptions=subscriptions)
         for file in files:
             file.finish(later=_LATER_SECTIONS)
         return CatalogFile(
@@ -134,6 +145,28 @@ class _CatalogParser:
         self._read_keys[section] = frozenset(first_place)
         return found
 
+    def _check_meters(
+        self,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        *,
+        meters: dict[str, tuple[Meter, FieldReader]],
+    ) -> None:
+        """Notes prices that look at single events of a meter whose values do not add up."""
+        by_key = {meter.key: meter for meter in self._known.meters} | {
+            key: meter for key, (meter, _) in meters.items()
+        }
+        for plan, reader in plans.values():
+            for price in plan.usage_prices:
+                meter = by_key.get(price.meter)
+                if meter is None or not is_rated_by_event(price.model):
+                    continue
+                if not meter.aggregation.is_additive or not meter.aggregation.is_summed:
+                    problem = (
+                        f"price {price.key!r} is rated event by event, and meter {meter.key!r} "
+                        f"is a {meter.aggregation}; price a sum or a count instead"
+                    )
+                    reader.note("prices", reason="METER_NOT_SUMMED", problem=problem)
+
     def _check_references(
         self,
         subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
@@ -164,6 +197,46 @@ class _CatalogParser:
                     f"{customer.currency}; choose a plan in {customer.currency} (R73)"
                 )
                 reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
+
+    def _check_limits(
+        self,
+        meters: dict[str, tuple[Meter, FieldReader]],
+        *,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        customers: dict[str, tuple[Customer, FieldReader]],
+        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
+    ) -> None:
+        """Notes limits that could not be kept: see `limit_problems`."""
+        meter_by_key = {meter.key: meter for meter in self._known.meters} | {
+            key: meter for key, (meter, _) in meters.items()
+        }
+        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
+            key: plan for key, (plan, _) in plans.items()
+        }
+        for plan, reader in plans.values():
+            _note_limits(plan.limits, reader=reader, meters=meter_by_key, prices=plan.usage_prices)
+        entries = [*self._known.subscriptions, *(entry for entry, _ in subscriptions.values())]
+        for customer, reader in customers.values():
+            bought = [
+                plan_by_key[entry.plan_key]
+                for entry in entries
+                if entry.customer_id == customer.id and entry.plan_key in plan_by_key
+            ]
+            prices = [price for plan in bought for price in plan.usage_prices]
+            _note_limits(customer.limits or (), reader=reader, meters=meter_by_key, prices=prices)
+
+
+def _note_limits(
+    limits: Sequence[Limit],
+    *,
+    reader: FieldReader,
+    meters: Mapping[str, Meter],
+    prices: Sequence[UsagePrice],
+) -> None:
+    for limit, (path, node) in zip(limits, reader.items("limits"), strict=False):
+        item = FieldReader(node, path=path, mistakes=reader.mistakes)
+        for each in limit_problems(limit, meters=meters, prices=prices):
+            item.note(each.field, reason=each.reason, problem=each.problem)
 
 
 def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:

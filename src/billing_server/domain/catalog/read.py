@@ -15,6 +15,7 @@ from billing_server.domain.catalog.model import (
     SubscriptionEntry,
     UsagePrice,
 )
+from billing_server.domain.catalog.read_limit import read_limits
 from billing_server.domain.catalog.read_period import (
     billing_instant,
     read_anchor,
@@ -40,13 +41,6 @@ from billing_server.domain.subscription.model import Customer
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
 
-_LATER_AGGREGATIONS: Final = {
-    "latest": "the latest value",
-    "average": "the average of values",
-    "unique_count": "counting distinct values",
-    "time_weighted": "weighting by time",
-}
-_LATER_METER: Final = {"of": "counting distinct values of a dimension"}
 _LATER_PLAN: Final = {
     "trial_days": "a trial",
     "trial_usage": "a trial",
@@ -54,7 +48,6 @@ _LATER_PLAN: Final = {
     "thresholds": "progressive billing",
     "commitment": "a commitment",
     "credits": "granting credits",
-    "limits": "a limit",
 }
 _LATER_SUBSCRIPTION: Final = {
     "quantities": "a quantity set on a subscription",
@@ -65,27 +58,42 @@ _LATER_SUBSCRIPTION: Final = {
 def read_meter(reader: FieldReader) -> Meter | None:
     """Reads a meter."""
     key = reader.required("key", key_text)
-    aggregation = reader.required("aggregation", choice(Aggregation, later=_LATER_AGGREGATIONS))
+    aggregation = reader.required("aggregation", choice(Aggregation))
     decimals = reader.optional(
         "decimals", integer(low=0, high=QUANTITY_FRACTION_DIGITS_MAX), default=0
     )
-    if aggregation is Aggregation.COUNT and decimals:
+    if aggregation in {Aggregation.COUNT, Aggregation.UNIQUE_COUNT} and decimals:
         problem = "a count is a whole number; leave decimals out"
         reader.note("decimals", reason="DECIMALS_NOT_ALLOWED", problem=problem)
+    of = _read_of(reader, aggregation=aggregation)
     unit = reader.optional("unit", text, default="unit")
     source = reader.maybe("quantity", key_text)
     where = reader.text_map("where")
-    reader.finish(later=_LATER_METER)
-    if key is None or aggregation is None:
+    reader.finish()
+    if key is None or aggregation is None or of is None:
         return None
+    # A unique count reads a dimension: of which events, a quantity may say, and none need.
+    default_source = "" if aggregation is Aggregation.UNIQUE_COUNT else key
     return Meter(
         key=key,
         unit=unit,
         aggregation=aggregation,
         decimals=decimals,
-        quantity=source or key,
+        quantity=source or default_source,
+        of=of,
         where=where,
     )
+
+
+def _read_of(reader: FieldReader, *, aggregation: Aggregation | None) -> str | None:
+    """Reads which dimension a unique count counts; empty for other meters, None where wrong."""
+    if aggregation is Aggregation.UNIQUE_COUNT:
+        return reader.required("of", key_text)
+    if reader.maybe("of", key_text) is not None and aggregation is not None:
+        problem = f"only a unique_count counts values of a dimension, not a {aggregation}"
+        reader.note("of", reason="OF_NOT_ALLOWED", problem=f"{problem}; leave it out")
+        return None
+    return ""
 
 
 def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan | None:
@@ -103,8 +111,9 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
     proration = reader.optional("proration", choice(ProrationUnit), default=ProrationUnit.SECOND)
     effective_from = reader.maybe("effective_from", instant)
     prices = _read_prices(reader, meter_keys=meter_keys)
+    limits = read_limits(reader, meter_keys=meter_keys)
     reader.finish(later=_LATER_PLAN)
-    if key is None or code is None or prices is None:
+    if key is None or code is None or prices is None or limits is None:
         return None
     return Plan(
         key=key,
@@ -115,6 +124,7 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
         proration=proration,
         effective_from=effective_from,
         prices=prices,
+        limits=limits,
     )
 
 
@@ -156,9 +166,17 @@ def _note_ties(
         readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
 
 
-def read_customer(reader: FieldReader) -> Customer | None:
-    """Reads a customer."""
+def read_customer(
+    reader: FieldReader, *, meter_keys: frozenset[str] | None = None
+) -> Customer | None:
+    """Reads a customer.
+
+    Args:
+        reader: of the customer's fields.
+        meter_keys: the meters that limits may name; None: any.
+    """
     customer_id = reader.required("id", identifier)
+    limits = read_limits(reader, meter_keys=meter_keys) if reader.has("limits") else None
     customer = Customer(
         id=customer_id or "",
         name=reader.optional("name", text, default=""),
@@ -168,6 +186,7 @@ def read_customer(reader: FieldReader) -> Customer | None:
         tax_id=reader.optional("tax_id", text, default=""),
         email=reader.optional("email", text, default=""),
         purchase_order=reader.optional("purchase_order", text, default=""),
+        limits=limits,
     )
     reader.optional("tax_exempt", _only("none", "an exemption from tax"), default=None)
     reader.optional("billable", _only("true", "a customer that is not invoiced"), default=None)

@@ -15,7 +15,6 @@ from billing_server.domain.catalog.model import (
 )
 from billing_server.domain.document import MapNode, Node
 from billing_server.domain.fields import (
-    NOT_SUPPORTED,
     FieldReader,
     boolean,
     choice,
@@ -28,7 +27,7 @@ from billing_server.domain.fields import (
 from billing_server.domain.rating.adjustments import read_discount
 from billing_server.domain.rating.conversion import read_conversion
 from billing_server.domain.rating.models import read_price_model
-from billing_server.domain.rating.price_model import ZERO, PriceModel, is_rated_by_event
+from billing_server.domain.rating.price_model import ZERO
 from metering.quantity import plain_decimal
 
 GROUP_DIMENSIONS_MAX: Final = 4
@@ -74,7 +73,6 @@ def _read_usage(reader: FieldReader) -> UsagePrice | None:
     found = read_usage_terms(reader, key=key or "", meter=meter or "")
     if found is None:
         return None
-    _refuse_what_is_not_counted_yet(reader, found.model, group_by=group_by)
     if key is None or meter is None:
         return None
     return replace(found, name=name, where=where, group_by=group_by, group_tiers=group_tiers)
@@ -88,27 +86,15 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
         key: of the price.
         meter: that it prices.
     """
-    convert = reader.child("convert")
-    discount = reader.child("discount")
+    convert, discount = reader.child("convert"), reader.child("discount")
+    conversion = None if convert is None else read_conversion(convert)
+    taken_off = None if discount is None else read_discount(discount)
     included = _read_included(reader)
-    maximum, minimum = (
-        reader.maybe("maximum", price),
-        reader.optional("minimum", price, default=ZERO),
-    )
+    maximum, minimum = _read_bounds(reader)
     charge_flat_at_zero = reader.optional("charge_flat_at_zero", boolean, default=False)
     prorate = _read_prorate(reader)
     estimate = reader.maybe("estimate_unit_price", price)
     unit_cost = reader.maybe("unit_cost", price)
-    if maximum is not None and minimum > maximum:
-        problem = (
-            f"{plain_decimal(minimum)} is above maximum {plain_decimal(maximum)}; write a minimum "
-            "that is at most the maximum"
-        )
-        reader.note("minimum", reason="MINIMUM_ABOVE_MAXIMUM", problem=problem)
-    terms = (
-        None if convert is None else read_conversion(convert),
-        None if discount is None else read_discount(discount),
-    )
     model = read_price_model(reader)
     if model is None:
         return None  # Which further fields belong here is not known without a model.
@@ -116,17 +102,30 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
     return UsagePrice(
         key=key,
         meter=meter,
-        convert=terms[0],
+        convert=conversion,
         included=included,
         model=model,
         charge_flat_at_zero=charge_flat_at_zero,
-        discount=terms[1],
+        discount=taken_off,
         maximum=maximum,
         minimum=minimum,
         prorate=prorate,
         estimate_unit_price=estimate,
         unit_cost=unit_cost,
     )
+
+
+def _read_bounds(reader: FieldReader) -> tuple[Decimal | None, Decimal]:
+    """Reads `maximum` and `minimum`."""
+    maximum = reader.maybe("maximum", price)
+    minimum = reader.optional("minimum", price, default=ZERO)
+    if maximum is not None and minimum > maximum:
+        problem = (
+            f"{plain_decimal(minimum)} is above maximum {plain_decimal(maximum)}; write a minimum "
+            "that is at most the maximum"
+        )
+        reader.note("minimum", reason="MINIMUM_ABOVE_MAXIMUM", problem=problem)
+    return maximum, minimum
 
 
 def _read_included(reader: FieldReader) -> Decimal:
@@ -165,24 +164,6 @@ def _read_groups(reader: FieldReader) -> tuple[tuple[str, ...], TierScope]:
         problem = f"{len(dimensions)} dimensions; group by at most {GROUP_DIMENSIONS_MAX}"
         inner.note(name, reason="GROUPS_TOO_MANY", problem=problem)
     return dimensions, scope
-
-
-def _refuse_what_is_not_counted_yet(
-    reader: FieldReader, model: PriceModel, *, group_by: tuple[str, ...]
-) -> None:
-    """Notes what can be quoted already and has no counting behind it in this version."""
-    if is_rated_by_event(model):
-        problem = (
-            "a price that is rated event by event is not supported by this version yet; leave out "
-            "what looks at single events"
-        )
-        reader.note("model", reason=NOT_SUPPORTED, problem=problem)
-    if group_by:
-        problem = (
-            "grouping lines by a dimension is not supported by this version yet; leave the field "
-            "out"
-        )
-        reader.note("group_by", reason=NOT_SUPPORTED, problem=problem)
 
 
 def _same(node: Node) -> Node:

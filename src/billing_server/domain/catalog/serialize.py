@@ -5,10 +5,11 @@ default written out), so that equal contents have equal texts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.catalog.model import (
     CatalogFile,
     Meter,
@@ -23,6 +24,7 @@ from billing_server.domain.catalog.read import (
     read_plan,
     read_subscription_entry,
 )
+from billing_server.domain.catalog.read_limit import limit_to_dict, read_limits
 from billing_server.domain.catalog.read_period import anchor_to_plain
 from billing_server.domain.catalog.write_price import usage_price_to_dict
 from billing_server.domain.document import node_from_plain
@@ -44,14 +46,16 @@ def canonical_json(value: object) -> str:
 
 def meter_to_dict(meter: Meter) -> dict[str, object]:
     """Returns a meter as plain values."""
-    return {
+    fields: dict[str, object] = {
         "key": meter.key,
         "unit": meter.unit,
         "aggregation": str(meter.aggregation),
         "decimals": meter.decimals,
-        "quantity": meter.quantity,
+        "quantity": meter.quantity or None,
         "where": dict(sorted(meter.where.items())),
     }
+    # No other meter has it, and what was hashed before there were such meters stays as it was.
+    return fields | {"of": meter.of} if meter.of else fields
 
 
 def meter_from_dict(value: Mapping[str, object]) -> Meter:
@@ -93,6 +97,8 @@ def plan_to_dict(plan: Plan) -> dict[str, object]:
         "proration": str(plan.proration),
         "effective_from": None if effective_from is None else format_instant(effective_from),
         "prices": [price_to_dict(price) for price in plan.prices],
+        # Left out where there is none: the inputs of an invoice are hashed in this form.
+        **({"limits": [limit_to_dict(limit) for limit in plan.limits]} if plan.limits else {}),
     }
 
 
@@ -108,6 +114,18 @@ def plan_from_dict(value: Mapping[str, object]) -> Plan:
     return replace(_checked(read_plan(reader, meter_keys=None), mistakes), version=version)
 
 
+def limits_from_plain(value: Sequence[object] | None) -> tuple[Limit, ...] | None:
+    """Returns the limits of a list of `limit_to_dict`; None of None.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    if value is None:
+        return None
+    mistakes = Mistakes("limits")
+    return _checked(read_limits(_reader({"limits": value}, mistakes), meter_keys=None), mistakes)
+
+
 def customer_to_dict(customer: Customer) -> dict[str, object]:
     """Returns a customer as plain values; what is unset is None."""
     return {
@@ -119,6 +137,12 @@ def customer_to_dict(customer: Customer) -> dict[str, object]:
         "tax_id": customer.tax_id or None,
         "email": customer.email or None,
         "purchase_order": customer.purchase_order or None,
+        # Left out where nothing was said: what is kept so is kept on.
+        **(
+            {}
+            if customer.limits is None
+            else {"limits": [limit_to_dict(limit) for limit in customer.limits]}
+        ),
     }
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 
-from billing_server.domain.catalog.model import BillTiming, Price, RecurringPrice
+from billing_server.domain.invoice.fees import fees_due
 from billing_server.domain.invoice.identities import check_identities
 from billing_server.domain.invoice.inputs import inputs_sha256
 from billing_server.domain.invoice.lines import (
     AlreadyInvoiced,
     BillingTerms,
+    fee_line,
     late_usage_line,
-    recurring_line,
-    usage_line,
+    usage_lines,
 )
 from billing_server.domain.invoice.model import (
     Invoice,
@@ -22,11 +21,13 @@ from billing_server.domain.invoice.model import (
     InvoiceState,
     UnpricedUsage,
 )
+from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.segment_usage import Used
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, InvariantError
-from metering.money import Money
+from metering.money import Exact, Money
 from metering.period import Period
 
 
@@ -36,17 +37,17 @@ class LatePeriod:
 
     period: Period
     """The period in which the usage happened."""
-    quantities: Mapping[str, Decimal]
-    """By price key: all usage of the period, what was invoiced among it, in the meter's unit."""
-    invoiced: Mapping[str, AlreadyInvoiced]
-    """By price key: what the invoices so far carry; absent: nothing."""
+    quantities: Mapping[UsageKey, Used]
+    """By price and segment: all usage of the period, in the meter's unit."""
+    invoiced: Mapping[UsageKey, AlreadyInvoiced]
+    """By price and segment: what the invoices so far carry; absent: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NothingInvoiced:
     """What is invoiced for a price that had no usage yet."""
 
-    quantity: Decimal = ZERO
+    quantity: Exact = ZERO
     """None shown."""
     amount_minor: int = 0
     """None charged."""
@@ -68,10 +69,8 @@ class InvoiceBuild:
 def build_start(terms: BillingTerms) -> InvoiceBuild:
     """Builds the invoice of a subscription's start: the fees in advance of its first period."""
     period = terms.timeline.first_period()
-    lines = [
-        recurring_line(terms, price=price, period=period)
-        for price in terms.plan.recurring_prices(BillTiming.IN_ADVANCE)
-    ]
+    start = terms.timeline.subscription.start
+    lines = [fee_line(terms, fee=fee) for fee in fees_due(terms.timeline, start=start, until=start)]
     if not lines:
         return InvoiceBuild(None)
     draft = _build(
@@ -88,7 +87,7 @@ def build_periodic(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
 ) -> InvoiceBuild:
     """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
@@ -96,7 +95,7 @@ def build_periodic(
     Args:
         terms: of the subscription.
         period: of the subscription's timeline.
-        quantities: by price key, the period's usage in the meter's unit; absent: none.
+        quantities: by price and segment, the period's usage in the meter's unit; absent: none.
         late: earlier periods with late usage (R76), oldest first.
     """
     lines, held_back = _periodic_lines(terms, period=period, quantities=quantities, late=late)
@@ -118,7 +117,7 @@ def build_upcoming(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:
@@ -130,7 +129,7 @@ def build_upcoming(
     Args:
         terms: of the subscription.
         period: of the subscription's timeline.
-        quantities: by price key, the period's usage so far in the meter's unit.
+        quantities: by price and segment, the period's usage so far in the meter's unit.
         late: earlier periods with late usage (R76), oldest first.
         unpriced: usage of the period that no price charges (R32).
     """
@@ -151,17 +150,24 @@ def _periodic_lines(
     terms: BillingTerms,
     *,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod],
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
-    _check_price_keys(terms, quantities)
-    following = terms.timeline.next_period(period)
-    lines: list[InvoiceLine | None] = [
-        _periodic_line(terms, price=price, period=period, following=following, used=quantities)
-        for price in terms.plan.prices
+    _check_usage_keys(terms, period=period, quantities=quantities)
+    # What fell due at the very start stands on the invoice before.
+    due = fees_due(terms.timeline, start=period.start, until=period.end)
+    fees = [fee_line(terms, fee=fee) for fee in due if fee.due_time > period.start]
+    usage = [
+        line
+        for price, segment in terms.timeline.usage_segments(period)
+        for line in usage_lines(
+            terms, price=price, segment=segment, used=quantities.get(UsageKey.of(segment), ZERO)
+        )
     ]
+    order = {key: position for position, key in enumerate(terms.timeline.price_keys)}
+    lines = sorted([*fees, *usage], key=lambda line: order[line.price])
     late_lines, held_back = _late_lines(terms, late=late)
-    return [line for line in lines if line is not None] + late_lines, held_back
+    return lines + late_lines, held_back
 
 
 def build_late(terms: BillingTerms, *, late: LatePeriod, sequence: int) -> InvoiceBuild:
@@ -229,22 +235,6 @@ def finalize(
     return final
 
 
-def _periodic_line(
-    terms: BillingTerms,
-    *,
-    price: Price,
-    period: Period,
-    following: Period | None,
-    used: Mapping[str, Decimal],
-) -> InvoiceLine | None:
-    if not isinstance(price, RecurringPrice):
-        quantity = used.get(price.key, ZERO)
-        return usage_line(terms, price=price, period=period, quantity=quantity)
-    if price.bill is BillTiming.IN_ARREARS:
-        return recurring_line(terms, price=price, period=period)
-    return None if following is None else recurring_line(terms, price=price, period=following)
-
-
 def _late_lines(
     terms: BillingTerms, *, late: Sequence[LatePeriod]
 ) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
@@ -252,27 +242,32 @@ def _late_lines(
     lines: list[InvoiceLine] = []
     held_back: list[InvoiceLine] = []
     for item in late:
-        _check_price_keys(terms, item.quantities)
-        for price in terms.plan.usage_prices:
+        _check_usage_keys(terms, period=item.period, quantities=item.quantities)
+        for price, segment in terms.timeline.usage_segments(item.period):
+            key = UsageKey.of(segment)
             line = late_usage_line(
                 terms,
                 price=price,
-                period=item.period,
-                quantity=item.quantities.get(price.key, ZERO),
-                invoiced=item.invoiced.get(price.key, NothingInvoiced()),
+                segment=segment,
+                used=item.quantities.get(key, ZERO),
+                invoiced=item.invoiced.get(key, NothingInvoiced()),
             )
             if line is not None:
                 (held_back if line.amount.amount_minor < 0 else lines).append(line)
     return lines, tuple(held_back)
 
 
-def _check_price_keys(terms: BillingTerms, quantities: Mapping[str, Decimal]) -> None:
-    unknown = set(quantities) - {price.key for price in terms.plan.usage_prices}
+def _check_usage_keys(
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
+) -> None:
+    known = {UsageKey.of(segment) for _, segment in terms.timeline.usage_segments(period)}
+    unknown = sorted(set(quantities) - known)
     if unknown:
         raise InvariantError(
             reason="USAGE_WITHOUT_PRICE",
-            message=f"plan {terms.plan.key!r} version {terms.plan.version} has no usage price "
-            f"{', '.join(sorted(unknown))}; its usage would be lost",
+            message=f"subscription {terms.timeline.subscription.id!r} has no usage price "
+            f"{', '.join(f'{key.price_key}[{key.segment}]' for key in unknown)} in the period "
+            f"from {format_instant(period.start)}; its usage would be lost",
         )
 
 
@@ -283,7 +278,7 @@ def _build(
     cause: str,
     period: Period,
     lines: Sequence[InvoiceLine],
-    quantities: Mapping[str, Decimal] | None = None,
+    quantities: Mapping[UsageKey, Used] | None = None,
     late: Sequence[LatePeriod] = (),
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
 from billing_server.domain.catalog.serialize import (
@@ -14,6 +13,9 @@ from billing_server.domain.catalog.serialize import (
 )
 from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
+from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.price_model import EventUsage
+from billing_server.domain.rating.segment_usage import SegmentUsage, Used
 from metering.clock import format_instant
 from metering.period import Period
 from metering.quantity import plain_decimal
@@ -27,12 +29,12 @@ class LateUsage(Protocol):
         """The period in which the usage happened."""
 
     @property
-    def quantities(self) -> Mapping[str, Decimal]:
-        """By price key: all usage of the period."""
+    def quantities(self) -> Mapping[UsageKey, Used]:
+        """By price and segment: all usage of the period."""
 
     @property
-    def invoiced(self) -> Mapping[str, AlreadyInvoiced]:
-        """By price key: what the invoices so far carry."""
+    def invoiced(self) -> Mapping[UsageKey, AlreadyInvoiced]:
+        """By price and segment: what the invoices so far carry."""
 
 
 def inputs_sha256(
@@ -41,7 +43,7 @@ def inputs_sha256(
     reason: InvoiceReason,
     cause: str,
     period: Period,
-    quantities: Mapping[str, Decimal],
+    quantities: Mapping[UsageKey, Used],
     late: Sequence[LateUsage] = (),
 ) -> str:
     """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
@@ -62,12 +64,11 @@ def inputs_sha256(
             "anchor": _instant_or_none(subscription.anchor),
         },
         "timezone": terms.timeline.timezone,
-        "plan": plan_to_dict(terms.plan),
-        "meters": [
-            meter_to_dict(terms.meters[key])
-            for key in sorted({price.meter for price in terms.plan.usage_prices})
-            if key in terms.meters
+        "phases": [
+            {"start": format_instant(phase.start), "plan": plan_to_dict(phase.plan)}
+            for phase in terms.timeline.phases
         ],
+        "meters": [meter_to_dict(terms.meters[key]) for key in _meter_keys(terms)],
         "period": _span(period),
         "quantities": _plain(quantities),
         "late": [_late(item) for item in late],
@@ -80,15 +81,46 @@ def _late(item: LateUsage) -> dict[str, object]:
         "period": _span(item.period),
         "quantities": _plain(item.quantities),
         "invoiced": {
-            key: [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
+            _name(key): [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
             for key, value in item.invoiced.items()
         },
     }
 
 
-def _plain(quantities: Mapping[str, Decimal]) -> dict[str, str]:
+def _meter_keys(terms: BillingTerms) -> list[str]:
+    prices = [price for phase in terms.timeline.phases for price in phase.plan.usage_prices]
+    return sorted({price.meter for price in prices} & terms.meters.keys())
+
+
+def _plain(quantities: Mapping[UsageKey, Used]) -> dict[str, object]:
     # A price without usage and a price with a usage of zero give the same invoice.
-    return {key: plain_decimal(value) for key, value in quantities.items() if value}
+    return {_name(key): _used(value) for key, value in quantities.items() if value}
+
+
+def _used(used: Used) -> object:
+    """Returns a plain quantity as text; events, which may be many, as one hash."""
+    if not isinstance(used, SegmentUsage):
+        return plain_decimal(used)
+    return {
+        "quantity": plain_decimal(used.quantity),
+        "events": _events(used.events),
+        "groups": [
+            [dict(group.group), plain_decimal(group.quantity), _events(group.events)]
+            for group in used.groups
+        ],
+    }
+
+
+def _events(events: Sequence[EventUsage]) -> str:
+    digest = hashlib.sha256()
+    for event in events:
+        text = f"{plain_decimal(event.quantity)}:{plain_decimal(event.amount)};"
+        digest.update(text.encode())
+    return digest.hexdigest() if events else ""
+
+
+def _name(key: UsageKey) -> str:
+    return f"{key.price_key}|{key.segment}"
 
 
 def _span(period: Period) -> list[str]:

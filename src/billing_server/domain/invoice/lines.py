@@ -7,18 +7,30 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from billing_server.domain.catalog.model import Meter, Plan, RecurringPrice, UsagePrice
+from billing_server.domain.catalog.model import Meter, Plan, TierScope, UsagePrice
+from billing_server.domain.catalog.serialize import canonical_json
+from billing_server.domain.invoice.fees import DueFee
+from billing_server.domain.invoice.group_lines import allocated, group_weights, part_of
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.exact import subtract
+from billing_server.domain.rating.exact import add, subtract
 from billing_server.domain.rating.price_model import ZERO, RatingStep
-from billing_server.domain.rating.usage import WHOLE, RatedUsage, rate_usage_price
+from billing_server.domain.rating.segment_usage import (
+    GroupUsage,
+    SegmentUsage,
+    Used,
+    quantity_used,
+    segment_usage,
+)
+from billing_server.domain.rating.usage import WHOLE, RatedUsage, usage_terms
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
 from metering.clock import format_instant
 from metering.errors import InvariantError
 from metering.money import Exact, Money, RatedAmount, round_line
 from metering.period import Period
 from metering.proration import prorate
+from metering.quantity import plain_decimal
 
 ONE = Decimal(1)
 _LINE_ID_DIGITS = 24
@@ -62,7 +74,7 @@ class AlreadyInvoiced(Protocol):
     """What the lines of earlier invoices carry for one price in one period."""
 
     @property
-    def quantity(self) -> Decimal:
+    def quantity(self) -> Exact:
         """Units that they show in all, in the meter's unit."""
 
     @property
@@ -75,11 +87,19 @@ class AlreadyInvoiced(Protocol):
 
 
 def charge_key(
-    *, subscription: str, price: str, period: Period, segment: int, kind: LineKind, sequence: int
+    *,
+    subscription: str,
+    price: str,
+    period: Period,
+    segment: int,
+    kind: LineKind,
+    sequence: int,
+    group: Mapping[str, str] | None = None,
 ) -> str:
     """Returns the key under which an amount is invoiced once (R67).
 
-    It is readable and unambiguous: `sub-1|input|2026-03-01T00:00:00Z|0|usage|0`.
+    It is readable and unambiguous: `sub-1|input|2026-03-01T00:00:00Z|0|usage|0`; of a group, its
+    values stand before the sequence.
     """
     parts = (
         subscription,
@@ -87,6 +107,7 @@ def charge_key(
         format_instant(period.start),
         str(segment),
         str(kind),
+        *(() if not group else (canonical_json(dict(group)),)),
         str(sequence),
     )
     return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
@@ -97,107 +118,214 @@ def sequence_of(key: str) -> int:
     return int(key.rpartition("|")[2])
 
 
-def recurring_line(terms: BillingTerms, *, price: RecurringPrice, period: Period) -> InvoiceLine:
-    """Returns the line of a fixed fee for one service period, prorated in a stub (R8, R46)."""
-    share = terms.timeline.share_of(period)
+def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
+    """Returns the line of a fixed fee, prorated where its service period is short (R8, R46)."""
+    price, share = fee.price, fee.segment.share
     exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
     return _line(
         terms,
         price_key=price.key,
+        segment=fee.segment,
         kind=LineKind.RECURRING,
         description=price.name or price.key,
-        period=period,
         quantities=_Quantities(ONE, ZERO, ONE),
         exact=exact,
         proration=share,
     )
 
 
-def usage_line(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
-) -> InvoiceLine | None:
-    """Returns the line of a usage price; None where nothing was used and nothing is charged (R27).
+def usage_lines(
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, used: Used
+) -> list[InvoiceLine]:
+    """Returns the lines of a usage price: one, or one a group; none where nothing is to be told.
+
+    Where nothing was used and nothing is charged there is no line (R27).
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period, a single segment.
-        quantity: all that was used in it, in the meter's unit, >= 0.
+        price: that of the segment.
+        segment: a span in which the price stands unchanged (R17).
+        used: all that was used in it.
     """
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
-    if quantity == 0 and rated.amount_exact == 0:
+    usage = segment_usage(used)
+    if not usage.groups:
+        line = _usage_line(terms, price=price, segment=segment, usage=usage)
+        return [] if line is None else [line]
+    if price.group_tiers is TierScope.SHARED:
+        return _shared_lines(terms, price=price, segment=segment, usage=usage)
+    found = [
+        _usage_line(terms, price=price, segment=segment, usage=_alone(group), group=group.group)
+        for group in usage.groups
+    ]
+    return [line for line in found if line is not None]
+
+
+def _alone(group: GroupUsage) -> SegmentUsage:
+    return SegmentUsage(group.quantity, group.events)
+
+
+def _usage_line(
+    terms: BillingTerms,
+    *,
+    price: UsagePrice,
+    segment: Segment,
+    usage: SegmentUsage,
+    group: Mapping[str, str] | None = None,
+) -> InvoiceLine | None:
+    rated = rate_segment(terms, price=price, segment=segment, used=usage)
+    if usage.quantity == 0 and rated.amount_exact == 0:
         return None
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.USAGE,
-        description=price.name or price.key,
-        period=period,
+        description=_description(price, group),
         quantities=_Quantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
         steps=rated.steps,
         proration=rated.amount_share,
+        group=group,
     )
+
+
+def _shared_lines(
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, usage: SegmentUsage
+) -> list[InvoiceLine]:
+    """Returns a line a group, of an amount that is rated once; its steps are those of the whole."""
+    rated = rate_segment(terms, price=price, segment=segment, used=usage)
+    if usage.quantity == 0 and rated.amount_exact == 0:
+        return []
+    whole = round_line(RatedAmount(rated.amount_exact, terms.plan.currency))
+    return [
+        _line(
+            terms,
+            price_key=price.key,
+            segment=segment,
+            kind=LineKind.USAGE,
+            description=f"{_description(price, group.group)} "
+            f"(its part of {whole.decimal_string()} for all)",
+            quantities=_Quantities(
+                group.quantity,
+                part_of(rated.included_quantity, weight),
+                part_of(rated.billable_quantity, weight),
+            ),
+            unit=terms.meter_of(price).unit,
+            exact=part_of(rated.amount_exact, weight),
+            amount=amount,
+            steps=rated.steps,
+            proration=rated.amount_share,
+            group=group.group,
+        )
+        for group, weight, amount in zip(
+            usage.groups,
+            group_weights(usage.groups),
+            allocated(whole, groups=usage.groups),
+            strict=True,
+        )
+    ]
+
+
+def _description(price: UsagePrice, group: Mapping[str, str] | None) -> str:
+    name = price.name or price.key
+    values = ", ".join(f"{key} {value or '(none)'}" for key, value in (group or {}).items())
+    return f"{name}: {values}" if values else name
 
 
 def late_usage_line(
     terms: BillingTerms,
     *,
     price: UsagePrice,
-    period: Period,
-    quantity: Decimal,
+    segment: Segment,
+    used: Used,
     invoiced: AlreadyInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of usage that was counted after its period was invoiced (R76).
 
-    The whole period is rated again and what was invoiced for it is taken off: so late usage costs
+    The whole segment is rated again and what was invoiced for it is taken off: so late usage costs
     what it would have cost in time, with the tiers and included units of its period. Its steps
-    explain the whole; its quantities and its amount are the difference.
+    explain the whole; its quantities and its amount are the difference. The groups of a grouped
+    price are told together: a late event of one may move the shares of all.
 
     Args:
         terms: of the subscription.
-        price: a usage price of its plan.
-        period: the service period in which the usage happened.
-        quantity: all that was used in it, what was invoiced among it.
+        price: that of the segment.
+        segment: of the period in which the usage happened.
+        used: all that was used in it, what was invoiced among it.
         invoiced: what earlier lines carry.
 
     Returns:
         None where nothing changed.
     """
-    rated = rate_price(terms, price=price, period=period, quantity=quantity)
-    before = rate_price(terms, price=price, period=period, quantity=invoiced.quantity)
     currency = terms.plan.currency
-    whole = round_line(RatedAmount(rated.amount_exact, currency))
+    lines = usage_lines(terms, price=price, segment=segment, used=used)
+    whole = sum((line.amount for line in lines), start=Money.zero(currency))
     amount = whole - Money(invoiced.amount_minor, currency)
-    if quantity == invoiced.quantity and amount.amount_minor == 0:
+    if amount.amount_minor == 0 and _is_invoiced(used, invoiced, price=price):
         return None
     billed = Money(invoiced.amount_minor, currency).decimal_string()
+    exact: Exact = ZERO
+    for line in lines:
+        exact = add(exact, line.amount_exact)
     return _line(
         terms,
         price_key=price.key,
+        segment=segment,
         kind=LineKind.LATE_USAGE,
         description=(
             f"{price.name or price.key}: late usage "
             f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
         ),
-        period=period,
-        quantities=_Quantities.of(rated).less(_Quantities.of(before)),
+        quantities=_late_quantities(
+            terms, price=price, segment=segment, used=used, invoiced=invoiced
+        ),
         unit=terms.meter_of(price).unit,
-        exact=subtract(rated.amount_exact, Decimal(billed)),
+        exact=subtract(exact, Decimal(billed)),
         amount=amount,
-        steps=rated.steps,
-        proration=rated.amount_share,
+        steps=lines[0].steps if lines and not lines[0].group else (),
+        proration=_amount_share(terms, price=price, segment=segment),
         sequence=invoiced.late_sequence + 1,
     )
 
 
-def rate_price(
-    terms: BillingTerms, *, price: UsagePrice, period: Period, quantity: Decimal
+def _is_invoiced(used: Used, invoiced: AlreadyInvoiced, *, price: UsagePrice) -> bool:
+    """Returns whether the quantity stands on invoices already; groups need not add up to it."""
+    if price.group_by:
+        return True
+    return plain_decimal(quantity_used(used)) == plain_decimal(invoiced.quantity)
+
+
+def _late_quantities(
+    terms: BillingTerms,
+    *,
+    price: UsagePrice,
+    segment: Segment,
+    used: Used,
+    invoiced: AlreadyInvoiced,
+) -> "_Quantities":
+    if isinstance(used, SegmentUsage):
+        # What earlier lines included of single events and groups is not told apart.
+        late = subtract(used.quantity, invoiced.quantity)
+        return _Quantities(late, ZERO, late)
+    rated = rate_segment(terms, price=price, segment=segment, used=used)
+    before = rate_segment(terms, price=price, segment=segment, used=invoiced.quantity)
+    return _Quantities.of(rated).less(_Quantities.of(before))
+
+
+def _amount_share(terms: BillingTerms, *, price: UsagePrice, segment: Segment) -> Fraction:
+    compiled = usage_terms(price, meter=terms.meter_of(price), share=segment.share)
+    return compiled.amount_share
+
+
+def rate_segment(
+    terms: BillingTerms, *, price: UsagePrice, segment: Segment, used: Used
 ) -> RatedUsage:
-    """Rates the quantity of a period with the share that the period is (R17)."""
-    share = terms.timeline.share_of(period)
-    return rate_usage_price(price, quantity=quantity, meter=terms.meter_of(price), share=share)
+    """Rates the usage of a segment with the share that it is of its whole period (R17)."""
+    compiled = usage_terms(price, meter=terms.meter_of(price), share=segment.share)
+    if compiled.is_rated_by_event:
+        return compiled.explain_events(segment_usage(used).events)
+    return compiled.explain(quantity_used(used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +352,9 @@ def _line(
     terms: BillingTerms,
     *,
     price_key: str,
+    segment: Segment,
     kind: LineKind,
     description: str,
-    period: Period,
     quantities: _Quantities,
     exact: Exact,
     proration: Fraction,
@@ -234,34 +362,38 @@ def _line(
     steps: tuple[RatingStep, ...] = (),
     amount: Money | None = None,
     sequence: int = 0,
+    group: Mapping[str, str] | None = None,
 ) -> InvoiceLine:
     """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
-    subscription, plan = terms.timeline.subscription, terms.plan
+    subscription, currency = terms.timeline.subscription, terms.plan.currency
     key = charge_key(
         subscription=subscription.id,
         price=price_key,
-        period=period,
-        segment=0,
+        period=segment.span,
+        segment=segment.index,
         kind=kind,
         sequence=sequence,
+        group=group,
     )
     return InvoiceLine(
         id=f"line_{hashlib.sha256(key.encode()).hexdigest()[:_LINE_ID_DIGITS]}",
         charge_key=key,
         subscription=subscription.id,
         price=price_key,
-        price_version=plan.version,
+        price_version=segment.plan_version,
+        segment=segment.index,
         sequence=sequence,
         kind=kind,
         description=description,
-        service_period=period,
+        group=dict(group or {}),
+        service_period=segment.span,
         quantity=quantities.quantity,
         included_quantity=quantities.included,
         billable_quantity=quantities.billable,
         unit=unit,
-        amount=round_line(RatedAmount(exact, plan.currency)) if amount is None else amount,
+        amount=round_line(RatedAmount(exact, currency)) if amount is None else amount,
         amount_exact=exact,
         steps=steps,
         proration=None if proration == WHOLE else proration,
-        discount_share=Money.zero(plan.currency),
+        discount_share=Money.zero(currency),
     )

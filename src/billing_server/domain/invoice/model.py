@@ -105,7 +105,7 @@ class UnpricedUsage:
     """Key of the meter."""
     dimensions: Mapping[str, str]
     """Of the events."""
-    quantity: Decimal
+    quantity: Exact
     """In the meter's unit."""
     unit: str
     """The meter's unit."""

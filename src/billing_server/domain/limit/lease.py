@@ -68,6 +68,8 @@ class Lease:
     """When the agent last told of it, UTC; None: never yet."""
     create_time: datetime
     """When it was granted first, UTC."""
+    told_in: int | None = 0
+    """Number of the sync whose answer told the agent of its latest change; None: not told yet."""
 
     @property
     def rest(self) -> int:

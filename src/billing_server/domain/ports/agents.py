@@ -43,6 +43,18 @@ class Agent:
     """The enrolled agent of whose disks this is another one; None: it is the enrolled one."""
     reported_next_seq: int = 0
     """Position of its next event, as it last said; 0: it never did."""
+    sync_nonce: bytes | None = None
+    """Nonce of the last session or sync of leases that was answered."""
+    previous_sync_nonce: bytes | None = None
+    """That of the number before it, which an acquisition may still name."""
+    sync_time: datetime | None = None
+    """When leases were last synced; None: never."""
+    session_incarnation: str | None = None
+    """The server's incarnation in which its session was opened."""
+    is_ephemeral: bool = False
+    """Whether it comes and goes: it is given up after an hour of silence."""
+    forget_time: datetime | None = None
+    """When it was declared lost, which makes its leases presumed used; None: it was not."""
 
     @property
     def reported_unshipped_count(self) -> int:
@@ -72,6 +84,10 @@ class AgentSession:
     """As the agent said."""
     reported_next_seq: int = 0
     """As the agent said."""
+    incarnation: str = ""
+    """The server's, in which it is opened."""
+    sync_time: datetime | None = None
+    """When leases were last heard of; None: never."""
 
 
 class LossCause(StrEnum):
@@ -117,7 +133,13 @@ class AgentRepository(Protocol):
         """Give the data a new identity, because they went back to a backup."""
 
     def enroll(
-        self, *, agent_id: str, name: str, token_sha256: str, create_time: datetime
+        self,
+        *,
+        agent_id: str,
+        name: str,
+        token_sha256: str,
+        create_time: datetime,
+        is_ephemeral: bool = False,
     ) -> Agent:
         """Write a new agent.
 
@@ -170,6 +192,25 @@ class AgentRepository(Protocol):
         reported_next_seq: int = 0,
     ) -> None:
         """Write how far an agent has come."""
+
+    def by_refs(self, refs: Collection[int]) -> dict[int, Agent]:
+        """Return disks by their small number."""
+
+    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> None:
+        """Write that a sync of leases was heard; a number that is not newer stays.
+
+        Args:
+            disk: as it is kept.
+            sync_no: of the sync.
+            nonce: of the sync.
+            at: when.
+        """
+
+    def forget(self, disk: Agent, *, at: datetime) -> None:
+        """Write that a disk was declared lost; a session of it takes that back."""
+
+    def unheard(self, incarnation: str) -> tuple[int, ...]:
+        """Return disks that may hold leases and have opened no session of an incarnation."""
 
     def declare_loss(self, loss: DeclaredLoss) -> None:
         """Write down positions that are lost."""

@@ -38,6 +38,15 @@ class CatalogRepository(Protocol):
     def meters_with_usage(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those of `keys` whose meter has counted at least one event."""
 
+    def kept_by_event(self) -> dict[str, frozenset[str]]:
+        """Return the meters that keep what each event brought, with the quantities that are money.
+
+        Those on which some price was ever rated by event; time-weighted ones do so anyway.
+        """
+
+    def keep_by_event(self, meter_key: str, *, money_quantities: frozenset[str]) -> None:
+        """Note that a meter keeps what each event brings from now on."""
+
     def latest_plans(self) -> tuple[Plan, ...]:
         """Return the newest version of every plan, by key."""
 

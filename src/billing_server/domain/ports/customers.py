@@ -1,6 +1,6 @@
 """The ports of customers, their subscriptions and the billing periods of those."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -64,6 +64,9 @@ class CustomerRepository(Protocol):
 
     def lock(self, customer_ids: Sequence[str]) -> None:
         """Hold customers until the end of the unit of work, in sorted order."""
+
+    def revisions(self, customer_ids: Collection[str]) -> dict[str, int]:
+        """Return the revision of each customer that exists; holds nothing."""
 
     def advance_revision(self, customer_id: str) -> None:
         """Mark the terms of a customer as changed, so that compiled copies are thrown away."""

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from billing_server.domain.invoice.model import Invoice
+from billing_server.domain.rating.assignment import UsageKey
+from metering.period import Period
 
 InvoiceContent = dict[str, Any]
 """An issued invoice as the JSON of the API: what was written is what is shown, for ever."""
@@ -27,10 +29,8 @@ class InvoiceFilter:
 
 @dataclass(frozen=True, slots=True)
 class InvoicedUsage:
-    """What has been invoiced for one usage price in one period, over all documents."""
+    """What has been invoiced for a segment of one usage price, over all documents."""
 
-    price_key: str
-    """The price."""
     quantity: Decimal
     """Quantity that the documents show in all, in the meter's unit."""
     amount_minor: int
@@ -79,9 +79,9 @@ class InvoiceRepository(Protocol):
         """Return up to `limit` invoices in the order of issue, those after the number `after`."""
 
     def invoiced_usage(
-        self, *, subscription_id: str, period_start: datetime
-    ) -> dict[str, InvoicedUsage]:
-        """Return what documents that are not void carry for the usage of one period, by price."""
+        self, *, subscription_id: str, period: Period
+    ) -> dict[UsageKey, InvoicedUsage]:
+        """Return what documents that are not void carry for the usage of one period."""
 
     def has_any(self, customer_id: str) -> bool:
         """Tell whether a customer was ever invoiced: its currency is fixed then (R73)."""

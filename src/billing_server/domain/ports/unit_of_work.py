@@ -1,6 +1,7 @@
 """The port of a transaction: everything in it happens, or nothing."""
 
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Protocol
 
 from billing_server.domain.ports.administration import (
@@ -9,14 +10,32 @@ from billing_server.domain.ports.administration import (
     IdempotencyRepository,
 )
 from billing_server.domain.ports.agents import AgentRepository
+from billing_server.domain.ports.alerts import AlertRepository
 from billing_server.domain.ports.catalog import CatalogRepository
 from billing_server.domain.ports.customers import (
     BillingPeriodRepository,
     CustomerRepository,
     SubscriptionRepository,
 )
+from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
+from billing_server.domain.ports.limits import (
+    AuditRepository,
+    LeaseNews,
+    LeaseRepository,
+    LimitRepository,
+)
 from billing_server.domain.ports.usage import UsageRepository
+from billing_server.domain.ports.usage_facts import UsageFactRepository
+from billing_server.domain.ports.usage_scan import UsageScan
+
+
+class Urgency(Enum):
+    """Which write transactions are let in first where a database has one writer."""
+
+    NORMAL = "normal"
+    URGENT = "urgent"
+    """Answers about quota: a caller waits, and the backlog of events does not mind."""
 
 
 class UnitOfWork(Protocol):
@@ -59,8 +78,36 @@ class UnitOfWork(Protocol):
         """Agents and their positions."""
 
     @property
+    def alerts(self) -> AlertRepository:
+        """What somebody has to look at."""
+
+    @property
+    def events(self) -> EventReader:
+        """Events read back."""
+
+    @property
     def usage(self) -> UsageRepository:
         """Events, buckets and running charges."""
+
+    @property
+    def usage_scan(self) -> UsageScan:
+        """All usage, window by window."""
+
+    @property
+    def usage_facts(self) -> UsageFactRepository:
+        """Readings, events by time, corrections and adjustments."""
+
+    @property
+    def limits(self) -> LimitRepository:
+        """Accounts of limits, thresholds and balances."""
+
+    @property
+    def leases(self) -> LeaseRepository:
+        """Leases, and what agents want and were told."""
+
+    @property
+    def audit(self) -> AuditRepository:
+        """What was done by whom."""
 
 
 class Store(Protocol):
@@ -69,5 +116,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[UnitOfWork]:
         """Open a transaction that sees one state of the database and changes nothing."""
 
-    def write(self) -> AbstractContextManager[UnitOfWork]:
+    def write(self, *, urgency: Urgency = Urgency.NORMAL) -> AbstractContextManager[UnitOfWork]:
         """Open a transaction: kept at the end of the block, undone on an error."""
+
+    @property
+    def news(self) -> LeaseNews:
+        """What wakes syncs that wait for news."""

@@ -56,6 +56,33 @@ class BucketChange(NamedTuple):
     event_count: int
 
 
+class LatestChange(NamedTuple):
+    """What events bring to one series in one minute, of which only the last one's value stays."""
+
+    minute: int
+    customer_id: str
+    series_id: int
+    value: int
+    event_count: int
+    last_time_us: int
+    last_event_id: str
+
+
+class ReadingRow(NamedTuple):
+    """What one event brought a meter for which the order of events matters."""
+
+    customer_id: str
+    series_id: int
+    event_time_us: int
+    event_id: str
+    value: int
+    """In the meter's smallest unit; negative only where it is a change."""
+    is_change: int
+    """1: the value changes the level before it; 0: it is the level from here on."""
+    money: str | None
+    """Quantities that prices read as money, as canonical JSON; None: none does."""
+
+
 class ChargeKey(NamedTuple):
     """Which usage price of which period."""
 
@@ -64,6 +91,9 @@ class ChargeKey(NamedTuple):
     period_start_us: int
     price_key: str
     segment: int
+    group_key: str = ""
+    """Values of the dimensions that the price is grouped by, as canonical JSON; empty: the
+    whole."""
 
 
 class ChargeRow(NamedTuple):
@@ -71,11 +101,17 @@ class ChargeRow(NamedTuple):
 
     key: ChargeKey
     quantity: int
-    """In the meter's smallest unit; without bounds."""
+    """In the meter's smallest unit; without bounds. Of an average, the sum of the values."""
     amount_exact: Decimal
     """In major units of the plan's currency."""
     amount_minor: int
     """Rounded once, in the currency's minor unit."""
+    value_count: int = 0
+    """How many values an average is of; 0 for other aggregations."""
+    last_time_us: int | None = None
+    """Of the event that brought the latest value; None for other aggregations."""
+    last_event_id: str | None = None
+    """Of the same event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +127,24 @@ class RunningCharge:
     segment: int
     """Which span of the period, from 0."""
     quantity: int
-    """In the meter's smallest unit, >= 0."""
+    """In the meter's smallest unit; of an average, the sum of the values."""
     amount_exact: Decimal
     """In major units of the plan's currency."""
     amount_minor: int
     """Rounded, in the currency's minor unit."""
+    group_key: str = ""
+    """Values of the dimensions that the price is grouped by, as canonical JSON; empty: the
+    whole. Under shared tiers a group's row carries its quantity and no amount."""
+    value_count: int = 0
+    """How many values an average is of; 0 for other aggregations."""
+
+
+class LatestValue(NamedTuple):
+    """The value of the last of some events; compares by (time, event id)."""
+
+    time_us: int
+    event_id: str
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +162,12 @@ class SeriesUsage:
     maximum: int
     """Largest bucket in the meter's smallest unit: the quantity of max meters."""
     event_count: int
-    """Events that fed it. >= 1."""
+    """Events that fed it. >= 0; adjustments are none."""
+    latest: LatestValue | None = None
+    """Of the last event by (time, id): the quantity of meters that keep the latest value."""
+    level_time: int = 0
+    """Level × microseconds, summed over the span, in the meter's smallest unit: what weights a
+    level by time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +218,35 @@ class UsageRepository(Protocol):
     def raise_buckets(self, changes: Sequence[BucketChange]) -> None:
         """Raise buckets to a value and add counts, for meters that keep the largest."""
 
+    def put_latest_buckets(self, changes: Sequence[LatestChange]) -> None:
+        """Put values that are later than a bucket's, and add counts."""
+
     def bucket_values(self, keys: Collection[BucketKey]) -> dict[BucketKey, int]:
         """Return the values of those buckets that exist."""
 
-    def charge_quantities(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, int]:
-        """Return the quantities of those running charges that exist."""
+    def charges(self, keys: Collection[ChargeKey]) -> dict[ChargeKey, ChargeRow]:
+        """Return those running charges that exist."""
+
+    def add_charge_values(self, values: Collection[tuple[ChargeKey, str]]) -> dict[ChargeKey, int]:
+        """Note values that charges on unique counts have seen; return how many were new to each."""
+
+    def add_readings(self, rows: Sequence[ReadingRow]) -> None:
+        """Write what events brought meters for which their order matters."""
 
     def put_charges(self, rows: Sequence[ChargeRow]) -> None:
         """Write running charges over what is there."""
 
     def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
         """Mark those of the periods (subscription id, start in microseconds) that are invoiced."""
+
+    def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
+        """Mark a customer's invoiced periods that end after an instant.
+
+        A level that is set in one period holds in those after it.
+
+        Args:
+            since: customer ids with instants in microseconds.
+        """
 
     def running_charges(
         self, subscription_id: str, *, customer_id: str, period_start: datetime

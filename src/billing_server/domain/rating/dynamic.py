@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from billing_server.domain.fields import FieldReader, key_text, price
 from billing_server.domain.rating.exact import add, multiply
-from billing_server.domain.rating.price_model import ZERO, EventUsage, RatingStep
+from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage, RatingStep
 from metering.money import Exact
 from metering.quantity import plain_decimal
 
@@ -20,16 +20,20 @@ _ONE: Final = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Dynamic:
+class Dynamic(EventModel):
     """Σ amounts that the events carry × multiplier."""
 
     name: ClassVar[str] = "dynamic"
-    flat_at_zero: ClassVar[Decimal] = ZERO
 
-    amount_quantity: str | None
+    amount: str | None
     """The event's quantity that is money in major units; None: the meter's own."""
     multiplier: Decimal = _ONE
     """What each amount is multiplied by, >= 0; 1.2 adds a fifth."""
+
+    @property
+    def amount_quantity(self) -> str | None:
+        """The event's quantity that is the price; None: the meter's own is."""
+        return self.amount
 
     def rate_events(self, events: Iterable[EventUsage]) -> Exact:
         """Returns the exact amount of the events."""
@@ -45,13 +49,13 @@ class Dynamic:
 
     def to_fields(self) -> Mapping[str, object]:
         """Returns the fields as a catalog file writes them."""
-        source = {} if self.amount_quantity is None else {"amount": self.amount_quantity}
+        source = {} if self.amount is None else {"amount": self.amount}
         return source | {"multiplier": plain_decimal(self.multiplier)}
 
     def _sum(self, events: Iterable[EventUsage]) -> Exact:
         total: Exact = ZERO
         for event in events:
-            total = add(total, event.quantity if self.amount_quantity is None else event.amount)
+            total = add(total, event.quantity if self.amount is None else event.amount)
         return total
 
 

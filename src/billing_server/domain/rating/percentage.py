@@ -4,8 +4,8 @@ The quantity is money: what was transacted. Example: 1.2 % and 0.10 a transactio
 first 3, or the first 500, are free. After 200, 100 and 100, the fourth transaction of 50 costs
 0.012 × 50 + 0.10 = 0.70.
 
-With a rate alone the total is enough. Any term of the single event makes the order matter, and the
-price is rated by event (R31).
+With a rate and a free amount the total is enough. Any term of the single event makes the order
+matter, and the price is rated by event (R31).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,13 @@ from typing import ClassVar, Final
 
 from billing_server.domain.fields import FieldReader, integer, price, quantity
 from billing_server.domain.rating.exact import add, multiply, multiply_add, subtract
-from billing_server.domain.rating.price_model import ZERO, EventUsage, RatingStep, StepKind
+from billing_server.domain.rating.price_model import (
+    ZERO,
+    EventModel,
+    EventUsage,
+    RatingStep,
+    StepKind,
+)
 from billing_server.domain.rating.rates import rate_fraction
 from metering.money import Exact
 from metering.quantity import plain_decimal
@@ -25,34 +31,41 @@ FREE_EVENTS_MAX: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Percentage:
-    """quantity × rate, whatever the events that it came in."""
+    """(quantity − free amount) × rate, whatever the events that it came in."""
 
     name: ClassVar[str] = "percentage"
     flat_at_zero: ClassVar[Decimal] = ZERO
 
     share: Decimal
     """The rate: a fraction from 0 to 1 of the quantity, which is money in major units."""
+    free_amount: Decimal = ZERO
+    """The first so much money is free, major units, >= 0."""
 
     def rate(self, quantity: Exact) -> Exact:
         """Returns the exact amount for a quantity >= 0."""
+        if self.free_amount:
+            if quantity <= self.free_amount:
+                return ZERO
+            quantity = subtract(quantity, self.free_amount)
         return multiply(quantity, self.share)
 
     def explain(self, quantity: Exact) -> tuple[RatingStep, ...]:
-        """Returns the one step, or none for a quantity of 0."""
-        return _share_steps(quantity, self.share)
+        """Returns what was free and what was charged; nothing for a quantity of 0."""
+        free = min(quantity, self.free_amount)
+        charged = _share_steps(subtract(quantity, free), self.share, low=free)
+        return (*_free_steps(free), *charged)
 
     def to_fields(self) -> Mapping[str, object]:
-        """Returns the fields as a catalog file writes them."""
-        return {"rate": plain_decimal(self.share)}
+        """Returns the fields as a catalog file writes them; a term that is not set is left out."""
+        free = {"free_amount": plain_decimal(self.free_amount)} if self.free_amount else {}
+        return {"rate": plain_decimal(self.share)} | free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PercentageByEvent:
+class PercentageByEvent(EventModel):
     """For each event that is not free: amount × rate + fee, held between a least and a most."""
 
     name: ClassVar[str] = "percentage"
-    flat_at_zero: ClassVar[Decimal] = ZERO
-    amount_quantity: ClassVar[str | None] = None
 
     share: Decimal
     """The rate: a fraction from 0 to 1 of each event's quantity, which is money in major units."""
@@ -166,9 +179,7 @@ class _Tally:
     def steps(self) -> tuple[RatingStep, ...]:
         """Returns the steps that add up to the amount."""
         terms = self._terms
-        steps: list[RatingStep] = []
-        if self._free:
-            steps.append(RatingStep(ZERO, self._free, self._free, ZERO, ZERO, ZERO, StepKind.FREE))
+        steps = list(_free_steps(self._free))
         steps.extend(_share_steps(self._charged, terms.share, low=self._free))
         if self._charged_count and terms.fixed_per_event:
             count = Decimal(self._charged_count)
@@ -180,6 +191,12 @@ class _Tally:
         if self._cut:
             steps.append(RatingStep.lump(StepKind.EVENT_MAXIMUM, subtract(ZERO, self._cut)))
         return tuple(steps)
+
+
+def _free_steps(quantity: Exact) -> tuple[RatingStep, ...]:
+    if quantity == 0:
+        return ()
+    return (RatingStep(ZERO, quantity, quantity, ZERO, ZERO, ZERO, StepKind.FREE),)
 
 
 def _share_steps(quantity: Exact, share: Decimal, *, low: Exact = ZERO) -> tuple[RatingStep, ...]:
@@ -206,8 +223,8 @@ def read_percentage(fields: FieldReader) -> Percentage | PercentageByEvent | Non
         fields.note("minimum_per_event", reason="MINIMUM_ABOVE_MAXIMUM", problem=problem)
     if share is None:
         return None
-    if not fixed and free_events is None and free_amount is None and least is None and most is None:
-        return Percentage(share)
+    if not fixed and free_events is None and least is None and most is None:
+        return Percentage(share, free_amount or ZERO)
     return PercentageByEvent(
         share=share,
         fixed_per_event=fixed,

@@ -6,11 +6,12 @@ look at each event: a fee a transaction, free first transactions, a price that t
 the order of arrival, so that the amount does not depend on how usage travelled.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol
 
 from metering.money import Exact
 
@@ -79,7 +80,9 @@ class EventUsage:
     """What the quantity `EventModel.amount_quantity` says, in major units; 0 where it is absent."""
 
 
-class _AnyModel(Protocol):
+class QuantityModel(Protocol):
+    """A rule from the quantity of a segment to an exact amount."""
+
     name: ClassVar[str]
     """The word in a price's `model` field."""
 
@@ -87,15 +90,6 @@ class _AnyModel(Protocol):
     def flat_at_zero(self) -> Decimal:
         """Amount of no usage where the price has `charge_flat_at_zero`, in major units (R27)."""
         ...
-
-    def to_fields(self) -> Mapping[str, object]:
-        """Returns the model's own fields as a catalog file writes them, in canonical form."""
-        ...
-
-
-@runtime_checkable
-class QuantityModel(_AnyModel, Protocol):
-    """A rule from the quantity of a segment to an exact amount."""
 
     def rate(self, quantity: Exact) -> Exact:
         """Returns the exact amount for a quantity >= 0, in major units; 0 for none (R27)."""
@@ -105,23 +99,40 @@ class QuantityModel(_AnyModel, Protocol):
         """Returns the steps whose amounts add up to exactly `rate(quantity)`."""
         ...
 
+    def to_fields(self) -> Mapping[str, object]:
+        """Returns the model's own fields as a catalog file writes them, in canonical form."""
+        ...
 
-@runtime_checkable
-class EventModel(_AnyModel, Protocol):
-    """A rule from the events of a segment to an exact amount."""
+
+class EventModel(ABC):
+    """A rule from the events of a segment to an exact amount.
+
+    A class and no protocol, because every rating asks which of the two a model is.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    """The word in a price's `model` field."""
+    flat_at_zero: ClassVar[Decimal] = ZERO
+    """Without events nothing is charged."""
 
     @property
     def amount_quantity(self) -> str | None:
         """The event's quantity that is read as `EventUsage.amount`; None: none is."""
-        ...
+        return None
 
+    @abstractmethod
     def rate_events(self, events: Iterable[EventUsage]) -> Exact:
         """Returns the exact amount of events in the order (event_time, event_id)."""
-        ...
 
+    @abstractmethod
     def explain_events(self, events: Iterable[EventUsage]) -> tuple[RatingStep, ...]:
         """Returns a few steps, however many events, that add up to `rate_events(events)`."""
-        ...
+
+    @abstractmethod
+    def to_fields(self) -> Mapping[str, object]:
+        """Returns the model's own fields as a catalog file writes them, in canonical form."""
 
 
 PriceModel = QuantityModel | EventModel

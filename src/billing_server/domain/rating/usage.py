@@ -128,8 +128,9 @@ class UsageTerms:
         if isinstance(model, EventModel):
             raise _events_needed()
         converted = quantity if self.conversion is None else self.conversion.convert(quantity)
-        included = min(converted, self.included)
-        billable = subtract(converted, included)
+        # Corrections may have taken off more than was used: then nothing is left to charge.
+        left = max(converted, ZERO)
+        billable = subtract(left, min(left, self.included))
         steps = list(model.explain(billable))
         if billable <= 0 and self.amount_without_usage:
             steps.append(RatingStep.lump(StepKind.TIER, self.amount_without_usage))
@@ -204,7 +205,7 @@ class UsageTerms:
             amount = adjusted
         return RatedUsage(
             quantity=quantity,
-            included_quantity=subtract(converted, billable),
+            included_quantity=subtract(max(converted, ZERO), billable),
             billable_quantity=billable,
             amount_exact=amount,
             amount_share=self.amount_share,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from billing_server.domain.catalog.limit import Limit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
@@ -26,6 +28,9 @@ class Customer:
     """Where documents go; empty: nowhere."""
     purchase_order: str = ""
     """The customer's own reference, copied onto invoices; empty: none."""
+    limits: tuple[Limit, ...] | None = None
+    """Its own limits, beside and before those of its plans. None: not said, those that are there
+    stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
-from billing_server.domain.catalog.model import AnchorMode, Plan
+from billing_server.domain.catalog.model import AnchorMode, Plan, Price, UsagePrice
 from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.phase import (
+    Phase,
+    Segment,
+    check_phases,
+    phases_of,
+    price_runs,
+    spans_of,
+)
 from metering.errors import InvariantError
 from metering.period import (
     BillingCycle,
@@ -25,13 +33,19 @@ class Timeline:
     subscription: Subscription
     """Whose periods."""
     plan: Plan
-    """Version that the subscription is on."""
+    """Version that the subscription started on: it gives the grid and the currency."""
     timezone: str = "UTC"
     """The customer's billing zone."""
+    phases: tuple[Phase, ...] = ()
+    """What it is on over time, oldest first; empty: on the plan version all the time."""
     cycle: BillingCycle = field(init=False)
     """The grid that the periods lie on."""
 
     def __post_init__(self) -> None:
+        if not self.phases:
+            phases = phases_of(self.subscription, plan=self.plan)
+            object.__setattr__(self, "phases", phases)
+        check_phases(self.phases, subscription=self.subscription)
         cycle = billing_cycle_of(self.subscription, plan=self.plan, timezone=self.timezone)
         object.__setattr__(self, "cycle", cycle)
 
@@ -66,9 +80,74 @@ class Timeline:
             instant = period.end
         return periods
 
+    def plan_at(self, instant: datetime) -> Plan:
+        """Returns the plan version that applies at an instant; before the start, the first one."""
+        started = [phase for phase in self.phases if phase.start <= instant]
+        return (started[-1] if started else self.phases[0]).plan
+
+    @property
+    def price_keys(self) -> tuple[str, ...]:
+        """The keys of all prices of all phases, in the order of invoice lines."""
+        return tuple(
+            dict.fromkeys(price.key for phase in self.phases for price in phase.plan.prices)
+        )
+
+    def prices_in(self, period: Period) -> tuple[Price, ...]:
+        """Returns the prices that apply somewhere in a period, each key once, as it stands last.
+
+        They are in the order of the first plan version that has them: the order of invoice lines.
+        """
+        found = {
+            price.key: price
+            for phase, _ in spans_of(self.phases, period=period)
+            for price in phase.plan.prices
+        }
+        return tuple(found.values())
+
+    def segments_of(
+        self, price_key: str, *, period: Period, cycle: BillingCycle | None = None
+    ) -> tuple[Segment, ...]:
+        """Returns the segments of a price in a period, oldest first (R17).
+
+        Where the price applies all the time, they tile the period and their shares add up to that
+        of the period; a price that applies nowhere has none.
+
+        Args:
+            price_key: of a price of some phase.
+            period: a part of a single period of the grid.
+            cycle: the grid, where it is not that of the plan.
+        """
+        spans = spans_of(self.phases, period=period)
+        return tuple(
+            Segment(
+                price=run.price,
+                index=index,
+                span=run.span,
+                share=share_of_period(run.span, plan=run.plan, cycle=cycle or self.cycle),
+                plan_version=run.plan.version,
+            )
+            for index, run in enumerate(price_runs(spans, price_key=price_key))
+        )
+
+    def usage_segments(self, period: Period) -> tuple[tuple[UsagePrice, Segment], ...]:
+        """Returns every segment of a usage price in a period, in the order of invoice lines."""
+        return tuple(
+            (segment.price, segment)
+            for price in self.prices_in(period)
+            for segment in self.segments_of(price.key, period=period)
+            if isinstance(segment.price, UsagePrice)
+        )
+
+    def segment_at(self, price_key: str, *, period: Period, at: datetime) -> Segment | None:
+        """Returns the segment of a price that holds an instant; None where it does not apply."""
+        for segment in self.segments_of(price_key, period=period):
+            if segment.span.contains(at):
+                return segment
+        return None
+
     def share_of(self, period: Period) -> Fraction:
         """Returns a period's share of its whole period, in the plan's proration unit (R8, R46)."""
-        return share_of_period(period, plan=self.plan, cycle=self.cycle)
+        return share_of_period(period, plan=self.plan_at(period.start), cycle=self.cycle)
 
     def _cut(self, whole: Period) -> Period:
         """Returns the part of a grid period in which the subscription runs."""

@@ -10,9 +10,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.domain.session.pushing import retry_after_ms
-from billing_server.domain.usage.instants import (
-    instant_from_microseconds,
-    microseconds_from_instant,
+from billing_server.domain.usage.instants import instant_from_microseconds
+from billing_server.edge.grpc.lease_messages import (
+    lease_reports_from_proto,
+    told_lease_to_proto,
+)
+from billing_server.edge.grpc.timestamps import (
+    MICROSECONDS_PER_SECOND,
+    NANOSECONDS_PER_MICROSECOND,
+    timestamp_from_instant,
 )
 from billing_server.services.authenticate_agent import authenticate_agent
 from billing_server.services.ingest_usage import PushOutcome, PushState, UsageIngester
@@ -28,9 +34,6 @@ from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
 from metering.clock import Clock
 from metering.errors import ValidationError
 from metering.rpc import token_from_metadata
-
-MICROSECONDS_PER_SECOND = 1_000_000
-NANOSECONDS_PER_MICROSECOND = 1_000
 
 _RESULTS = {
     PushState.APPLIED: ingest_pb2.PUSH_RESULT_APPLIED,
@@ -91,7 +94,8 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.CheckAgentResponse:
         """Tells whose token it is, and the time."""
         return ingest_pb2.CheckAgentResponse(
-            agent_id=self._agent(context).agent_id, server_time=_timestamp(self._clock.now())
+            agent_id=self._agent(context).agent_id,
+            server_time=timestamp_from_instant(self._clock.now()),
         )
 
     def _agent(self, context: Any) -> Agent:
@@ -116,6 +120,8 @@ def session_request_from_proto(request: ingest_pb2.OpenSessionRequest) -> Sessio
         next_seq=request.next_seq,
         server_incarnation=request.server_incarnation,
         previous_disk_id=request.previous_disk_id,
+        has_leases=request.has_leases,
+        leases=lease_reports_from_proto(request.leases),
     )
 
 
@@ -130,7 +136,8 @@ def opened_session_to_proto(opened: OpenedSession) -> ingest_pb2.OpenSessionResp
         safe_seq=opened.applied_seq,
         push_event_count_max=PUSH_EVENTS_MAX,
         push_bytes_max=PUSH_BYTES_MAX,
-        server_time=_timestamp(opened.server_time),
+        server_time=timestamp_from_instant(opened.server_time),
+        leases=[told_lease_to_proto(each) for each in opened.leases],
     )
 
 
@@ -209,8 +216,3 @@ def _microseconds(value: Timestamp, *, field: str) -> int:
             message=f"{field}: {value.seconds} seconds lie outside the years 1970 to 9999",
         )
     return value.seconds * MICROSECONDS_PER_SECOND + value.nanos // NANOSECONDS_PER_MICROSECOND
-
-
-def _timestamp(value: datetime) -> Timestamp:
-    seconds, microseconds = divmod(microseconds_from_instant(value), MICROSECONDS_PER_SECOND)
-    return Timestamp(seconds=seconds, nanos=microseconds * NANOSECONDS_PER_MICROSECOND)

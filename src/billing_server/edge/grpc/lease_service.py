@@ -1,29 +1,122 @@
-"""LeaseService, reserved: this version grants no leases and says so."""
+"""LeaseService at the edge: syncs that wait for news, and acquisitions at once."""
 
-from typing import Any, NoReturn
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar
 
-import grpc
+from billing_server.domain.ports.agents import Agent
+from billing_server.edge.grpc.lease_bell import LeaseBell
+from billing_server.edge.grpc.lease_messages import (
+    acquire_answer_to_proto,
+    acquire_request_from_proto,
+    sync_answer_to_proto,
+    sync_request_from_proto,
+)
+from billing_server.services.acquire_leases import AcquireAnswer, AcquireRequest, acquire_leases
+from billing_server.services.authenticate_agent import authenticate_agent
+from billing_server.services.lease_desk import LeaseDesk
+from billing_server.services.sync_answer import Answering, SyncAnswer
+from billing_server.services.sync_leases import SyncRequest, look_again, sync_leases
+from metering.api.v1 import lease_pb2, lease_pb2_grpc
+from metering.rpc import token_from_metadata
 
-from metering.api.v1 import lease_pb2_grpc
+HANG_SECONDS: Final = 10.0
+"""How long a sync waits for news, at most."""
+RECALL_SECONDS: Final = 0.2
+"""How long an acquisition waits for what was recalled, before a refusal is final."""
 
-NOT_YET = "this version of the server grants no leases: the agent records usage without limits"
+T = TypeVar("T")
 
 
 class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
-    """Answers every call with UNIMPLEMENTED.
+    """Answers agents about leases. Errors are mapped by the interceptor.
 
-    Not an error of the product's: there is no kind for it, so the handlers abort by themselves.
+    Args:
+        desk: What lease work is handed.
+        bell: Wakes syncs that wait.
+        threads: Runs what touches the database.
+        hang_seconds: How long a sync waits for news, at most.
     """
 
-    def SyncLeases(self, request: Any, context: Any) -> NoReturn:
-        """Refuses."""
-        _refuse(context)
+    def __init__(
+        self,
+        *,
+        desk: LeaseDesk,
+        bell: LeaseBell,
+        threads: Executor,
+        hang_seconds: float = HANG_SECONDS,
+    ) -> None:
+        self._desk = desk
+        self._bell = bell
+        self._threads = threads
+        self._hang_seconds = hang_seconds
+        self._is_ending = False
 
-    def AcquireLease(self, request: Any, context: Any) -> NoReturn:
-        """Refuses."""
-        _refuse(context)
+    def end_waiting(self) -> None:
+        """Answers every sync that waits, and lets none wait from now on."""
+        self._is_ending = True
+        self._bell.ring_everyone()
 
+    async def SyncLeases(
+        self, request: lease_pb2.SyncLeasesRequest, context: Any
+    ) -> lease_pb2.SyncLeasesResponse:
+        """Exchanges counters for news; waits where there is none."""
+        agent = await self._agent(context)
+        wanted = sync_request_from_proto(request)
+        at_once = request.answer_at_once
+        answer = await self._sync(agent, wanted, at_once=Answering.NOW if at_once else None)
+        return sync_answer_to_proto(answer, sync_no=request.sync_no)
 
-def _refuse(context: Any) -> NoReturn:
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, NOT_YET)
-    raise AssertionError("abort returned")
+    async def AcquireLease(
+        self, request: lease_pb2.AcquireLeaseRequest, context: Any
+    ) -> lease_pb2.AcquireLeaseResponse:
+        """Grants at once; waits a moment for what had to be recalled."""
+        agent = await self._agent(context)
+        answer = await self._acquire(agent, acquire_request_from_proto(request))
+        return acquire_answer_to_proto(answer)
+
+    async def _sync(
+        self, agent: Agent, request: SyncRequest, *, at_once: Answering | None
+    ) -> SyncAnswer:
+        # Listened for before the first look: news between the two is not missed.
+        with self._bell.waiting_for(request.customers) as waiter:
+            deadline = time.monotonic() + self._hang_seconds
+            answer = await self._run(
+                sync_leases,
+                self._desk,
+                agent=agent,
+                request=request,
+                answering=at_once or Answering.WITH_NEWS,
+            )
+            while not answer.has_news:
+                rung = await waiter.wait(seconds=deadline - time.monotonic())
+                answer = await self._run(
+                    look_again,
+                    self._desk,
+                    agent=agent,
+                    request=request,
+                    rung=rung,
+                    answering=Answering.WITH_NEWS
+                    if rung and not self._is_ending
+                    else Answering.NOW,
+                )
+            return answer
+
+    async def _acquire(self, agent: Agent, request: AcquireRequest) -> AcquireAnswer:
+        customers = {each.key.customer_id for each in request.wanted}
+        with self._bell.waiting_for(customers) as waiter:
+            deadline = time.monotonic() + RECALL_SECONDS
+            answer = await self._run(acquire_leases, self._desk, agent=agent, request=request)
+            while answer.waits_for and await waiter.wait(seconds=deadline - time.monotonic()):
+                answer = await self._run(acquire_leases, self._desk, agent=agent, request=request)
+            return answer
+
+    async def _agent(self, context: Any) -> Agent:
+        token = token_from_metadata(context.invocation_metadata())
+        return await self._run(authenticate_agent, self._desk.store, token=token)
+
+    async def _run(self, work: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: work(*arguments, **keywords))

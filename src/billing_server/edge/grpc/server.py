@@ -1,9 +1,17 @@
-"""The gRPC server that agents call: threaded, bounded, with health of each service."""
+"""The gRPC server that agents call: bounded, with health of each service.
 
-from collections.abc import Sequence
+One event loop in a thread of its own takes the calls. Counting runs in a few worker threads, lease
+work in others, so that quota never waits behind the backlog of events. A sync of leases that waits
+for news waits in the loop, where it holds no thread and no transaction: any number of agents may.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -11,19 +19,24 @@ from grpc_reflection.v1alpha import reflection
 
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.edge.grpc.ingest_service import IngestService
-from billing_server.edge.grpc.lease_service import LeaseService
+from billing_server.edge.grpc.lease_bell import LeaseBell
+from billing_server.edge.grpc.lease_service import HANG_SECONDS, LeaseService
 from billing_server.edge.grpc.tls import ServerTls, TlsFiles
 from billing_server.services.ingest_usage import UsageIngester
+from billing_server.services.lease_desk import LeaseDesk
 from billing_server.services.usage_payload import PUSH_BYTES_MAX
 from metering.api.v1 import ingest_pb2, ingest_pb2_grpc, lease_pb2, lease_pb2_grpc
 from metering.clock import Clock
 from metering.errors import UnavailableError
-from metering.rpc import ErrorInterceptor
+from metering.rpc import AioErrorInterceptor
 
 THREAD_COUNT_MAX: Final = 16
-"""Calls that are worked on at once: counting is bound by one processor and one writer."""
-CALL_COUNT_MAX: Final = 1_024
-"""Calls at once, waiting ones included; more are answered RESOURCE_EXHAUSTED."""
+"""Pushes that are worked on at once: counting is bound by one processor and one writer."""
+LEASE_THREAD_COUNT_MAX: Final = 4
+"""Lease calls that are worked on at once, beside the pushes; each takes a few milliseconds."""
+CALL_COUNT_MAX: Final = 4_096
+"""Calls at once, waiting ones included; more are answered RESOURCE_EXHAUSTED. Each agent has one
+sync that waits, which costs some kilobytes."""
 CONNECTION_AGE_SECONDS_MAX: Final = 1_800.0
 """After it, ± 10 %, a connection is asked to end once its calls are answered: agents then spread
 anew over the servers behind a balancer, and never all at once."""
@@ -40,6 +53,9 @@ SERVICE_NAMES: Final = (
     ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,
     lease_pb2.DESCRIPTOR.services_by_name["LeaseService"].full_name,
 )
+
+
+T = TypeVar("T")
 
 
 class Reflection(Enum):
@@ -60,6 +76,8 @@ class IngestServer:
         connection_age_seconds_max: Age at which connections are renewed, seconds, > 0; ± 10 %.
         reflection_mode: Off by default: only tools need it.
         ingester: Shares compiled terms with other parts; None: its own.
+        random_bytes: Makes ids of leases.
+        hang_seconds: How long a sync of leases waits for news, at most.
 
     Raises:
         UnavailableError: PORT_IN_USE.
@@ -76,48 +94,82 @@ class IngestServer:
         connection_age_seconds_max: float = CONNECTION_AGE_SECONDS_MAX,
         reflection_mode: Reflection = Reflection.OFF,
         ingester: UsageIngester | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
         self._credentials = None if tls is None else ServerTls(tls).credentials()
-        self._health = health.HealthServicer()
-        self._server = grpc.server(
-            ThreadPoolExecutor(max_workers=THREAD_COUNT_MAX, thread_name_prefix="ingest"),
-            interceptors=[ErrorInterceptor()],
+        self._health = health.aio.HealthServicer()
+        self._desk = LeaseDesk(store=store, clock=clock, random_bytes=random_bytes)
+        self._ingester = ingester or UsageIngester(store=store, clock=clock)
+        self._hang_seconds = hang_seconds
+        self._push_threads = ThreadPoolExecutor(THREAD_COUNT_MAX, thread_name_prefix="ingest")
+        self._lease_threads = ThreadPoolExecutor(LEASE_THREAD_COUNT_MAX, thread_name_prefix="lease")
+        self._loop = _LoopThread()
+        self._bell = LeaseBell(store.news, loop=self._loop.loop)
+        try:
+            self._server = self._loop.run(
+                self._make(reflection_mode, age_seconds_max=connection_age_seconds_max)
+            )
+            self.port: Final = self._loop.run(self._bind(listen))
+        except BaseException:
+            self._end()
+            raise
+
+    def start(self) -> None:
+        """Begins to serve."""
+        self._loop.run(self._start())
+
+    def stop(self) -> None:
+        """Says NOT_SERVING, takes no new calls, lets those in flight end within a bound.
+
+        Syncs that wait for news are ended at once: their agents call another server.
+        """
+        self._loop.run(self._stop())
+        self._end()
+
+    async def _make(
+        self, reflection_mode: Reflection, *, age_seconds_max: float
+    ) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            migration_thread_pool=self._push_threads,
+            interceptors=[AioErrorInterceptor()],
             maximum_concurrent_rpcs=CALL_COUNT_MAX,
-            options=_server_options(connection_age_seconds_max),
-        )
-        service = IngestService(
-            store=store,
-            clock=clock,
-            ingester=ingester or UsageIngester(store=store, clock=clock),
+            options=_server_options(age_seconds_max),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            service, self._server
+            IngestService(store=self._desk.store, clock=self._desk.clock, ingester=self._ingester),
+            server,
+        )
+        self._leases = LeaseService(
+            desk=self._desk,
+            bell=self._bell,
+            threads=self._lease_threads,
+            hang_seconds=self._hang_seconds,
         )
         lease_pb2_grpc.add_LeaseServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            LeaseService(), self._server
+            self._leases, server
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if reflection_mode is Reflection.ON:
             names: Sequence[str] = (
                 *SERVICE_NAMES,
                 health.SERVICE_NAME,
                 reflection.SERVICE_NAME,
             )
-            reflection.enable_server_reflection(names, self._server)
-        self.port: Final = self._bind(listen)
+            reflection.enable_server_reflection(names, server)
+        return server
 
-    def start(self) -> None:
-        """Begins to serve."""
-        self._server.start()
+    async def _start(self) -> None:
+        await self._server.start()
         for name in ("", *SERVICE_NAMES):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    def stop(self) -> None:
-        """Says NOT_SERVING, takes no new calls, lets those in flight end within a bound."""
-        self._health.enter_graceful_shutdown()
-        self._server.stop(STOP_SECONDS).wait()
+    async def _stop(self) -> None:
+        await self._health.enter_graceful_shutdown()
+        self._leases.end_waiting()
+        await self._server.stop(STOP_SECONDS)
 
-    def _bind(self, listen: str) -> int:
+    async def _bind(self, listen: str) -> int:
         try:
             if self._credentials is not None:
                 return self._server.add_secure_port(listen, self._credentials)
@@ -129,6 +181,38 @@ class IngestServer:
                 "`ss -ltnp`), or name another address with --grpc-listen HOST:PORT",
                 metadata={"address": listen},
             ) from error
+
+    def _end(self) -> None:
+        self._bell.close()
+        self._push_threads.shutdown()
+        self._lease_threads.shutdown()
+        self._loop.close()
+
+
+class _LoopThread:
+    """An event loop that runs in a thread of its own, called from others."""
+
+    def __init__(self) -> None:
+        self.loop: Final = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="grpc", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine in the loop and returns what it comes to."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def close(self) -> None:
+        """Ends the loop and its thread."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
 
 
 def _server_options(connection_age_seconds_max: float) -> tuple[tuple[str, int], ...]:

@@ -8,11 +8,16 @@ from fastapi.security import HTTPBearer
 
 from billing_server.edge.http import (
     agent_token_routes,
+    alert_routes,
     catalog_routes,
     customer_routes,
+    explain_routes,
     invoice_routes,
+    limit_routes,
     operation_routes,
+    usage_routes,
 )
+from billing_server.edge.http.metrics import add_metrics
 from billing_server.edge.http.problems import (
     PROBLEM_MEDIA_TYPE,
     Problem,
@@ -53,14 +58,21 @@ def create_app(
     )
     for routes in (
         catalog_routes,
+        # Before the customers, whose ids may hold slashes.
+        limit_routes,
+        # Before the customers, whose path takes every id whole.
+        explain_routes,
         customer_routes,
+        usage_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,
+        alert_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)
     _add_health(app, context=context, is_ready=is_ready)
+    add_metrics(app, context=context)
     return app
 
 

@@ -25,7 +25,7 @@ from billing_server.edge.http.models_requests import (
     CreateSubscriptionRequest,
     given_fields,
 )
-from billing_server.edge.http.parameters import WantedPage, instant_of
+from billing_server.edge.http.parameters import WantedPage, dimension_filter, instant_of
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.context import ServiceContext
 from billing_server.services.create_customer import create_customer
@@ -39,7 +39,6 @@ from billing_server.services.list_subscriptions import (
 )
 from billing_server.services.query_usage import UsageQuery, query_usage
 from billing_server.services.upcoming_invoice import upcoming_invoice
-from metering.errors import ValidationError
 from metering.quantity import plain_decimal
 
 router = APIRouter(route_class=ApiRoute)
@@ -137,7 +136,7 @@ def get_usage(
         start=instant_of(start, field="start"),
         end=instant_of(end, field="end"),
         group_by=tuple(group_by or ()),
-        where=dict(_dimension_filter(each) for each in where or ()),
+        where=dict(dimension_filter(each) for each in where or ()),
     )
     answer = query_usage(context, query=query)
     return {
@@ -162,12 +161,3 @@ def _shown(context: ServiceContext, subscription: Subscription) -> dict[str, Any
         current=current_period(context, subscription=subscription),
         rating_failed_reason=rating_failed_reason(context, subscription=subscription),
     )
-
-
-def _dimension_filter(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise ValidationError(
-            reason="FILTER_MALFORMED", message=f"where: {text!r} is not DIMENSION=VALUE"
-        )
-    return name, value

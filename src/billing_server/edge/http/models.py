@@ -28,9 +28,16 @@ class MeterAnswer(BaseModel):
 
     key: str = Field(description="Unique name.", examples=["input_tokens"])
     unit: str = Field(description="Unit, for people.", examples=["token"])
-    aggregation: str = Field(description="`sum`, `count` or `max`.")
+    aggregation: str = Field(
+        description="`sum`, `count`, `max`, `latest`, `average`, `unique_count` or `time_weighted`."
+    )
     decimals: int = Field(description="Digits after the point that are kept, 0 to 9.")
-    quantity: str = Field(description="Which of an event's quantities it reads.")
+    quantity: str | None = Field(
+        description="Which of an event's quantities it reads; null: it looks at every event."
+    )
+    of: str | None = Field(
+        default=None, description="Dimension whose values a unique count counts."
+    )
     where: dict[str, str] = Field(description="Dimension values an event must carry.")
 
 
@@ -137,6 +144,14 @@ class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
 
     closing: list[DraftInvoiceAnswer] = Field(
         description="Drafts of periods that have ended and are not invoiced yet, oldest first."
+    )
+    estimate: dict[str, Any] | None = Field(
+        description="What the running periods come to at their ends if usage goes on at its pace, "
+        "line by line; an estimate, and marked as one. Null: no period runs."
+    )
+    margin: dict[str, Any] | None = Field(
+        description="What the usage costs the seller, and what is left of its charges, line by "
+        "line; null where no price names a `unit_cost`. For the operator alone."
     )
 
 

@@ -67,6 +67,11 @@ class EnrollAgentRequest(RequestModel):
         description="Unique; 1 to 64 letters, digits, dots, dashes and underscores.",
         examples=["gpu-host-1"],
     )
+    is_ephemeral: bool = Field(
+        default=False,
+        description="Whether it comes and goes: it counts as lost after an hour of silence, not "
+        "after seven days.",
+    )
 
 
 class CatalogSource(RequestModel):

@@ -31,7 +31,7 @@ from billing_server.edge.http.models_requests import (
 from billing_server.edge.http.parameters import WantedPage, instant_of
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.agent_reports import list_agent_reports, show_agent
-from billing_server.services.enroll_agent import enroll_agent
+from billing_server.services.enroll_agent import Staying, enroll_agent
 from billing_server.services.list_quarantine import list_conflicts, list_quarantine
 from billing_server.services.move_clock import ClockReading, advance_clock, read_clock
 from billing_server.services.pages import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
@@ -48,7 +48,8 @@ def post_agent(request: EnrollAgentRequest, context: Context) -> Any:
 
     With an `Idempotency-Key` the answer, token included, is kept for repeats for 24 hours.
     """
-    enrolled = enroll_agent(context, name=request.name)
+    staying = Staying.EPHEMERAL if request.is_ephemeral else Staying.LASTING
+    enrolled = enroll_agent(context, name=request.name, staying=staying)
     return {**agent_to_json(enrolled.agent), "token": enrolled.token}
 
 

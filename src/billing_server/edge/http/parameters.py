@@ -44,3 +44,17 @@ def instant_of(text: str, *, field: str) -> datetime:
             message=f"{field}: {error.message}",
             violations=[FieldViolation(field, error.message, error.reason)],
         ) from error
+
+
+def dimension_filter(text: str) -> tuple[str, str]:
+    """Read `dimension=value` of a request.
+
+    Raises:
+        ValidationError: FILTER_MALFORMED.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ValidationError(
+            reason="FILTER_MALFORMED", message=f"where: {text!r} is not DIMENSION=VALUE"
+        )
+    return name, value

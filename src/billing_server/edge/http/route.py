@@ -35,6 +35,16 @@ Context = Annotated[ServiceContext, Depends(service_context)]
 """Parameter of a handler that calls a use case."""
 
 
+def caller_name(request: Request) -> str:
+    """Return the name of the API key that the call was made with."""
+    name: str = request.state.caller_name
+    return name
+
+
+Caller = Annotated[str, Depends(caller_name)]
+"""Parameter of a handler that notes who did it."""
+
+
 class ApiRoute(APIRoute):
     """A route that asks for the API key and honours `Idempotency-Key` on POST."""
 
@@ -48,6 +58,7 @@ class ApiRoute(APIRoute):
             caller = await run_in_threadpool(
                 authenticate_api_key, context, key=_bearer_key(request)
             )
+            request.state.caller_name = caller.name
             if request.method != "POST":
                 return await handler(request)
             body = await _bounded_body(request)

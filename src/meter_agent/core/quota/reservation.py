@@ -116,6 +116,8 @@ class Reservation:
     """How it was ended; None while it was not."""
     is_returned: bool = False
     """Whether its hold went back although nobody ended it."""
+    expiry_event_id: str = ""
+    """Event billed for it on a guess, which a late end voids; empty where there is none."""
 
     @property
     def holds(self) -> bool:
@@ -305,9 +307,14 @@ def is_due_to_return(found: Reservation, *, now_us: int, late_us: int = LATE_US_
     )
 
 
-def returned(found: Reservation) -> Reservation:
-    """Returns the reservation after its hold went back; it stays on the list of the unsettled."""
-    return replace(found, is_returned=True)
+def returned(found: Reservation, *, expiry_event_id: str = "") -> Reservation:
+    """Returns the reservation after its hold went back; it stays on the list of the unsettled.
+
+    Args:
+        found: As it stands.
+        expiry_event_id: Of what was billed for it on a guess; empty where nothing was.
+    """
+    return replace(found, is_returned=True, expiry_event_id=expiry_event_id)
 
 
 def reloaded(found: Reservation, *, boot_id: str, now_us: int) -> Reservation:

@@ -94,6 +94,28 @@ def test_a_changed_price_makes_a_new_version_and_says_what_changed() -> None:
     assert change.value.version == 2
 
 
+def test_a_changed_modifier_makes_a_new_version_and_is_named() -> None:
+    plain = '{key: a, kind: usage, meter: tokens, where: {m: x}, model: flat, amount: "1"}'
+    changed = plain[:-1] + (
+        ', convert: {divide_by: "1000"}, discount: {rate: "0.1"}, maximum: "9", minimum: "2", '
+        "prorate: [included], charge_flat_at_zero: true}"
+    )
+    old, new = (
+        catalog(TEXT.replace("      - key: input", f"      - {price}\n      - key: input"))
+        for price in (plain, changed)
+    )
+    (change,) = plan_changes(applied(old), wanted=new).changes
+    assert change.kind is ChangeKind.NEW_VERSION
+    assert change.details == (
+        'prices.a.convert: nothing -> divide_by "1000", round "none"',
+        "prices.a.charge_flat_at_zero: nothing -> true",
+        'prices.a.discount: nothing -> rate "0.1"',
+        'prices.a.maximum: nothing -> "9"',
+        'prices.a.minimum: nothing -> "2"',
+        'prices.a.prorate: nothing -> "included"',
+    )
+
+
 def test_a_price_that_comes_or_goes_is_shown() -> None:
     line = '      - {key: base, kind: recurring, amount: "20.00"}\n'
     (change,) = plan_changes(applied(catalog()), wanted=catalog(TEXT.replace(line, ""))).changes
@@ -166,3 +188,28 @@ def test_a_change_carries_the_value_that_is_to_be_stored() -> None:
     change = Change(ChangeKind.UPDATE, meter)
     assert change.value is meter
     assert Decimal(10) ** meter.decimals == 100
+
+
+def test_a_changed_limit_is_a_new_version_of_its_plan_and_named_by_its_key() -> None:
+    text = """
+meters: [{key: tokens, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    limits: [{key: daily, meter: tokens, window: day, max: MAX}]
+customers: [{id: acme, limits: [{key: slots, concurrency: MAX}]}]
+"""
+    old, new = (
+        parse_catalog(text.replace("MAX", most), name="catalog.yaml") for most in ("500", "800")
+    )
+    plan, customer = plan_changes(old, wanted=new).changes
+    assert plan.kind is ChangeKind.NEW_VERSION
+    assert plan.details == ('limits.daily.max: "500" -> "800"',)
+    assert customer.details == ("limits.slots.concurrency: 500 -> 800",)
+
+
+def test_a_customer_of_a_file_without_limits_is_no_change_of_its_limits() -> None:
+    text = "customers: [{id: acme, limits: [{key: slots, concurrency: 5}]}]"
+    old = parse_catalog(text, name="catalog.yaml")
+    new = parse_catalog("customers: [{id: acme}]", name="catalog.yaml")
+    assert plan_changes(old, wanted=new).changes == ()

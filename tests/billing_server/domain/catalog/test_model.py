@@ -12,10 +12,19 @@ from billing_server.domain.catalog.model import (
 from billing_server.domain.rating.per_unit import PerUnit
 
 
-def test_r17_sums_and_counts_add_up_over_spans_and_maxima_do_not() -> None:
+def test_r17_sums_counts_and_levels_add_up_over_spans_and_the_others_do_not() -> None:
     assert [item for item in Aggregation if item.is_additive] == [
         Aggregation.SUM,
         Aggregation.COUNT,
+        Aggregation.TIME_WEIGHTED,
+    ]
+
+
+def test_the_values_of_an_average_are_summed_and_yet_do_not_add_up() -> None:
+    assert [item for item in Aggregation if item.is_summed] == [
+        Aggregation.SUM,
+        Aggregation.COUNT,
+        Aggregation.AVERAGE,
     ]
 
 

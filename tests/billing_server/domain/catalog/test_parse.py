@@ -227,7 +227,20 @@ def test_free_units_are_the_included_units() -> None:
             "meters[0].decimals",
             "INTEGER_OUT_OF_RANGE",
         ),
-        ("meters: [{key: a, aggregation: latest}]", "meters[0].aggregation", "NOT_SUPPORTED_YET"),
+        ("meters: [{key: a, aggregation: unique_count}]", "meters[0].of", "FIELD_MISSING"),
+        ("meters: [{key: a, aggregation: sum, of: user}]", "meters[0].of", "OF_NOT_ALLOWED"),
+        (
+            "meters: [{key: a, aggregation: unique_count, of: user, decimals: 2}]",
+            "meters[0].decimals",
+            "DECIMALS_NOT_ALLOWED",
+        ),
+        (
+            "meters: [{key: a, aggregation: max}]\nplans: [{key: p, currency: USD, prices: [{key: "
+            "x, kind: usage, meter: a, model: dynamic}]}]",
+            "plans[0].prices",
+            "METER_NOT_SUMMED",
+        ),
+        ("meters: [{key: a, aggregation: median}]", "meters[0].aggregation", "CHOICE_UNKNOWN"),
         ("meters: [{key: a b, aggregation: sum}]", "meters[0].key", "KEY_MALFORMED"),
         ("meters: {key: a}", "meters", "FIELD_MALFORMED"),
         ("meters: [7]", "meters[0]", "FIELD_MALFORMED"),

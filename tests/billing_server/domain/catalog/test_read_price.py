@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.catalog.model import Proratable, TierScope, UsagePrice
-from billing_server.domain.catalog.read_price import read_price, read_usage_terms
+from billing_server.domain.catalog.model import Proratable, UsagePrice
+from billing_server.domain.catalog.read_price import read_price
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
 from billing_server.domain.rating.adjustments import RateDiscount
@@ -79,24 +79,13 @@ def test_r17_an_empty_list_prorates_nothing() -> None:
         ({"convert": {"divide_by": "0"}}, "convert.divide_by", "DIVISOR_ZERO"),
         ({"convert": "1000"}, "convert", "FIELD_MALFORMED"),
         ({"discount": {"rate": "10"}}, "discount.rate", "RATE_ABOVE_ONE"),
-        ({"tax_category": "saas"}, "tax_category", "NOT_SUPPORTED_YET"),
         ({"maximun": "1"}, "maximun", "FIELD_UNKNOWN"),
         ({"group_by": ["a", "a"]}, "group_by", "GROUP_DUPLICATE"),
         ({"group_by": ["a", "b", "c", "d", "e"]}, "group_by", "GROUPS_TOO_MANY"),
         ({"group_by": {"dimensions": ["a"], "tiers": "own"}}, "group_by.tiers", "CHOICE_UNKNOWN"),
-        ({"group_by": ["project"]}, "group_by", "NOT_SUPPORTED_YET"),
-        ({"model": "dynamic", "unit_price": None}, "model", "NOT_SUPPORTED_YET"),
     ],
 )
 def test_a_wrong_modifier_is_refused_by_its_field(
     fields: dict[str, object], field: str, reason: str
 ) -> None:
     assert (field, reason) in read(fields)[1]
-
-
-def test_what_is_not_counted_yet_can_be_quoted() -> None:
-    mistakes = Mistakes("request")
-    fields = FieldReader(node_from_plain({"model": "dynamic"}), path="", mistakes=mistakes)
-    assert read_usage_terms(fields, key="quote", meter="cost") is not None
-    assert mistakes.count == 0
-    assert TierScope.SHARED == "shared"

@@ -24,9 +24,14 @@ from billing_server.domain.invoice.model import (
     LineKind,
     UnpricedUsage,
 )
+from billing_server.domain.rating.assignment import UsageKey
 from metering.errors import InvalidStateError, InvariantError
 from metering.money import Money
 from metering.period import Period
+
+INPUT = UsageKey("input")
+SEATS = UsageKey("seats")
+
 
 Make = Callable[..., BillingTerms]
 JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -59,7 +64,9 @@ class Invoiced:
 
 def late_january(quantity: int, invoiced: Invoiced) -> LatePeriod:
     return LatePeriod(
-        period=JANUARY, quantities={"input": Decimal(quantity)}, invoiced={"input": invoiced}
+        period=JANUARY,
+        quantities={INPUT: Decimal(quantity)},
+        invoiced={INPUT: invoiced},
     )
 
 
@@ -86,7 +93,7 @@ def test_r63_a_renewal_holds_the_usage_of_the_old_and_the_fee_of_the_new_period(
     build = build_periodic(
         make_terms(),
         period=JANUARY,
-        quantities={"input": Decimal(16000), "seats": Decimal(2)},
+        quantities={INPUT: Decimal(16000), SEATS: Decimal(2)},
     )
     # In the order of the plan; each line with its own service period.
     assert shown(build.invoice) == [
@@ -118,7 +125,7 @@ def test_r76_late_usage_stands_last_with_its_true_service_period(make_terms: Mak
     build = build_periodic(
         make_terms(),
         period=FEBRUARY,
-        quantities={"input": Decimal(500)},
+        quantities={INPUT: Decimal(500)},
         late=[late_january(3000, Invoiced(2000, 1000))],
     )
     assert shown(build.invoice)[-1] == ("input", "late_usage", JANUARY, "8.00")
@@ -152,7 +159,7 @@ def test_late_usage_that_costs_nothing_makes_no_late_invoice(make_terms: Make) -
 
 
 def test_late_usage_of_a_price_that_had_none_is_charged_whole(make_terms: Make) -> None:
-    late = LatePeriod(period=JANUARY, quantities={"seats": Decimal(2)}, invoiced={})
+    late = LatePeriod(period=JANUARY, quantities={SEATS: Decimal(2)}, invoiced={})
     build = build_periodic(make_terms(), period=FEBRUARY, quantities={}, late=[late])
     assert shown(build.invoice)[-1] == ("seats", "late_usage", JANUARY, "6.00")
     assert NothingInvoiced().amount_minor == 0
@@ -161,7 +168,7 @@ def test_late_usage_of_a_price_that_had_none_is_charged_whole(make_terms: Make) 
 def test_the_upcoming_invoice_has_the_lines_that_the_final_one_will_have(
     make_terms: Make,
 ) -> None:
-    terms, quantities = make_terms(), {"input": Decimal(16000)}
+    terms, quantities = make_terms(), {INPUT: Decimal(16000)}
     unpriced = UnpricedUsage(
         meter="images", dimensions={"model": "new"}, quantity=Decimal(3), unit="image"
     )
@@ -181,13 +188,13 @@ def test_an_upcoming_invoice_without_lines_is_shown_all_the_same(make_terms: Mak
 
 def test_usage_of_a_price_that_the_plan_does_not_have_is_a_defect(make_terms: Make) -> None:
     with pytest.raises(InvariantError) as caught:
-        build_periodic(make_terms(), period=JANUARY, quantities={"nothing": Decimal(1)})
+        build_periodic(make_terms(), period=JANUARY, quantities={UsageKey("nothing"): Decimal(1)})
     assert caught.value.reason == "USAGE_WITHOUT_PRICE"
 
 
 def test_r38_equal_inputs_give_equal_invoices(make_terms: Make) -> None:
-    first = build_periodic(make_terms(), period=JANUARY, quantities={"input": Decimal("5")})
-    second = build_periodic(make_terms(), period=JANUARY, quantities={"input": Decimal("5.0")})
+    first = build_periodic(make_terms(), period=JANUARY, quantities={INPUT: Decimal("5")})
+    second = build_periodic(make_terms(), period=JANUARY, quantities={INPUT: Decimal("5.0")})
     assert first.invoice == second.invoice
 
 
@@ -261,11 +268,11 @@ def test_r67_no_charge_key_stands_on_two_invoices(make_terms: Make) -> None:
     terms = make_terms()
     invoices = [
         build_start(terms).invoice,
-        build_periodic(terms, period=JANUARY, quantities={"input": Decimal(1)}).invoice,
+        build_periodic(terms, period=JANUARY, quantities={INPUT: Decimal(1)}).invoice,
         build_periodic(
             terms,
             period=FEBRUARY,
-            quantities={"input": Decimal(1)},
+            quantities={INPUT: Decimal(1)},
             late=[late_january(3000, Invoiced(1, 0))],
         ).invoice,
     ]

@@ -8,13 +8,18 @@ from decimal import Decimal
 from billing_server.domain.invoice.inputs import inputs_sha256
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
+from billing_server.domain.rating.assignment import UsageKey
 from metering.period import Period
+
+INPUT = UsageKey("input")
+SEATS = UsageKey("seats")
+
 
 Make = Callable[..., BillingTerms]
 JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 
 
-def digest(terms: BillingTerms, quantities: Mapping[str, Decimal], cause: str = "x") -> str:
+def digest(terms: BillingTerms, quantities: Mapping[UsageKey, Decimal], cause: str = "x") -> str:
     return inputs_sha256(
         terms,
         reason=InvoiceReason.PERIODIC,
@@ -25,18 +30,19 @@ def digest(terms: BillingTerms, quantities: Mapping[str, Decimal], cause: str = 
 
 
 def test_r38_equal_values_have_one_hash_however_they_are_written(make_terms: Make) -> None:
-    plain = digest(make_terms(), {"input": Decimal(10)})
+    plain = digest(make_terms(), {INPUT: Decimal(10)})
     assert len(plain) == 64
-    assert digest(make_terms(), {"input": Decimal("10.00"), "seats": Decimal(0)}) == plain
+    assert digest(make_terms(), {INPUT: Decimal("10.00"), SEATS: Decimal(0)}) == plain
 
 
 def test_r38_every_input_is_in_the_hash(make_terms: Make) -> None:
     terms = make_terms()
-    usage = {"input": Decimal(10)}
+    usage = {INPUT: Decimal(10)}
     customer = replace(terms.customer, name="Other")
     variants = [
         digest(terms, usage),
-        digest(terms, {"input": Decimal(11)}),
+        digest(terms, {INPUT: Decimal(11)}),
+        digest(terms, {UsageKey("input", 1): Decimal(10)}),
         digest(terms, usage, cause="y"),
         digest(replace(terms, customer=customer), usage),
         digest(replace(terms, seller={}), usage),

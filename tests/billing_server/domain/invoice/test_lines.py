@@ -7,18 +7,21 @@ from fractions import Fraction
 
 import pytest
 
-from billing_server.domain.catalog.model import RecurringPrice, UsagePrice
+from billing_server.domain.catalog.model import Price, RecurringPrice, UsagePrice
 from billing_server.domain.invoice.build import NothingInvoiced
+from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.lines import (
+    AlreadyInvoiced,
     BillingTerms,
     charge_key,
+    fee_line,
     late_usage_line,
-    rate_price,
-    recurring_line,
-    usage_line,
+    rate_segment,
+    usage_lines,
 )
-from billing_server.domain.invoice.model import LineKind
+from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.per_unit import PerUnit
+from billing_server.domain.subscription.phase import Segment
 from metering.errors import InvariantError
 from metering.money import Money
 from metering.period import Period
@@ -31,9 +34,35 @@ def usage_price(terms: BillingTerms, key: str) -> UsagePrice:
     return next(price for price in terms.plan.usage_prices if price.key == key)
 
 
+def whole(terms: BillingTerms, price: Price, *, period: Period = JANUARY) -> Segment:
+    """Returns a period as a single segment of a price."""
+    share = terms.timeline.share_of(period)
+    return Segment(price=price, index=0, span=period, share=share, plan_version=1)
+
+
+def charged(terms: BillingTerms, key: str, quantity: str) -> InvoiceLine | None:
+    """Returns the usage line of January, or of the part of it in which the subscription runs."""
+    price, period = usage_price(terms, key), terms.timeline.first_period()
+    segment = whole(terms, price, period=period)
+    lines = usage_lines(terms, price=price, segment=segment, used=Decimal(quantity))
+    return lines[0] if lines else None
+
+
+def charged_late(
+    terms: BillingTerms, key: str, quantity: str, invoiced: AlreadyInvoiced
+) -> InvoiceLine | None:
+    """Returns the late line of January, or of the part of it in which the subscription runs."""
+    price, period = usage_price(terms, key), terms.timeline.first_period()
+    segment = whole(terms, price, period=period)
+    return late_usage_line(
+        terms, price=price, segment=segment, used=Decimal(quantity), invoiced=invoiced
+    )
+
+
 def test_a_fee_of_a_whole_period_is_charged_whole(make_terms: Make) -> None:
     price = RecurringPrice(key="base", amount=Decimal(20), name="Base fee")
-    line = recurring_line(make_terms(), price=price, period=JANUARY)
+    terms = make_terms()
+    line = fee_line(terms, fee=DueFee(price, whole(terms, price), JANUARY.start))
     assert line.kind is LineKind.RECURRING
     assert line.description == "Base fee"
     assert line.amount == Money(2000, "USD")
@@ -46,7 +75,8 @@ def test_r42_a_stub_fee_is_rounded_once_from_the_exact_share(make_terms: Make) -
     # 1.61 first would give 24.15.
     terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
     price = RecurringPrice(key="base", amount=Decimal(50))
-    line = recurring_line(terms, price=price, period=terms.timeline.first_period())
+    stub = terms.timeline.first_period()
+    line = fee_line(terms, fee=DueFee(price, whole(terms, price, period=stub), stub.start))
     assert line.proration == Fraction(15, 31)
     assert line.amount_exact == Fraction(750, 31)
     assert line.amount == Money(2419, "USD")
@@ -54,9 +84,7 @@ def test_r42_a_stub_fee_is_rounded_once_from_the_exact_share(make_terms: Make) -
 
 def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:
     terms = make_terms()
-    line = usage_line(
-        terms, price=usage_price(terms, "input"), period=JANUARY, quantity=Decimal(16000)
-    )
+    line = charged(terms, "input", "16000")
     assert line is not None
     # 16,000 − 1,000 included = 15,000: 10 + 72 + 25 = 107
     assert (line.quantity, line.included_quantity, line.billable_quantity) == (16000, 1000, 15000)
@@ -68,14 +96,12 @@ def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:
 
 def test_r27_a_price_without_usage_has_no_line(make_terms: Make) -> None:
     terms = make_terms()
-    price = usage_price(terms, "input")
-    assert usage_line(terms, price=price, period=JANUARY, quantity=Decimal(0)) is None
+    assert charged(terms, "input", "0") is None
 
 
 def test_usage_within_the_included_units_is_a_line_of_zero(make_terms: Make) -> None:
     terms = make_terms()
-    price = usage_price(terms, "input")
-    line = usage_line(terms, price=price, period=JANUARY, quantity=Decimal(7))
+    line = charged(terms, "input", "7")
     assert line is not None
     assert line.amount == Money(0, "USD")
 
@@ -83,12 +109,7 @@ def test_usage_within_the_included_units_is_a_line_of_zero(make_terms: Make) -> 
 def test_r17_the_line_of_a_maximum_in_a_stub_shows_its_share(make_terms: Make) -> None:
     # 17 to 31 January: 15 of 31 days; 4 seats × 3 = 12, × 15/31 = 5.806… → 5.81
     terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
-    line = usage_line(
-        terms,
-        price=usage_price(terms, "seats"),
-        period=terms.timeline.first_period(),
-        quantity=Decimal(4),
-    )
+    line = charged(terms, "seats", "4")
     assert line is not None
     assert line.proration == Fraction(15, 31)
     assert line.amount_exact == Fraction(180, 31)
@@ -116,9 +137,7 @@ plans:
       - {{key: input, kind: usage, meter: tokens, model: per_unit, unit_price: "{unit_price}"}}
 """
     terms = make_terms(catalog=catalog)
-    line = usage_line(
-        terms, price=usage_price(terms, "input"), period=JANUARY, quantity=Decimal(quantity)
-    )
+    line = charged(terms, "input", quantity)
     assert line is not None
     assert line.amount == Money(minor, currency)
 
@@ -136,13 +155,7 @@ def test_r76_late_usage_is_the_difference_of_the_whole_period(make_terms: Make) 
     terms = make_terms()
     # Invoiced: 2,000 tokens, 1,000 of them included: 1,000 × 0.01 = 10.00. Then 1,000 more came:
     # the whole is 10 + 1,000 × 0.008 = 18.00, so the late ones cost 8.00 and not 10.00 again.
-    line = late_usage_line(
-        terms,
-        price=usage_price(terms, "input"),
-        period=JANUARY,
-        quantity=Decimal(3000),
-        invoiced=Invoiced(2000, 1000, 0),
-    )
+    line = charged_late(terms, "input", "3000", Invoiced(2000, 1000, 0))
     assert line is not None
     assert line.kind is LineKind.LATE_USAGE
     assert line.service_period == JANUARY
@@ -162,11 +175,8 @@ plans:
     prices: [{key: input, kind: usage, meter: tokens, model: per_unit, unit_price: "0.004"}]
 """
     terms = make_terms(catalog=catalog)
-    price = usage_price(terms, "input")
     # 1 × 0.004 → 0.00 invoiced; both together 0.008 → 0.01: the late one costs 0.01.
-    line = late_usage_line(
-        terms, price=price, period=JANUARY, quantity=Decimal(2), invoiced=Invoiced(1, 0, 0)
-    )
+    line = charged_late(terms, "input", "2", Invoiced(1, 0, 0))
     assert line is not None
     assert line.amount == Money(1, "USD")
 
@@ -174,13 +184,7 @@ plans:
 def test_r76_late_usage_of_a_stub_is_rated_with_the_share_of_the_stub(make_terms: Make) -> None:
     terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
     # 5 seats × 3 × 15/31 = 7.258… → 7.26, less 5.81 for 4 seats
-    line = late_usage_line(
-        terms,
-        price=usage_price(terms, "seats"),
-        period=terms.timeline.first_period(),
-        quantity=Decimal(5),
-        invoiced=Invoiced(4, 581, 1),
-    )
+    line = charged_late(terms, "seats", "5", Invoiced(4, 581, 1))
     assert line is not None
     assert line.amount == Money(145, "USD")
     assert line.amount_exact == Fraction(225, 31) - Fraction(581, 100)
@@ -189,23 +193,14 @@ def test_r76_late_usage_of_a_stub_is_rated_with_the_share_of_the_stub(make_terms
 
 def test_nothing_late_gives_no_line(make_terms: Make) -> None:
     terms = make_terms()
-    price = usage_price(terms, "input")
     for quantity, invoiced in ((2000, Invoiced(2000, 1000, 1)), (0, NothingInvoiced())):
-        line = late_usage_line(
-            terms, price=price, period=JANUARY, quantity=Decimal(quantity), invoiced=invoiced
-        )
+        line = charged_late(terms, "input", str(quantity), invoiced)
         assert line is None
 
 
 def test_usage_that_is_late_altogether_has_the_sequence_1(make_terms: Make) -> None:
     terms = make_terms()
-    line = late_usage_line(
-        terms,
-        price=usage_price(terms, "input"),
-        period=JANUARY,
-        quantity=Decimal(1001),
-        invoiced=NothingInvoiced(),
-    )
+    line = charged_late(terms, "input", "1001", NothingInvoiced())
     assert line is not None
     assert line.charge_key == "sub-1|input|2026-01-01T00:00:00Z|0|late_usage|1"
 
@@ -230,5 +225,5 @@ def test_a_price_whose_meter_was_not_handed_in_is_a_defect(make_terms: Make) -> 
     terms = make_terms()
     price = UsagePrice(key="x", meter="nowhere", model=PerUnit(Decimal(1)))
     with pytest.raises(InvariantError) as caught:
-        rate_price(terms, price=price, period=JANUARY, quantity=Decimal(1))
+        rate_segment(terms, price=price, segment=whole(terms, price), used=Decimal(1))
     assert caught.value.reason == "METER_MISSING"

@@ -14,6 +14,10 @@ from billing_server.domain.invoice.build import (
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.invoice.serialize import invoice_to_dict
+from billing_server.domain.rating.assignment import UsageKey
+
+INPUT = UsageKey("input")
+
 
 Make = Callable[..., BillingTerms]
 
@@ -87,7 +91,7 @@ def test_an_invoice_has_every_field_of_the_contract_in_its_order(make_terms: Mak
 def test_a_usage_line_carries_quantities_and_steps(make_terms: Make) -> None:
     terms = make_terms()
     invoice = build_periodic(
-        terms, period=terms.timeline.first_period(), quantities={"input": Decimal("1500.0")}
+        terms, period=terms.timeline.first_period(), quantities={INPUT: Decimal("1500.0")}
     ).invoice
     assert invoice is not None
     line = invoice_to_dict(invoice)["lines"][1]  # type: ignore[index]

@@ -22,7 +22,8 @@ def quantity_model(**fields: object) -> QuantityModel:
     """Returns a model that is rated by the total."""
     found, refusals = read_model(fields)
     assert refusals == []
-    assert isinstance(found, QuantityModel)
+    assert found is not None
+    assert not isinstance(found, EventModel)
     return found
 
 

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from billing_server.domain.catalog.model import Plan, UsagePrice
-from billing_server.domain.rating.assignment import CustomerAssigner
+from billing_server.domain.rating.assignment import CustomerAssigner, UsageKey
 from billing_server.domain.rating.per_unit import PerUnit
 from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.phase import Phase
 from billing_server.domain.subscription.timeline import Timeline
 from metering.period import Period
 
@@ -148,3 +150,31 @@ def test_r32_an_added_price_charges_from_its_own_start_and_cuts_the_spans() -> N
         Period(at(1, 20), at(2, 1)),
         Period(at(2, 1), at(2, 20)),
     ]
+
+
+def test_r17_usage_counts_in_the_segment_that_holds_it_and_the_spans_are_cut_there() -> None:
+    old = timeline("a", start=at(1, 1))
+    dearer = replace(old.plan.usage_prices[0], model=PerUnit(Decimal(2)))
+    phases = (Phase(at(1, 1), old.plan), Phase(at(2, 15), replace(old.plan, prices=(dearer,))))
+    assigner = CustomerAssigner([Timeline(old.subscription, old.plan, phases=phases)])
+    february = Period(at(2, 1), at(3, 1))
+    first, second = assigner.constant_spans(february)
+    before = assigner.assign("tokens", dimensions={}, at=first.start)
+    after = assigner.assign("tokens", dimensions={}, at=second.start)
+    assert (before.usage_key, after.usage_key) == (UsageKey("a-tokens", 0), UsageKey("a-tokens", 1))
+    # Both count in one period; each holds only as long as its segment.
+    assert before.period == after.period == february
+    assert (before.valid_from, before.valid_until) == (at(2, 1), at(2, 15))
+    assert (after.valid_from, after.valid_until) == (at(2, 15), at(3, 1))
+    assert before.price == old.plan.usage_prices[0]
+    assert after.price == dearer
+    assert before.segment is not None
+    assert before.segment.share == Fraction(1, 2)
+
+
+def test_a_price_that_a_later_phase_lacks_charges_until_then() -> None:
+    old = timeline("a", start=at(1, 1))
+    phases = (Phase(at(1, 1), old.plan), Phase(at(2, 15), replace(old.plan, prices=())))
+    assigner = CustomerAssigner([Timeline(old.subscription, old.plan, phases=phases)])
+    assert owner(assigner, at(2, 14)) == "a"
+    assert owner(assigner, at(2, 15)) is None

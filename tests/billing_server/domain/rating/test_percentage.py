@@ -17,7 +17,6 @@ from tests.billing_server.domain.rating.reading import (
 TERMS: list[tuple[str, str]] = [
     ("fixed_per_event", "0.1"),
     ("free_events", "3"),
-    ("free_amount", "500"),
     ("minimum_per_event", "0.5"),
     ("maximum_per_event", "2"),
 ]
@@ -38,12 +37,24 @@ def test_r31_any_term_of_the_single_event_makes_it_rated_by_event(term: str, val
     assert model.to_fields() == {"rate": "0.01", term: value}
 
 
+def test_r31_a_free_amount_needs_no_events_either() -> None:
+    model = quantity_model(model="percentage", rate="0.01", free_amount="250.00")
+    assert model == Percentage(Decimal("0.01"), Decimal(250))
+    # The first 250 are free, however they came: 100 × 1 %.
+    assert [model.rate(Decimal(used)) for used in (0, 250, 350)] == [0, 0, 1]
+    assert [(str(step.kind), step.quantity) for step in model.explain(Decimal(350))] == [
+        ("free", 250),
+        ("tier", 100),
+    ]
+    assert model.to_fields() == {"rate": "0.01", "free_amount": "250"}
+
+
 def test_nothing_free_is_no_term() -> None:
     fields: dict[str, object] = {"rate": "0.01", "free_events": "0", "free_amount": "0"}
     assert quantity_model(model="percentage", **fields) == Percentage(Decimal("0.01"))
     # Beside another term it does not use that one up: the first 250 stay free.
-    model = event_model(model="percentage", rate="0.01", free_events="0", free_amount="250")
-    assert model.rate_events(transactions("200", "150")) == 1
+    model = quantity_model(model="percentage", rate="0.01", free_events="0", free_amount="250")
+    assert model.rate(Decimal(350)) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ METERS = [
     Meter(key="seats", quantity="seats", aggregation=Aggregation.MAX),
 ]
 INDEX = MeterIndex(METERS)
+USERS = Meter(key="users", quantity="", aggregation=Aggregation.UNIQUE_COUNT, of="user_id")
 
 
 def effects(quantities: Mapping[str, str], **dimensions: str) -> list[tuple[str, int]]:
@@ -96,3 +97,36 @@ def test_idle_zeros_are_no_precision_and_no_size() -> None:
 def test_a_single_event_needs_no_index() -> None:
     found = meter_effects({"tokens": "2"}, dimensions={}, meters=METERS[:1])
     assert found == [(METERS[0], 2)]
+
+
+def test_a_unique_count_takes_one_from_each_event_that_carries_its_dimension() -> None:
+    index = MeterIndex([*METERS, USERS])
+    with_user = index.effects({"tokens": "5"}, dimensions={"user_id": "u1"})
+    assert with_user == [(METERS[0], 5), (USERS, 1)]
+    assert index.effects({"tokens": "5"}, dimensions={}) == [(METERS[0], 5)]
+    assert index.effects({"tokens": "5"}, dimensions={"user_id": ""}) == [(METERS[0], 5)]
+
+
+def test_a_unique_count_of_a_quantity_looks_only_at_events_that_carry_it() -> None:
+    callers = Meter(
+        key="callers",
+        quantity="calls",
+        aggregation=Aggregation.UNIQUE_COUNT,
+        of="user_id",
+        where={"region": "eu"},
+    )
+    index = MeterIndex([METERS[0], callers])
+    dimensions = {"user_id": "u1", "region": "eu"}
+    assert index.effects({"calls": "7"}, dimensions=dimensions) == [(callers, 1)]
+    assert index.effects({"tokens": "7"}, dimensions=dimensions) == [(METERS[0], 7)]
+    assert index.effects({"calls": "7"}, dimensions={"region": "eu"}) == []
+    assert index.effects({"calls": "7"}, dimensions={"user_id": "u1", "region": "us"}) == []
+
+
+def test_a_quantity_that_a_price_reads_as_money_needs_no_meter() -> None:
+    index = MeterIndex(METERS, money_quantities={"provider_cost"})
+    found = index.effects({"tokens": "5", "provider_cost": "0.0021"}, dimensions={})
+    assert found == [(METERS[0], 5)]
+    wrong = index.effects({"tokens": "5", "provider_cost": "cheap"}, dimensions={})
+    assert isinstance(wrong, Quarantine)
+    assert wrong.reason == "QUANTITY_MALFORMED"

@@ -201,11 +201,15 @@ def test_a_push_of_too_many_bytes_is_refused_by_name(caller: Caller) -> None:
         caller.push(caller.open(), block(*events))
 
 
-def test_leases_are_reserved_for_a_later_version(channel: grpc.Channel) -> None:
+def test_a_call_about_leases_without_a_token_is_refused(channel: grpc.Channel) -> None:
     stub: Any = lease_pb2_grpc.LeaseServiceStub(channel)  # type: ignore[no-untyped-call]
-    with pytest.raises(grpc.RpcError) as raised:
-        stub.SyncLeases(lease_pb2.SyncLeasesRequest(), timeout=20)
-    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+    for method, request in (
+        (stub.SyncLeases, lease_pb2.SyncLeasesRequest()),
+        (stub.AcquireLease, lease_pb2.AcquireLeaseRequest()),
+    ):
+        with pytest.raises(grpc.RpcError) as raised:
+            method(request, timeout=20)
+        assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
 
 
 def test_each_service_has_its_health(channel: grpc.Channel) -> None:

@@ -1,0 +1,245 @@
+"""`billing-server usage …`: single events, their corrections, adjustments and backfill."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from billing_server.cli.client import (
+    URL_DEFAULT,
+    ApiClient,
+    ApiKeyOption,
+    DataDirOption,
+    JsonOption,
+    UrlOption,
+    open_client,
+)
+from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.output import print_json, print_table
+from metering.errors import ValidationError
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List events, correct them, adjust a meter, import old usage.",
+    rich_markup_mode=None,
+)
+LIMIT_DEFAULT = 50
+IMPORT_EVENTS = 1_000
+"""Events of one call of the API."""
+
+CustomerOption = Annotated[
+    str | None, typer.Option(help="Whose; needed only where several have this event id.")
+]
+ReasonOption = Annotated[str, typer.Option(help="Why, for people.")]
+
+
+@app.callback()
+def usage_group() -> None:
+    """List events, correct them, adjust a meter, import old usage."""
+
+
+@app.command("events")
+def events_command(
+    *,
+    customer: Annotated[str, typer.Option(help="Whose usage.")],
+    meter: Annotated[str, typer.Option(help="Of which meter.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 instant on a whole minute.")],
+    end: Annotated[str, typer.Option("--to", help="RFC 3339 instant, exclusive.")],
+    where: Annotated[
+        list[str] | None, typer.Option(help="DIMENSION=VALUE that an event must carry.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List the events that a meter counts in a window, in order of their time.
+
+    Example: billing-server usage events --customer acme --meter input_tokens
+    --from 2026-03-01T00:00:00Z --to 2026-04-01T00:00:00Z
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    query = {"customer": customer, "meter": meter, "start": start, "end": end, "where": where}
+    found = list(client.entries("/v1/usage/events", limit=limit, query=query))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "events",
+        columns=("event", "event time", "quantity", "dimensions", "correction"),
+        rows=(
+            (
+                each["event_id"],
+                each["event_time"],
+                each["quantity"],
+                " ".join(f"{key}={value}" for key, value in each["dimensions"].items()),
+                "" if each["correction"] is None else each["correction"]["kind"],
+            )
+            for each in found
+        ),
+    )
+
+
+@app.command("void")
+def void_command(
+    event_id: Annotated[str, typer.Argument(help="Id of an event that was counted.")],
+    *,
+    customer: CustomerOption = None,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let an event count nothing from now on; it is kept as it came.
+
+    Example: billing-server usage void 0197… --reason "load test"
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    body = {"event_id": event_id, "customer": customer, "reason": reason}
+    answer = client.post("/v1/usage/void", body=body)
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"event {answer['event_id']} of {answer['customer']} counts nothing from now on")
+
+
+@app.command("amend")
+def amend_command(
+    event_id: Annotated[str, typer.Argument(help="Id of an event that was counted.")],
+    quantity: Annotated[list[str], typer.Argument(help="NAME=VALUE: all that counts from now on.")],
+    *,
+    customer: CustomerOption = None,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let an event count other quantities from now on; it is kept as it came.
+
+    Example: billing-server usage amend 0197… input_tokens=1200 --reason "recount"
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    quantities = dict(_pair(each, field="quantity") for each in quantity)
+    body = {
+        "event_id": event_id,
+        "customer": customer,
+        "quantities": quantities,
+        "reason": reason,
+    }
+    answer = client.post("/v1/usage/amend", body=body)
+    if as_json:
+        print_json(answer)
+    else:
+        shown = ", ".join(f"{name} {value}" for name, value in answer["quantities"].items())
+        print(f"event {answer['event_id']} of {answer['customer']} counts {shown} from now on")
+
+
+@app.command("adjust")
+def adjust_command(
+    *,
+    customer: Annotated[str, typer.Option(help="Whose usage.")],
+    meter: Annotated[str, typer.Option(help="Of which meter.")],
+    quantity: Annotated[str, typer.Option(help="Signed decimal, e.g. -1200.")],
+    reason: Annotated[str, typer.Option(help="Why, for people.")],
+    event_time: Annotated[str | None, typer.Option(help="When it counts. Default: now.")] = None,
+    dimension: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE with which it counts.")
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Add a signed quantity to a meter of a customer, with the reason.
+
+    Example: billing-server usage adjust --customer acme --meter input_tokens --quantity -1200
+    --reason "counted twice by a bug of ours"
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    body = {
+        "customer": customer,
+        "meter": meter,
+        "quantity": quantity,
+        "reason": reason,
+        "event_time": event_time,
+        "dimensions": dict(_pair(each, field="dimension") for each in dimension or ()),
+    }
+    answer = client.post("/v1/usage/adjust", body=body)
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"{answer['id']}: {answer['meter']} of {answer['customer']} {answer['quantity']}")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: one event a line.", exists=True)],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Count old usage from a file, each event exactly once; to import it twice is safe.
+
+    A line is {"event_id": "…", "customer": "…", "event_time": "…Z", "quantities": {"…": "…"},
+    "dimensions": {"…": "…"}}. It may be older than what agents accept.
+
+    Example: billing-server usage import january.jsonl
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    total = dict.fromkeys(("counted", "duplicates", "conflicts", "quarantined"), 0)
+    for part in _parts(_events(file)):
+        answer = _import(client, part)
+        for name in total:
+            total[name] += answer[name]
+    if as_json:
+        print_json(total)
+    else:
+        print(", ".join(f"{count} {name}" for name, count in total.items()))
+
+
+def _import(client: ApiClient, events: list[dict[str, Any]]) -> dict[str, Any]:
+    answer: dict[str, Any] = client.post("/v1/usage/import", body={"events": events})
+    return answer
+
+
+def _parts(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while part := list(islice(events, IMPORT_EVENTS)):
+        yield part
+
+
+def _events(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise _line_error(file, number, str(error)) from error
+            if not isinstance(event, dict):
+                raise _line_error(file, number, "an object belongs here")
+            yield event
+
+
+def _line_error(file: Path, number: int, problem: str) -> ValidationError:
+    return ValidationError(
+        reason="FILE_MALFORMED", message=f"{file}: line {number}: no JSON object: {problem}"
+    )
+
+
+def _pair(text: str, *, field: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ValidationError(
+            reason="PAIR_MALFORMED", message=f"{field}: {text!r} is not NAME=VALUE"
+        )
+    return name, value

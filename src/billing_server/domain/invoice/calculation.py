@@ -1,0 +1,71 @@
+"""An invoice line's arithmetic as sentences that a finance person can follow with a calculator.
+
+They are made from the line as it is shown and stored, so that invoices of any age can be explained.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from billing_server.domain.rating.step_text import step_text
+
+Json = Mapping[str, Any]
+
+USAGE_KINDS: Final = frozenset({"usage", "late_usage"})
+_NUMBER: Final = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w.-])")
+
+
+def calculation_of(line: Json, *, currency: str) -> tuple[str, ...]:
+    """Returns how a line's amount came about, one sentence a step, in the order of the steps.
+
+    Args:
+        line: in the JSON of the contract.
+        currency: ISO 4217 code of the invoice.
+    """
+    sentences = list(
+        _usage_sentences(line) if line["kind"] in USAGE_KINDS else _fee_sentences(line)
+    )
+    sentences += [readable_numbers(step_text(step)) for step in line["steps"]]
+    share = line.get("proration")
+    if share:
+        sentences.append(f"share: {share['numerator']}/{share['denominator']} of the whole period")
+    sentences.append(_rounding_sentence(line, currency=currency))
+    return tuple(sentences)
+
+
+def readable(number: str) -> str:
+    """Returns a plain decimal with its thousands set apart: `1500000.25` as `1,500,000.25`."""
+    sign = "−" if number.startswith("-") else ""
+    whole, point, fraction = number.removeprefix("-").partition(".")
+    return f"{sign}{int(whole):,}{point}{fraction}"
+
+
+def readable_numbers(sentence: str) -> str:
+    """Returns a sentence with the thousands of its numbers set apart."""
+    return _NUMBER.sub(lambda match: readable(match[0]), sentence)
+
+
+def _usage_sentences(line: Json) -> list[str]:
+    unit = line["unit"]
+    used = f"used: {readable(line['quantity'])} {unit}"
+    group = " ".join(f"{key}={value}" for key, value in line.get("group", {}).items())
+    sentences = [f"{used} of {group}" if group else used]
+    if Decimal(line["included_quantity"]):
+        sentences.append(
+            f"included: {readable(line['included_quantity'])}, which leaves "
+            f"{readable(line['billable_quantity'])} to charge"
+        )
+    return sentences
+
+
+def _fee_sentences(line: Json) -> list[str]:
+    quantity = line["quantity"]
+    return [] if quantity == "1" else [f"quantity: {readable(quantity)} {line['unit']}".rstrip()]
+
+
+def _rounding_sentence(line: Json, *, currency: str) -> str:
+    exact, amount = line["amount_exact"], line["amount"]
+    if Decimal(exact) == Decimal(amount):
+        return f"amount: {readable(amount)} {currency}, exact"
+    return f"amount: {readable(exact)}, rounded half up to {readable(amount)} {currency}"

@@ -1,0 +1,135 @@
+"""Phases: what a subscription is on over time, and the segments that they cut a period into (R17).
+
+A phase is a span with one plan version and one set of prices. A segment is what one price makes of
+it inside one period: phases in which the price stands unchanged are one segment.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
+from itertools import pairwise
+
+from billing_server.domain.catalog.model import Plan, Price
+from billing_server.domain.subscription.model import Subscription
+from metering.errors import InvariantError
+from metering.period import Period
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One plan version with one set of prices, from an instant until the next phase begins."""
+
+    start: datetime
+    """UTC, on a whole minute."""
+    plan: Plan
+    """The plan version; its prices are those that apply, with overrides and add-ons in them."""
+    _prices: dict[str, Price] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prices", {price.key: price for price in self.plan.prices})
+
+    def price(self, key: str) -> Price | None:
+        """Returns a price that applies in the phase; None where there is none of this key."""
+        return self._prices.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A span inside a period in which one price stands unchanged: rated on its own usage (R17)."""
+
+    price: Price
+    """The price, as it applies in the span."""
+    index: int
+    """Position among the price's segments of the period, from 0; a part of the charge key (R67)."""
+    span: Period
+    """From its start to its end, half-open, inside the period."""
+    share: Fraction
+    """Of the whole period of the grid, in the plan's proration unit, 0 to 1."""
+    plan_version: int
+    """Version of the plan at the start of the span: what a line shows (R37)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRun:
+    """A price that stands unchanged over a span."""
+
+    price: Price
+    """The price."""
+    span: Period
+    """As long as it stands."""
+    plan: Plan
+    """The plan version at its start."""
+
+
+def check_phases(phases: Sequence[Phase], *, subscription: Subscription) -> None:
+    """Checks that phases begin with the subscription and follow one another.
+
+    Raises:
+        InvariantError: PHASES_MALFORMED.
+    """
+    starts = [phase.start for phase in phases]
+    is_ascending = all(first < second for first, second in pairwise(starts))
+    if not starts or starts[0] != subscription.start or not is_ascending:
+        raise InvariantError(
+            reason="PHASES_MALFORMED",
+            message=f"the phases of subscription {subscription.id!r} start at {starts}; the first "
+            "has to start with it, and each after the one before",
+        )
+
+
+def phases_of(subscription: Subscription, *, plan: Plan) -> tuple[Phase, ...]:
+    """Returns the phases of a subscription that stays on one plan version.
+
+    They are cut where prices begin that were added to the version while it ran (R32).
+    """
+    starts = {start for start in subscription.price_starts.values() if start > subscription.start}
+    return tuple(
+        Phase(start, without_later_prices(plan, subscription=subscription, at=start))
+        for start in sorted({subscription.start, *starts})
+    )
+
+
+def without_later_prices(plan: Plan, *, subscription: Subscription, at: datetime) -> Plan:
+    """Returns a plan without the added prices that charge nothing yet at an instant (R32)."""
+    starts = subscription.price_starts
+    if not any(start > at for start in starts.values()):
+        return plan
+    kept = tuple(price for price in plan.prices if starts.get(price.key, at) <= at)
+    return replace(plan, prices=kept)
+
+
+def spans_of(phases: Sequence[Phase], *, period: Period) -> list[tuple[Phase, Period]]:
+    """Returns the phases that share time with a period, each with the part that it has of it.
+
+    The parts tile the period, as long as it does not begin before the first phase.
+    """
+    ends = [*(phase.start for phase in phases[1:]), period.end]
+    return [
+        (phase, Period(max(phase.start, period.start), min(end, period.end)))
+        for phase, end in zip(phases, ends, strict=True)
+        if max(phase.start, period.start) < min(end, period.end)
+    ]
+
+
+def price_runs(spans: Iterable[tuple[Phase, Period]], *, price_key: str) -> tuple[PriceRun, ...]:
+    """Returns the spans in which a price stands unchanged, oldest first.
+
+    The unit of proration belongs to the terms: it decides what a span's share is.
+    """
+    runs: list[PriceRun] = []
+    for phase, span in spans:
+        price = phase.price(price_key)
+        if price is None:
+            continue
+        last = runs[-1] if runs else None
+        if (
+            last is not None
+            and last.span.end == span.start
+            and last.price == price
+            and last.plan.proration is phase.plan.proration
+        ):
+            runs[-1] = replace(last, span=Period(last.span.start, span.end))
+        else:
+            runs.append(PriceRun(price, span, phase.plan))
+    return tuple(runs)

@@ -1,0 +1,225 @@
+"""Voiding, amending and adjusting usage: new facts, while what came is kept as it was (R16)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from billing_server.domain.catalog.model import Aggregation, Meter
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.ports.usage import EventRow
+from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
+from billing_server.domain.usage.instants import (
+    MICROSECONDS_PER_MINUTE,
+    microseconds_from_instant,
+)
+from billing_server.domain.usage.meter_index import Quarantine
+from billing_server.services.context import ServiceContext
+from billing_server.services.list_customers import customer_not_found
+from billing_server.services.rating_terms import load_catalog_terms
+from billing_server.services.recount_usage import recount_minutes
+from billing_server.services.usage_payload import decode_row
+from metering.errors import InvalidStateError, NotFoundError, ValidationError
+from metering.quantity import canonical_quantity, scale_quantity
+
+REASON_BYTES_MAX: Final = 256
+ADJUSTABLE: Final = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.TIME_WEIGHTED})
+"""Meters to which a signed quantity can be added: the others keep one value, or a set of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentRequest:
+    """A signed quantity that is to be added to a meter."""
+
+    customer_id: str
+    """Whose usage."""
+    meter_key: str
+    """To which meter."""
+    quantity: str
+    """Signed plain decimal, e.g. "-12.5", in the meter's unit."""
+    reason: str
+    """Why, for people; 1..256 bytes."""
+    event_time: datetime | None = None
+    """When it counts; None: now."""
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    """With which dimensions; they choose the price."""
+
+
+def void_usage(
+    context: ServiceContext, *, event_id: str, customer_id: str | None = None, reason: str = ""
+) -> Correction:
+    """Let an event count nothing from now on. To void it twice changes nothing.
+
+    Args:
+        context: the world.
+        event_id: of an event that was counted.
+        customer_id: whose; needed only where several customers have an event of this id.
+        reason: for people.
+
+    Raises:
+        NotFoundError: EVENT_NOT_FOUND.
+        ValidationError: EVENT_ID_AMBIGUOUS, REASON_TOO_LONG.
+        InvalidStateError: EVENT_NOT_COUNTED.
+    """
+    return _correct(
+        context,
+        event_id=event_id,
+        customer_id=customer_id,
+        kind=CorrectionKind.VOID,
+        quantities=None,
+        reason=reason,
+    )
+
+
+def amend_usage(
+    context: ServiceContext,
+    *,
+    event_id: str,
+    quantities: Mapping[str, str],
+    customer_id: str | None = None,
+    reason: str = "",
+) -> Correction:
+    """Let an event count other quantities from now on; the newest amendment counts.
+
+    Raises:
+        NotFoundError: EVENT_NOT_FOUND.
+        ValidationError: EVENT_ID_AMBIGUOUS, REASON_TOO_LONG; or why the quantities cannot be
+            counted: METER_UNKNOWN, QUANTITY_MALFORMED, QUANTITY_TOO_PRECISE, ….
+        InvalidStateError: EVENT_NOT_COUNTED.
+    """
+    if not quantities:
+        raise ValidationError(
+            reason="QUANTITIES_EMPTY", message="quantities: name at least one, or void the event"
+        )
+    return _correct(
+        context,
+        event_id=event_id,
+        customer_id=customer_id,
+        kind=CorrectionKind.AMEND,
+        quantities={name: canonical_quantity(text) for name, text in sorted(quantities.items())},
+        reason=reason,
+    )
+
+
+def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adjustment:
+    """Add a signed quantity to a meter.
+
+    A sum may go below zero: it is then charged nothing, and what is added later makes up for it
+    first (R18). To a level it is a change that holds until the next event sets a level.
+
+    Raises:
+        NotFoundError: CUSTOMER_NOT_FOUND, METER_NOT_FOUND.
+        ValidationError: METER_NOT_ADJUSTABLE, REASON_MISSING, REASON_TOO_LONG, or what is wrong
+            with the quantity.
+    """
+    if not request.reason.strip():
+        raise ValidationError(
+            reason="REASON_MISSING", message="reason: say why, for whoever reads the invoice"
+        )
+    _check_reason(request.reason)
+    now = context.clock.now()
+    with context.store.write() as unit:
+        meter = unit.catalog.meter(request.meter_key)
+        if meter is None:
+            raise NotFoundError(
+                reason="METER_NOT_FOUND", message=f"there is no meter {request.meter_key!r}"
+            )
+        value = _signed(request.quantity, meter=meter)
+        unit.usage.share_catalog()
+        if not unit.usage.lock_customers([request.customer_id]):
+            raise customer_not_found(request.customer_id)
+        adjustment = Adjustment(
+            id=context.new_id("adj"),
+            customer_id=request.customer_id,
+            meter_key=meter.key,
+            dimensions=dict(request.dimensions),
+            event_time=request.event_time or now,
+            value=value,
+            reason=request.reason,
+            create_time=now,
+        )
+        unit.usage_facts.add_adjustment(adjustment)
+        minute = microseconds_from_instant(adjustment.event_time) // MICROSECONDS_PER_MINUTE
+        recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
+    return adjustment
+
+
+def _correct(
+    context: ServiceContext,
+    *,
+    event_id: str,
+    customer_id: str | None,
+    kind: CorrectionKind,
+    quantities: Mapping[str, str] | None,
+    reason: str,
+) -> Correction:
+    _check_reason(reason)
+    with context.store.write() as unit:
+        catalog = load_catalog_terms(unit, revision=unit.usage.share_catalog())
+        row = _find_event(unit, event_id=event_id, customer_id=customer_id)
+        unit.usage.lock_customers([row.customer_id])
+        if quantities is not None:
+            event = decode_row(row)
+            effects = catalog.index.effects(quantities, dimensions=event.dimensions)
+            if isinstance(effects, Quarantine):
+                raise ValidationError(reason=effects.reason, message=effects.message)
+        key = (row.event_id, row.customer_id)
+        known = unit.usage_facts.corrections([key]).get(key)
+        if known is not None and (known.kind, known.quantities) == (kind, quantities):
+            return known
+        correction = Correction(
+            event_id=row.event_id,
+            customer_id=row.customer_id,
+            version=1 if known is None else known.version + 1,
+            kind=kind,
+            quantities=quantities,
+            reason=reason,
+            create_time=context.clock.now(),
+        )
+        unit.usage_facts.add_correction(correction)
+        minute = row.event_time_us // MICROSECONDS_PER_MINUTE
+        recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
+    return correction
+
+
+def _find_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> EventRow:
+    found = [
+        row
+        for row in unit.usage_facts.events_of_id(event_id)
+        if customer_id is None or row.customer_id == customer_id
+    ]
+    if not found:
+        of = "" if customer_id is None else f" of customer {customer_id!r}"
+        raise NotFoundError(reason="EVENT_NOT_FOUND", message=f"there is no event {event_id!r}{of}")
+    if len(found) > 1:
+        raise ValidationError(
+            reason="EVENT_ID_AMBIGUOUS",
+            message=f"{len(found)} customers have an event {event_id!r}; name the customer",
+        )
+    (row,) = found
+    if row.quarantine_reason is not None:
+        raise InvalidStateError(
+            reason="EVENT_NOT_COUNTED",
+            message=f"event {event_id!r} waits ({row.quarantine_reason}) and counts nothing yet; "
+            "correct it when it is counted",
+        )
+    return row
+
+
+def _signed(text: str, *, meter: Meter) -> int:
+    if meter.aggregation not in ADJUSTABLE:
+        raise ValidationError(
+            reason="METER_NOT_ADJUSTABLE",
+            message=f"meter {meter.key!r} is a {meter.aggregation}: nothing can be added to it; "
+            "void or amend the event that is wrong",
+        )
+    is_negative = text.startswith("-")
+    value = scale_quantity(text.removeprefix("-"), decimals=meter.decimals)
+    return -value if is_negative else value
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason.encode()) > REASON_BYTES_MAX:
+        raise ValidationError(
+            reason="REASON_TOO_LONG", message=f"reason: at most {REASON_BYTES_MAX} bytes"
+        )

@@ -1,0 +1,155 @@
+"""Granting: standing leases by demand, exact ones on request, shares of rates; and recalls."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from billing_server.domain.limit.lease import Lease, LeaseState
+from billing_server.domain.limit.shares import (
+    RateShare,
+    first_tokens,
+    free_share,
+    granted_share,
+    wanted_share,
+)
+from billing_server.domain.limit.sizes import Demander, acquired, excess, lease_sizes, to_recall
+from billing_server.services.lease_windows import OpenWindow
+from metering.limits import LimitKind
+
+LEASE_ID_BYTES = 16
+NOBODY = -1
+"""No agent: a recall on behalf of nobody spares nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granter:
+    """Grants from windows that are held, to one disk."""
+
+    agent_ref: int
+    """The disk that asks."""
+    now: datetime
+    """The time."""
+    random_bytes: Callable[[int], bytes]
+    """Makes ids of leases that the server grants unasked."""
+
+    def grant_standing(self, window: OpenWindow) -> None:
+        """Grants what the agent lacks of what it should have standing by."""
+        me = window.demander(self.agent_ref)
+        if me is None:
+            return
+        if window.limit.kind is LimitKind.RATE:
+            self._grant_share(window, me=me, lease=None)
+            return
+        sizes = lease_sizes(window.left, maximum=window.maximum, demanders=list(window.demanders))
+        amount = min(sizes.grants.get(self.agent_ref, 0), window.left)
+        if amount > 0:
+            window.grant(self._own_lease(window), amount=amount, now=self.now)
+
+    def acquire(self, window: OpenWindow, *, lease: Lease, target: int, least: int) -> Lease:
+        """Grants what a lease should become in all, or at least its least; else nothing.
+
+        Args:
+            window: of the lease.
+            lease: as it is, or new.
+            target: what `granted` should become.
+            least: less than that in all is refused.
+        """
+        if lease.granted >= target or lease.state is not LeaseState.LIVE or lease.is_recalled:
+            return lease
+        wanted, least_more = target - lease.granted, max(least - lease.granted, 0)
+        if window.limit.kind is LimitKind.RATE:
+            me = window.demander(self.agent_ref) or Demander(
+                agent_ref=self.agent_ref, demand_per_second=1
+            )
+            me = replace(me, largest_call=max(me.largest_call, least_more))
+            return self._grant_share(window, me=me, lease=lease) or lease
+        others = [each for each in window.demanders if each.agent_ref != self.agent_ref]
+        amount = acquired(wanted=wanted, least=least_more, left=window.left, demanders=others)
+        return window.grant(lease, amount=amount, now=self.now) if amount else lease
+
+    def recall_for(self, window: OpenWindow, *, missing: int) -> bool:
+        """Recalls idle leases of others before the agent is refused; tells whether there are any.
+
+        Args:
+            window: where something is missing.
+            missing: how much, >= 1.
+        """
+        if window.limit.kind is LimitKind.RATE:
+            return _recall_shares(window, asker_ref=self.agent_ref)
+        window.recall(to_recall(window.live, missing=missing, asker_ref=self.agent_ref))
+        return any(
+            lease.is_recalled and lease.free and lease.agent_ref != self.agent_ref
+            for lease in window.live
+        )
+
+    def new_lease(self, window: OpenWindow, *, lease_id: bytes | None = None) -> Lease:
+        """Returns a lease with nothing in it yet."""
+        return Lease(
+            lease_id=lease_id or self.random_bytes(LEASE_ID_BYTES),
+            key=window.window.key,
+            agent_ref=self.agent_ref,
+            report_time=self.now,
+            create_time=self.now,
+        )
+
+    def _own_lease(self, window: OpenWindow) -> Lease:
+        return window.of_agent(self.agent_ref) or self.new_lease(window)
+
+    def _grant_share(
+        self, window: OpenWindow, *, me: Demander, lease: Lease | None
+    ) -> Lease | None:
+        """Grants a share of a rate to an agent that has none; None: there is nothing to give.
+
+        A share that turns out too large is recalled and granted anew: until its agent has given
+        it back it counts whole.
+        """
+        own = window.of_agent(self.agent_ref)
+        demanders = [me, *(each for each in window.demanders if each.agent_ref != me.agent_ref)]
+        wanted = wanted_share(window.rate, asker=me, demanders=demanders)
+        if own is not None:
+            if len(demanders) > 1 and own.rate_per_minute > 2 * max(wanted.rate_per_minute, 1):
+                window.recall([own])
+            return None
+        held = [each for each in window.live if each.burst]
+        share = granted_share(wanted, free=free_share(window.rate, leases=held))
+        if share == RateShare(0, 0) or share.burst < me.largest_call:
+            _recall_shares(window, asker_ref=self.agent_ref)
+            return None
+        quiet = None if window.is_new else timedelta(0)
+        lease = replace(
+            lease or self.new_lease(window),
+            rate_per_minute=share.rate_per_minute,
+            burst=share.burst,
+        )
+        return window.grant(lease, amount=first_tokens(share, quiet=quiet), now=self.now)
+
+
+def recall_excess(window: OpenWindow) -> None:
+    """Recalls what a lowered limit has out beyond what it may."""
+    if window.limit.kind is LimitKind.RATE:
+        held = free_share(window.rate, leases=[])
+        total = sum(lease.burst for lease in window.live)
+        rate = sum(lease.rate_per_minute for lease in window.live)
+        if total > held.burst or rate > held.rate_per_minute:
+            window.recall(lease for lease in window.live if not lease.is_recalled)
+        return
+    too_much = excess(window.escrow.taken, maximum=window.maximum)
+    if too_much:
+        window.recall(to_recall(window.live, missing=too_much, asker_ref=NOBODY))
+
+
+def customers_of(windows: Iterable[OpenWindow]) -> set[str]:
+    """Returns the customers of whose leases something was changed."""
+    return {window.limit.customer_id for window in windows if window.changed}
+
+
+def _recall_shares(window: OpenWindow, *, asker_ref: int) -> bool:
+    """Recalls the largest share of another agent; tells whether one waits to be given back."""
+    others = [lease for lease in window.live if lease.agent_ref != asker_ref and lease.burst]
+    if any(lease.is_recalled for lease in others):
+        return True
+    if not others:
+        return False
+    largest = max(others, key=lambda lease: (lease.rate_per_minute, lease.lease_id))
+    window.recall([largest])
+    return True

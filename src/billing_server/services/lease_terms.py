@@ -1,0 +1,269 @@
+"""The limits of a customer as agents are told them, and when they are told anew."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from billing_server.domain.catalog.read_limit import limit_to_dict
+from billing_server.domain.limit.escrow import escrow_of
+from billing_server.domain.limit.in_force import CustomerLimits, LimitInForce
+from billing_server.domain.limit.lease import Lease, WindowKey
+from billing_server.domain.limit.price_bounds import PriceBound, price_bound
+from billing_server.domain.limit.sizes import Demander, is_tail
+from billing_server.domain.limit.spans import LimitSpan
+from billing_server.domain.ports.limits import LimitAccount, TermsWatch
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.usage.instants import microseconds_from_instant
+from billing_server.services.limit_accounts import maximum_of, settled_in, window_at
+from billing_server.services.limit_book import LimitBook, LimitSources
+from metering.limits import MONEY_DECIMALS, LimitKind
+from metering.quantity import unscale_quantity
+
+TERMS_AT_ONCE = 1_000
+"""Customers whose terms are told in one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldLimit:
+    """A limit as an agent is told it."""
+
+    limit: LimitInForce
+    """The limit."""
+    span: LimitSpan
+    """Its window."""
+    maximum: int
+    """B, in the smallest unit."""
+    remaining: int
+    """What is left to grant, as advice. >= 0."""
+    is_tail: bool
+    """Whether each call is to be asked for exactly."""
+    prices: tuple[PriceBound, ...] = ()
+    """What usage can cost, for money."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldCustomer:
+    """All limits of a customer as an agent is told them."""
+
+    customer_id: str
+    """Whose."""
+    limits: tuple[ToldLimit, ...]
+    """In the order of their keys."""
+    is_unknown: bool
+    """Whether there is no such customer."""
+    valid_until: datetime | None
+    """When a window ends or a subscription changes; None: it does not."""
+    catalog_revision: int
+    """Of the catalog that it was made from."""
+    customer_revision: int
+    """Of the customer; 0: there is none."""
+    terms_revision: int = 0
+    """Revision under which it is told; 0: not yet given one."""
+
+    def with_revision(self, terms_revision: int) -> "ToldCustomer":
+        """Returns the same, told under a revision."""
+        return replace(self, terms_revision=terms_revision)
+
+    @property
+    def digest(self) -> str:
+        """Digest of what an agent has to be told of: advice is left out."""
+        content = [
+            self.is_unknown,
+            [
+                [
+                    limit_to_dict(each.limit.limit),
+                    each.span.window_id,
+                    each.maximum,
+                    [
+                        [bound.price.key, str(bound.steps[:1]), len(bound.steps)]
+                        for bound in each.prices
+                    ],
+                ]
+                for each in self.limits
+            ],
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def tell_terms(
+    unit: UnitOfWork, *, book: LimitBook, customer_ids: Iterable[str], now: datetime
+) -> dict[str, ToldCustomer]:
+    """Returns the terms of customers as of now; holds nothing."""
+    wanted = sorted(set(customer_ids))
+    catalog_revision = unit.catalog.revision()
+    revisions = unit.customers.revisions(wanted)
+    sources: dict[str, LimitSources] = {}
+    for customer_id, revision in revisions.items():
+        found = book.sources(
+            unit, catalog_revision=catalog_revision, customer_id=customer_id, revision=revision
+        )
+        if found is not None:
+            sources[customer_id] = found
+    limits = {customer_id: found.at(now) for customer_id, found in sources.items()}
+    standing = _Standing(unit, limits=limits.values(), now=now)
+    told: dict[str, ToldCustomer] = {}
+    for customer_id in wanted:
+        of_customer = limits.get(customer_id)
+        entries = (
+            ()
+            if of_customer is None
+            else tuple(
+                standing.told(limit, sources=sources[customer_id]) for limit in of_customer.limits
+            )
+        )
+        told[customer_id] = ToldCustomer(
+            customer_id=customer_id,
+            limits=entries,
+            is_unknown=of_customer is None,
+            valid_until=_valid_until(entries, limits=of_customer),
+            catalog_revision=catalog_revision,
+            customer_revision=revisions.get(customer_id, 0),
+        )
+    return told
+
+
+def watch_terms(
+    unit: UnitOfWork,
+    *,
+    agent_ref: int,
+    told: Mapping[str, ToldCustomer],
+    now: datetime,
+) -> tuple[TermsWatch, ...]:
+    """Keeps what a disk is told of customers, under a new revision where it has changed.
+
+    Returns:
+        What is kept of each customer.
+    """
+    known = unit.leases.watches(agent_ref, customer_ids=told)
+    watches = []
+    for number, (customer_id, terms) in enumerate(sorted(told.items())):
+        before = known.get(customer_id)
+        revision = microseconds_from_instant(now) + number
+        if before is not None:
+            is_same = before.terms_digest == terms.digest
+            revision = (
+                before.terms_revision if is_same else max(revision, before.terms_revision + 1)
+            )
+        watches.append(
+            TermsWatch(
+                agent_ref=agent_ref,
+                customer_id=customer_id,
+                terms_revision=revision,
+                terms_digest=terms.digest,
+                catalog_revision=terms.catalog_revision,
+                customer_revision=terms.customer_revision,
+                valid_until=terms.valid_until,
+            )
+        )
+    unit.leases.watch(watches)
+    return tuple(watches)
+
+
+class _Standing:
+    """Where the windows of many limits stand, read together."""
+
+    def __init__(
+        self, unit: UnitOfWork, *, limits: Iterable[CustomerLimits], now: datetime
+    ) -> None:
+        self._unit = unit
+        self._now = now
+        every = [limit for of_customer in limits for limit in of_customer.limits]
+        keys = {window_at(limit, at=now).key for limit in every}
+        self._accounts = unit.limits.find_accounts(keys)
+        self._leases: dict[WindowKey, list[Lease]] = {}
+        for lease in unit.leases.of_windows(keys):
+            self._leases.setdefault(lease.key, []).append(lease)
+        self._demanders: dict[tuple[str, str], list[Demander]] = {}
+        for want in unit.leases.wants({(key.customer_id, key.limit_key) for key in keys}):
+            self._demanders.setdefault((want.customer_id, want.limit_key), []).append(
+                Demander(
+                    agent_ref=want.agent_ref,
+                    demand_per_second=want.demand_per_second,
+                    largest_call=want.largest_call,
+                )
+            )
+
+    def told(self, limit: LimitInForce, *, sources: LimitSources) -> ToldLimit:
+        """Returns a limit as it is told."""
+        window = window_at(limit, at=self._now)
+        account = self._accounts.get(window.key) or LimitAccount(
+            key=window.key, start=window.span.start, end=window.span.end
+        )
+        leases = self._leases.get(window.key, [])
+        maximum = maximum_of(self._unit, limit=limit)
+        settled = settled_in(self._unit, limit=limit, account=account, now=self._now)
+        escrow = escrow_of(settled, leases=leases)
+        left = escrow.left(maximum=maximum, unknown_max=limit.scaled(limit.limit.reclaim_max))
+        demanders = self._demanders.get((limit.customer_id, limit.key), [])
+        prices: tuple[PriceBound, ...] = ()
+        if limit.kind is LimitKind.MONEY:
+            outstanding = unscale_quantity(max(escrow.taken - settled, 0), decimals=MONEY_DECIMALS)
+            prices = price_bounds(
+                self._unit, sources=sources, outstanding=outstanding, now=self._now
+            )
+        is_amount = limit.kind not in (LimitKind.RATE, LimitKind.CONCURRENCY)
+        return ToldLimit(
+            limit=limit,
+            span=window.span,
+            maximum=maximum,
+            remaining=left if limit.kind is not LimitKind.RATE else maximum,
+            is_tail=is_amount and is_tail(left, demanders=demanders),
+            prices=prices,
+        )
+
+
+def price_bounds(
+    unit: UnitOfWork, *, sources: LimitSources, outstanding: Decimal, now: datetime
+) -> tuple[PriceBound, ...]:
+    """Returns what usage of a customer can cost at most from where it stands.
+
+    Args:
+        unit: a transaction.
+        sources: of the customer.
+        outstanding: what everyone may still spend from leases, in major units.
+        now: the time.
+    """
+    bounds: list[PriceBound] = []
+    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    ordered = sorted(
+        sources.timelines, key=lambda each: (each.subscription.start, each.subscription.id)
+    )
+    for timeline in ordered:
+        if not timeline.is_active_at(now):
+            continue
+        used = _used_by_price(unit, timeline=timeline, now=now)
+        for price in timeline.plan.usage_prices:
+            meter = sources.meter(price.meter)
+            match = (price.meter, tuple(sorted(price.where.items())))
+            if meter is None or match in seen:
+                continue
+            seen.add(match)
+            quantity = unscale_quantity(used.get(price.key, 0), decimals=meter.decimals)
+            bounds.append(price_bound(price, meter=meter, used=quantity, outstanding=outstanding))
+    return tuple(bounds)
+
+
+def _used_by_price(unit: UnitOfWork, *, timeline: Timeline, now: datetime) -> dict[str, int]:
+    period = timeline.period_at(now)
+    if period is None:
+        return {}
+    charges = unit.usage.running_charges(
+        timeline.subscription.id,
+        customer_id=timeline.subscription.customer_id,
+        period_start=period.start,
+    )
+    used: dict[str, int] = {}
+    for charge in charges:
+        used[charge.price_key] = used.get(charge.price_key, 0) + charge.quantity
+    return used
+
+
+def _valid_until(entries: Sequence[ToldLimit], *, limits: CustomerLimits | None) -> datetime | None:
+    ends = [entry.span.end for entry in entries]
+    if limits is not None:
+        ends.append(limits.valid_until)
+    return min((end for end in ends if end is not None), default=None)

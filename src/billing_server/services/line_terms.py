@@ -1,0 +1,138 @@
+"""The terms behind a line of an invoice: its plan version, its price, its meter, its cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from billing_server.domain.catalog.model import Meter, Plan, Price, UsagePrice
+from billing_server.domain.invoice.calculation import USAGE_KINDS
+from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin, margin_of
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.services.customer_terms import CustomerTerms
+from billing_server.services.line_usage import LineScope
+from metering.clock import parse_instant
+from metering.money import Money
+from metering.period import Period
+from metering.quantity import plain_decimal
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LineTerms:
+    """What a line was charged by."""
+
+    plan: Plan
+    """The plan version that the line names (R37)."""
+    price: Price
+    """Its price."""
+    meter: Meter | None
+    """What the price counts; None: it counts nothing."""
+    share: Fraction = Fraction(1)
+    """Of the line's service period in its whole period, in the plan's proration unit (R17)."""
+
+    def scope_of(self, line: Json) -> LineScope | None:
+        """Return which usage the line stands for; None where it stands for none."""
+        if self.meter is None or line["kind"] not in USAGE_KINDS:
+            return None
+        return LineScope(
+            subscription_id=line["subscription"],
+            price_key=line["price"],
+            meter=self.meter,
+            segment=line["segment"],
+            period=period_of(line["service_period"]),
+            group=line["group"],
+        )
+
+
+def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> LineTerms | None:
+    """Return what a line was charged by; None where nothing of the catalog did.
+
+    Args:
+        unit: its reads see one state.
+        terms: of the invoice's customer.
+        line: in the JSON of the contract.
+    """
+    timeline = terms.timelines.get(line["subscription"])
+    if timeline is None:
+        return None
+    plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
+    price = None if plan is None else _price(plan, key=line["price"])
+    if plan is None or price is None:
+        return None
+    meter = terms.meters.get(price.meter) if isinstance(price, UsagePrice) else None
+    share = timeline.share_of(period_of(line["service_period"]))
+    return LineTerms(plan, price, meter, share)
+
+
+def margin_of_lines(
+    lines: Sequence[Json], *, known: Sequence[LineTerms | None], currency: str
+) -> Margin | None:
+    """Return cost and margin of an invoice's usage; None where no cost is known.
+
+    Args:
+        lines: of one invoice.
+        known: the terms of each of them.
+        currency: of the invoice.
+    """
+    margins: list[LineMargin] = []
+    unknown_count = 0
+    for index, (line, terms) in enumerate(zip(lines, known, strict=True)):
+        if line["kind"] not in USAGE_KINDS:
+            continue
+        price = None if terms is None else terms.price
+        unit_cost = price.unit_cost if isinstance(price, UsagePrice) else None
+        if unit_cost is None:
+            unknown_count += 1
+            continue
+        margins.append(
+            line_margin(
+                index,
+                quantity=Decimal(line["quantity"]),
+                amount=Money.from_decimal_string(line["amount"], currency),
+                unit_cost=unit_cost,
+                share=share_of(line),
+            )
+        )
+    return margin_of(margins, unknown_count=unknown_count, currency=currency)
+
+
+def margin_to_dict(margin: Margin | None) -> dict[str, Any] | None:
+    """Return cost and margin as plain values; None where no cost is known."""
+    if margin is None:
+        return None
+    rate = margin.margin_rate
+    return {
+        "cost": margin.cost.decimal_string(),
+        "charged": margin.amount.decimal_string(),
+        "margin": margin.margin.decimal_string(),
+        "margin_rate": None if rate is None else plain_decimal(rate, places=4),
+        "lines_without_cost": margin.unknown_count,
+        "lines": [
+            {
+                "line": each.line_index,
+                "unit_cost": plain_decimal(each.unit_cost),
+                "cost": each.cost.decimal_string(),
+                "cost_exact": plain_decimal(each.cost_exact),
+                "margin": each.margin.decimal_string(),
+            }
+            for each in margin.lines
+        ],
+    }
+
+
+def share_of(line: Json) -> Fraction:
+    """Return the share of its whole period that a line was charged for."""
+    share = line["proration"]
+    return Fraction(1) if share is None else Fraction(share["numerator"], share["denominator"])
+
+
+def period_of(value: Json) -> Period:
+    """Return a span of an invoice's JSON."""
+    return Period(parse_instant(value["start"]), parse_instant(value["end"]))
+
+
+def _price(plan: Plan, *, key: str) -> Price | None:
+    return next((price for price in plan.prices if price.key == key), None)

@@ -1,0 +1,317 @@
+"""Settling: what counted events mean for limits, in the transaction that counts them.
+
+Units: the use counts (S), and so do the debits of leases. Money: the change of the customer's
+cumulative rated amount counts, never a rounded cost of one event. What no lease bore is told apart:
+unreserved where nothing was reserved, overrun beyond a reservation, an error of the estimate for
+money.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from billing_server.domain.limit.in_force import LimitInForce
+from billing_server.domain.limit.lease import Lease, WindowKey, bearable, debited
+from billing_server.domain.ports.limits import LimitAccount, SettledReservation, ThresholdEvent
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.usage.instants import instant_from_microseconds
+from billing_server.domain.usage.meter_index import MeterEffect
+from billing_server.services.limit_accounts import (
+    Window,
+    book_rolling,
+    bounded,
+    micros,
+    open_account,
+    passed_thresholds,
+    window_at,
+)
+from billing_server.services.usage_payload import DecodedEvent
+from metering.api.v1 import usage_pb2
+from metering.limits import LimitKind
+
+_SETTLED_KINDS = (LimitKind.UNITS, LimitKind.ROLLING, LimitKind.MONEY)
+"""Limits that use is booked to; a rate and slots are given back by time and by their agents."""
+
+
+class LimitedEvent(NamedTuple):
+    """An event of a customer that has limits, with what it adds to meters."""
+
+    event: DecodedEvent
+    effects: Sequence[MeterEffect]
+
+
+@dataclass(slots=True)
+class _Booking:
+    """What a batch brings to one window."""
+
+    limit: LimitInForce
+    used: int = 0
+    unreserved: int = 0
+    overrun: int = 0
+    debited: int = 0
+    """Debits of leases of a money window: the estimate."""
+    event_count: int = 0
+    is_reserved: bool = False
+    """Whether any of its events named a lease."""
+    latest_use: list[tuple[datetime | None, int]] = field(default_factory=list)
+    """Of a rolling window: when leases could be spent last, with the use."""
+
+
+@contextmanager
+def settled_limits(
+    unit: UnitOfWork,
+    *,
+    events: Sequence[LimitedEvent],
+    limits: Sequence[LimitInForce],
+    now: datetime,
+) -> Iterator[None]:
+    """Settles the limits of customers around the block that counts their events.
+
+    Args:
+        unit: the transaction; the customers are held in it.
+        events: of customers with limits, all of them new.
+        limits: of these customers.
+        now: the time.
+    """
+    if not events:
+        yield
+        return
+    settling = _Settling(unit, events=events, limits=limits, now=now)
+    settling.open_accounts()
+    rated_before = settling.rated_totals()
+    yield
+    settling.book_units()
+    settling.book_money(rated_before)
+    settling.write()
+
+
+class _Settling:
+    """One batch of events of limited customers, settled once."""
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        *,
+        events: Sequence[LimitedEvent],
+        limits: Sequence[LimitInForce],
+        now: datetime,
+    ) -> None:
+        self._unit = unit
+        self._now = now
+        self._limits: dict[str, list[LimitInForce]] = {}
+        for limit in limits:
+            if limit.kind in _SETTLED_KINDS:
+                self._limits.setdefault(limit.customer_id, []).append(limit)
+        self._events = [(each, _carried(each.event)) for each in events]
+        self._leases: dict[bytes, Lease] = {}
+        self._accounts: dict[WindowKey, LimitAccount] = {}
+        self._bookings: dict[WindowKey, _Booking] = {}
+
+    def open_accounts(self) -> None:
+        """Holds the accounts of every window that the events fall into, opening current ones."""
+        ids = {debit.lease_id for _, carried in self._events for debit in carried.debits}
+        self._leases = self._unit.leases.by_id(ids)
+        limits: dict[WindowKey, LimitInForce] = {}
+        windows: dict[WindowKey, Window] = {}
+        for each, carried in self._events:
+            for limit in self._limits.get(each.event.row.customer_id, ()):
+                limits[self._key(limit, each.event, carried)] = limit
+                window = _window_of(limit, each.event)
+                windows[window.key] = window
+        keys = set(limits) | {lease.key for lease in self._leases.values()}
+        self._accounts = self._unit.limits.lock_accounts(keys)
+        for key in sorted(set(limits) - set(self._accounts)):
+            current = windows.get(key)
+            # A window that ended without an account is no longer granted from: nothing to keep.
+            if current is not None and (current.span.end or self._now) >= self._now:
+                self._accounts[key] = open_account(self._unit, window=current, now=self._now)
+        self._bookings = {
+            key: _Booking(limit) for key, limit in limits.items() if key in self._accounts
+        }
+        # Read again under the lock of their accounts.
+        self._leases = self._unit.leases.by_id(ids)
+
+    def rated_totals(self) -> dict[str, Decimal]:
+        """Returns what each customer with limits on money has used, rated."""
+        return {
+            customer_id: self._unit.limits.rated_total(customer_id)
+            for customer_id, limits in sorted(self._limits.items())
+            if any(limit.kind is LimitKind.MONEY for limit in limits)
+        }
+
+    def book_units(self) -> None:
+        """Books what each event used, and what its leases bore of it."""
+        for each, carried in self._events:
+            customer_id = each.event.row.customer_id
+            borne = self._debit(carried, event=each.event)
+            for limit in self._limits.get(customer_id, ()):
+                booking = self._bookings.get(self._key(limit, each.event, carried))
+                if booking is None:
+                    continue
+                booking.event_count += 1
+                booking.is_reserved |= limit.key in borne
+                if limit.kind is LimitKind.MONEY:
+                    booking.debited += borne.get(limit.key, 0)
+                    continue
+                used = _used(limit, each)
+                if used:
+                    self._book_use(booking, used, borne.get(limit.key, 0), carried)
+
+    def book_money(self, rated_before: dict[str, Decimal]) -> None:
+        """Books the rated change of each customer to the windows of its limits on money."""
+        for customer_id, before in rated_before.items():
+            change = micros(self._unit.limits.rated_total(customer_id)) - micros(before)
+            for limit in self._limits[customer_id]:
+                if limit.kind is LimitKind.MONEY:
+                    self._book_rated(limit, change)
+
+    def write(self) -> None:
+        """Writes accounts, leases and thresholds, and tells holders what was settled elsewhere."""
+        thresholds: list[ThresholdEvent] = []
+        changed: list[LimitAccount] = []
+        for key, booking in sorted(self._bookings.items()):
+            account = self._booked(booking, account=self._accounts[key])
+            crossed, highest = passed_thresholds(
+                self._unit, limit=booking.limit, account=account, now=self._now
+            )
+            thresholds += crossed
+            changed.append(replace(account, threshold=highest))
+        self._unit.limits.put_accounts(changed)
+        self._unit.leases.put(list(self._leases.values()))
+        self._unit.limits.add_threshold_events(thresholds)
+        self._tell_holders()
+
+    def _key(self, limit: LimitInForce, event: DecodedEvent, carried: "_Carried") -> WindowKey:
+        """Returns the window that an event is used in: that of its lease, where it names one."""
+        for debit in carried.debits:
+            lease = self._leases.get(debit.lease_id)
+            if lease is not None and lease.key[:2] == (limit.customer_id, limit.key):
+                return lease.key
+        return _window_of(limit, event).key
+
+    def _debit(self, carried: "_Carried", *, event: DecodedEvent) -> dict[str, int]:
+        """Takes the debits of an event from their leases; returns what was borne by limit."""
+        borne: dict[str, int] = {}
+        for debit in carried.debits:
+            lease = self._leases.get(debit.lease_id)
+            if lease is None:
+                # Granted before this server went back to a backup: its agent tells the rest.
+                lease = Lease(
+                    lease_id=debit.lease_id,
+                    key=WindowKey(event.row.customer_id, "", ""),
+                    agent_ref=event.row.agent_ref,
+                    create_time=self._now,
+                )
+            key = lease.key.limit_key
+            amount = max(debit.amount, 0)
+            part = bearable(lease, amount=amount) if key else amount
+            borne[key] = borne.get(key, 0) + part
+            self._leases[debit.lease_id] = debited(lease, amount=amount)
+            booking = self._bookings.get(lease.key)
+            if booking is not None and booking.limit.kind is LimitKind.ROLLING:
+                booking.latest_use.append((lease.expire_time, part))
+        return borne
+
+    def _book_use(self, booking: _Booking, used: int, borne: int, carried: "_Carried") -> None:
+        booking.used += used
+        surplus = max(0, used - borne)
+        if carried.is_settlement:
+            booking.overrun += surplus
+        else:
+            booking.unreserved += surplus
+
+    def _book_rated(self, limit: LimitInForce, change: int) -> None:
+        bookings = [
+            booking
+            for key, booking in sorted(self._bookings.items())
+            if key[:2] == (limit.customer_id, limit.key) and booking.event_count
+        ]
+        weights = Counter(
+            {number: each.debited or each.event_count for number, each in enumerate(bookings)}
+        )
+        total, rest = weights.total(), change
+        for number, booking in enumerate(bookings):
+            is_last = number == len(bookings) - 1
+            part = rest if is_last else change * weights[number] // total
+            rest -= part
+            booking.used += part
+            surplus = max(0, part - booking.debited)
+            if booking.is_reserved:
+                booking.overrun += surplus
+            else:
+                booking.unreserved += surplus
+
+    def _booked(self, booking: _Booking, *, account: LimitAccount) -> LimitAccount:
+        is_money = booking.limit.kind is LimitKind.MONEY
+        if booking.limit.kind is LimitKind.ROLLING:
+            self._book_rolling(booking, account.key)
+        return replace(
+            account,
+            settled=bounded(account.settled + booking.used),
+            unreserved=bounded(account.unreserved + booking.unreserved),
+            overrun=bounded(account.overrun + (0 if is_money else booking.overrun)),
+            estimate_error=bounded(account.estimate_error + (booking.overrun if is_money else 0)),
+        )
+
+    def _book_rolling(self, booking: _Booking, key: WindowKey) -> None:
+        rest = booking.used
+        for latest_use, part in [*booking.latest_use, (None, rest)]:
+            amount = min(part, rest)
+            rest -= amount
+            if amount:
+                book_rolling(
+                    self._unit,
+                    limit=booking.limit,
+                    key=key,
+                    amount=amount,
+                    latest_use=latest_use,
+                    now=self._now,
+                )
+
+    def _tell_holders(self) -> None:
+        """Notes reservations that were settled at another agent for whoever may hold them."""
+        for each, carried in self._events:
+            if carried.settled_elsewhere is None:
+                continue
+            customer_id = each.event.row.customer_id
+            others = set(self._unit.leases.watchers(customer_id)) - {each.event.row.agent_ref}
+            named = SettledReservation(customer_id, carried.settled_elsewhere)
+            self._unit.leases.add_settled_elsewhere(others, reservations=[named])
+            self._unit.leases.announce([customer_id])
+
+
+class _Carried(NamedTuple):
+    """What the agent wrote beside the content of an event."""
+
+    debits: Sequence[usage_pb2.Debit]
+    is_settlement: bool
+    settled_elsewhere: str | None
+    """The reservation that another agent holds; None: none."""
+
+
+def _carried(event: DecodedEvent) -> _Carried:
+    message = usage_pb2.UsageEvent.FromString(event.row.payload)
+    settlement = message.settlement
+    is_elsewhere = settlement.kind == usage_pb2.SETTLEMENT_KIND_ELSEWHERE
+    return _Carried(
+        list(message.debits),
+        message.HasField("settlement"),
+        settlement.reservation_id if is_elsewhere and settlement.reservation_id else None,
+    )
+
+
+def _window_of(limit: LimitInForce, event: DecodedEvent) -> Window:
+    return window_at(limit, at=instant_from_microseconds(event.row.event_time_us))
+
+
+def _used(limit: LimitInForce, each: LimitedEvent) -> int:
+    """Returns what an event uses of a limit on a meter."""
+    return sum(
+        value
+        for meter, value in each.effects
+        if limit.counts(meter.key, dimensions=each.event.dimensions)
+    )

@@ -1,0 +1,58 @@
+"""What limits need in the background: agents that stay away, and rows that nobody needs."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from billing_server.domain.limit.silence import SILENT_AFTER
+from billing_server.domain.ports.unit_of_work import Urgency
+from billing_server.services.context import ServiceContext
+from billing_server.services.lease_windows import current_windows, open_windows, write_windows
+from billing_server.services.limit_book import LimitBook
+
+EVERY: Final = timedelta(seconds=30)
+"""How often it is looked at."""
+LEASES_AT_ONCE: Final = 200
+"""Leases of one look: the account of each is held for a moment."""
+KEPT_FOR: Final = timedelta(days=37)
+"""Closed leases stay so long after their window: an event that comes late finds its counters."""
+ROLLING_KEPT_FOR: Final = timedelta(days=91)
+
+log = structlog.get_logger(__name__)
+
+
+class LimitTidying:
+    """Looks after leases of silent agents from time to time. Safe on every replica."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._book = LimitBook()
+        self._next: datetime | None = None
+
+    def look(self) -> int:
+        """Frees what silence has freed, and forgets old rows; returns windows looked at.
+
+        A round of lease work does the same for the windows that it touches: this is for those
+        that nobody asks for.
+        """
+        now = self._context.clock.now()
+        if self._next is not None and now < self._next:
+            return 0
+        self._next = now + EVERY
+        with self._context.store.read() as unit:
+            silent = unit.leases.silent(before=now - SILENT_AFTER, limit=LEASES_AT_ONCE)
+        pairs = {(lease.key.customer_id, lease.key.limit_key) for lease in silent}
+        if pairs:
+            with self._context.store.write(urgency=Urgency.URGENT) as unit:
+                windows = current_windows(unit, book=self._book, pairs=pairs, now=now)
+                opened = open_windows(unit, windows=windows, now=now).values()
+                write_windows(unit, windows=opened)
+                freed = {each.limit.customer_id for each in opened if each.changed}
+                if freed:
+                    unit.leases.announce(freed)
+                    log.info("silent_leases_freed", customers=len(freed))
+        with self._context.store.write() as unit:
+            unit.leases.purge(ended_before=now - KEPT_FOR, limit=LEASES_AT_ONCE)
+            unit.limits.purge_rolling(before=now - ROLLING_KEPT_FOR)
+        return len(pairs)

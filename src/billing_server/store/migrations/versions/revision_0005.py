@@ -1,0 +1,17 @@
+"""Usage beside events: readings, corrections, adjustments, groups of charges, events by time."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Runs the statements kept beside this file."""
+    dialect_name = op.get_bind().dialect.name
+    statements = Path(__file__).with_name(f"revision_0005_{dialect_name}.sql").read_text()
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            op.get_bind().exec_driver_sql(statement)

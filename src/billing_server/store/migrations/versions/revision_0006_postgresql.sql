@@ -1,0 +1,2 @@
+ALTER TABLE lease ADD COLUMN told_in BIGINT DEFAULT 0;
+ALTER TABLE settled_elsewhere ADD COLUMN told_in BIGINT;

@@ -1,0 +1,1 @@
+"""Quota at work: what is kept of limits, leases and reservations, and what is done with it."""

@@ -1,0 +1,185 @@
+"""What falls due by time: holds that expire and go back, leases that run out, rows that may go."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from meter_agent.core.quota import reservation as core
+from meter_agent.core.quota import settle as effects
+from meter_agent.core.quota.lease import Lease
+from meter_agent.core.quota.reservation import LATE_US_DEFAULT, Reservation
+from meter_agent.core.quota.sync import may_forget, run_out
+from meter_agent.core.quota.terms import CustomerTerms, LimitTerms
+from meter_agent.quota.ending import debits_of, recorded
+from meter_agent.quota.reserving import Counter
+from meter_agent.store.operation import Recorded
+from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, Settlement, UsageEvent
+from metering.ids import expiry_event_id
+from metering.limits import ExpiryBilling
+from metering.quantity import plain_decimal
+
+DUE_COUNT_MAX: Final = 1_000
+"""Reservations and leases handled in one commit, so that no caller waits long."""
+ENDED_KEPT_US: Final = 15 * 60 * 1_000_000
+"""How long the row of a reservation that ended answers retries; a later one is a duplicate."""
+UNSETTLED_KEPT_US: Final = 35 * 86_400 * 1_000_000
+"""How long an unsettled reservation stays on the list: as long as its usage may be reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due now."""
+
+    reservations: tuple[Reservation, ...] = ()
+    """To expire, or to give back what they hold."""
+    is_lease_due: bool = False
+    """Whether a lease has run out, or its row may go."""
+
+    def __bool__(self) -> bool:
+        return bool(self.reservations) or self.is_lease_due
+
+
+def due(counter: Counter, *, late_us: int = LATE_US_DEFAULT, earliest_kept_seq: int) -> Due:
+    """Returns what is due. Any thread may ask.
+
+    Args:
+        counter: What is known.
+        late_us: How long an expired hold is presumed used.
+        earliest_kept_seq: Lowest position on disk.
+    """
+    book, now_us = counter.book, counter.book.clock.now_us()
+    found = [
+        item
+        for item in book.all_reservations()
+        if core.is_due_to_expire(item, now_us=now_us)
+        or core.is_due_to_return(item, now_us=now_us, late_us=late_us)
+    ]
+    leases = book.all_leases()
+    is_lease_due = bool(run_out(leases, now_us=now_us)) or any(
+        _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq) for lease in leases
+    )
+    return Due(tuple(found[:DUE_COUNT_MAX]), is_lease_due)
+
+
+def keep(
+    found: Due, *, counter: Counter, late_us: int = LATE_US_DEFAULT, earliest_kept_seq: int
+) -> Recorded | None:
+    """Does what is due; returns what is billed on a guess because a limit says so.
+
+    Args:
+        found: What was due.
+        counter: What is known.
+        late_us: As in `due`.
+        earliest_kept_seq: As in `due`.
+    """
+    book, now_us = counter.book, counter.book.clock.now_us()
+    events = []
+    for asked in found.reservations:
+        item = book.reservation(asked.reservation_id)
+        if item is None:
+            continue
+        if core.is_due_to_expire(item, now_us=now_us):
+            item = _expire(item, counter=counter)
+        if core.is_due_to_return(item, now_us=now_us, late_us=late_us):
+            event = _give_back(item, counter=counter)
+            if event is not None:
+                events.append(event)
+    leases = book.all_leases()
+    book.put_leases(run_out(leases, now_us=now_us)[:DUE_COUNT_MAX])
+    for lease in leases:
+        if _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq):
+            book.forget_lease(lease)
+    return recorded(events) if events else None
+
+
+def prune(counter: Counter) -> int:
+    """Deletes rows of reservations that ended a while ago; returns how many, up to a bound."""
+    wall_us = counter.book.clock.wall_us()
+    return counter.book.prune(
+        ended_before_us=wall_us - ENDED_KEPT_US,
+        unsettled_before_us=wall_us - UNSETTLED_KEPT_US,
+        row_count_max=DUE_COUNT_MAX,
+    )
+
+
+def _expire(item: Reservation, *, counter: Counter) -> Reservation:
+    book = counter.book
+    terms = book.terms_of(item.customer_id) or CustomerTerms(customer_id=item.customer_id)
+    effect, takes = effects.give_back_at_expiry(
+        item, terms=terms, leases=book.leases_of(item.customer_id), now_us=book.clock.now_us()
+    )
+    expired = replace(core.expired(item), takes=takes)
+    book.put_leases(effect.leases)
+    book.put_reservation(expired)
+    counter.figures.expired_count += 1
+    return expired
+
+
+def _give_back(item: Reservation, *, counter: Counter) -> UsageEvent | None:
+    """Gives an expired hold back, or bills it where a limit says so."""
+    book = counter.book
+    terms = book.terms_of(item.customer_id) or CustomerTerms(customer_id=item.customer_id)
+    quantities = _guess(item, terms=terms)
+    leases, now_us = book.leases_of(item.customer_id), book.clock.now_us()
+    if not quantities:
+        book.put_leases(effects.give_back(item, leases=leases, now_us=now_us).leases)
+        book.put_reservation(core.returned(item))
+        return None
+    effect = effects.settle(
+        item,
+        terms=terms,
+        leases=leases,
+        dimensions=dict(item.content.dimensions),
+        quantities={name: Decimal(text) for name, text in quantities.items()},
+        now_us=now_us,
+    )
+    event_id = expiry_event_id(item.customer_id, item.reservation_id)
+    book.put_leases(effect.leases)
+    book.put_reservation(core.returned(item, expiry_event_id=event_id))
+    counter.figures.billed_on_expiry_count += 1
+    return UsageEvent(
+        event_id=event_id,
+        customer_id=item.customer_id,
+        quantities=quantities,
+        dimensions=dict(item.content.dimensions),
+        debits=debits_of(effect),
+        settlement=Settlement(reservation_id=item.reservation_id, kind=SETTLEMENT_KIND_EXPIRED),
+    )
+
+
+def _guess(item: Reservation, *, terms: CustomerTerms) -> dict[str, str]:
+    """Returns what is billed for a reservation that nobody ended: the most that a limit says."""
+    keys = {take.limit_key for take in item.takes}
+    limits = [limit for limit in terms.limits if limit.limit_key in keys]
+    guesses = [_guess_of(item, limit=limit) for limit in limits]
+    names = sorted({name for guess in guesses for name in guess})
+    return {
+        name: plain_decimal(max(Decimal(guess.get(name, "0")) for guess in guesses))
+        for name in names
+    }
+
+
+def _guess_of(item: Reservation, *, limit: LimitTerms) -> dict[str, str]:
+    if limit.bill_on_expiry is ExpiryBilling.MAX:
+        return {name: plain_decimal(value) for name, value in item.granted.items()}
+    if limit.bill_on_expiry is ExpiryBilling.USED_SO_FAR:
+        return dict(item.used_so_far)
+    if limit.bill_on_expiry is ExpiryBilling.INPUT:
+        shrinkable = {name for name, _ in item.content.minimum_quantities}
+        return {
+            name: plain_decimal(value)
+            for name, value in item.granted.items()
+            if name not in shrinkable
+        }
+    return {}
+
+
+def _may_forget(lease: Lease, *, counter: Counter, earliest_kept_seq: int) -> bool:
+    book = counter.book
+    terms = book.terms_of(lease.customer_id)
+    limit = None if terms is None else terms.limit(lease.limit_key)
+    if limit is not None and limit.window_id == lease.window_id:
+        return False  # Its window has not ended.
+    return may_forget(
+        lease, last_event_seq=book.last_seq(lease), deletable_seq=earliest_kept_seq - 1
+    )

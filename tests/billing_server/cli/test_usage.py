@@ -1,0 +1,58 @@
+"""`billing-server usage …`."""
+
+import json
+from pathlib import Path
+
+from tests.billing_server.cli.runner import Commands
+from tests.billing_server.world import Usage
+
+AT = "2026-01-31T10:00:00Z"
+
+
+def used(commands: Commands) -> list[tuple[str, str]]:
+    found = commands.json(
+        "usage",
+        "events",
+        "--customer=acme",
+        "--meter=tokens",
+        f"--from={AT}",
+        "--to=2026-03-01T00:00:00Z",
+    )
+    return [(each["event_id"], each["quantity"]) for each in found]
+
+
+def test_an_event_is_amended_voided_and_a_meter_adjusted(commands: Commands) -> None:
+    Usage(commands.api.context).send("5", at=AT, event_id="e1")
+    said = commands.output("usage", "amend", "e1", "tokens=7", "--reason=recount")
+    assert said == "event e1 of acme counts tokens 7 from now on\n"
+    assert used(commands) == [("e1", "7")]
+    said = commands.output(
+        "usage",
+        "adjust",
+        "--customer=acme",
+        "--meter=tokens",
+        "--quantity=-2",
+        "--reason=goodwill",
+        "--dimension=model=large",
+    )
+    assert said.endswith(": tokens of acme -2\n")
+    said = commands.output("usage", "void", "e1")
+    assert said == "event e1 of acme counts nothing from now on\n"
+
+
+def test_a_file_is_imported_once(commands: Commands, tmp_path: Path) -> None:
+    event = {"event_id": "old", "customer": "acme", "event_time": AT, "quantities": {"tokens": "3"}}
+    file = tmp_path / "old.jsonl"
+    file.write_text(json.dumps(event) + "\n\n")
+    first = commands.output("usage", "import", str(file))
+    assert first == "1 counted, 0 duplicates, 0 conflicts, 0 quarantined\n"
+    assert commands.json("usage", "import", str(file))["duplicates"] == 1
+    assert used(commands) == [("old", "3")]
+    assert "old" in commands.output(
+        "usage",
+        "events",
+        "--customer=acme",
+        "--meter=tokens",
+        f"--from={AT}",
+        "--to=2026-03-01T00:00:00Z",
+    )

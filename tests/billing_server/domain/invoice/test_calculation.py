@@ -1,0 +1,90 @@
+"""The arithmetic of a line as sentences."""
+
+from typing import Any
+
+import pytest
+
+from billing_server.domain.invoice.calculation import (
+    calculation_of,
+    readable,
+    readable_numbers,
+)
+
+
+def line(**fields: Any) -> dict[str, Any]:
+    return {
+        "kind": "usage",
+        "quantity": "16000.5",
+        "included_quantity": "1000",
+        "billable_quantity": "15000.5",
+        "unit": "token",
+        "group": {},
+        "steps": [],
+        "proration": None,
+        "amount": "107.00",
+        "amount_exact": "107.0025",
+    } | fields
+
+
+def step(**fields: str | None) -> dict[str, str | None]:
+    return {
+        "from": "0",
+        "to": None,
+        "quantity": "500",
+        "unit_price": "0.01",
+        "flat_price": "0",
+        "amount": "5",
+    } | fields
+
+
+def test_a_usage_line_is_told_from_what_was_used_to_the_rounded_amount() -> None:
+    tiers = [
+        step(to="1000", quantity="1000", amount="10"),
+        step(**{"from": "1000"}, quantity="14000.5", unit_price="0.0069", amount="97.0025"),
+    ]
+    assert calculation_of(line(steps=tiers), currency="USD") == (
+        "used: 16,000.5 token",
+        "included: 1,000, which leaves 15,000.5 to charge",
+        "0 to 1,000: 1,000 × 0.01 = 10",
+        "over 1,000: 14,000.5 × 0.0069 = 97.0025",
+        "amount: 107.0025, rounded half up to 107.00 USD",
+    )
+
+
+def test_a_group_and_a_share_are_named_and_nothing_included_is_not() -> None:
+    told = calculation_of(
+        line(
+            included_quantity="0",
+            group={"project": "a"},
+            proration={"numerator": 15, "denominator": 31},
+            amount_exact="107",
+        ),
+        currency="USD",
+    )
+    assert told == (
+        "used: 16,000.5 token of project=a",
+        "share: 15/31 of the whole period",
+        "amount: 107.00 USD, exact",
+    )
+
+
+def test_a_fee_is_told_by_its_quantity_where_it_is_not_one() -> None:
+    fee = {"kind": "recurring", "amount": "30.00", "amount_exact": "30"}
+    assert calculation_of(line(quantity="1", **fee), currency="USD") == (
+        "amount: 30.00 USD, exact",
+    )
+    assert calculation_of(line(quantity="3", unit="", **fee), currency="USD")[0] == "quantity: 3"
+
+
+def test_numbers_in_a_sentence_are_set_apart_and_names_are_not() -> None:
+    assert readable_numbers("over 1000: 14000.5 × -0.0069 = 97002.5 of gpt-4000") == (
+        "over 1,000: 14,000.5 × −0.0069 = 97,002.5 of gpt-4000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [("0", "0"), ("999", "999"), ("1000", "1,000"), ("-1234567.125", "−1,234,567.125")],
+)
+def test_thousands_are_set_apart(number: str, shown: str) -> None:
+    assert readable(number) == shown

@@ -1,0 +1,70 @@
+"""What agents tell of leases: counters that only rise, restored servers, lost disks."""
+
+from sqlalchemy import text
+
+from billing_server.domain.limit.lease import LeaseReport, WindowKey
+from billing_server.services.lease_reports import ReportedLease, apply_reports
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.ingest_world import NOON
+from tests.billing_server.lease_world import LeaseWorld, want
+from tests.billing_server.limit_world import debited, units
+
+
+def test_counters_only_rise_whatever_the_order(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 10))
+    (lease,) = agent.leases.values()
+    lease.returned = 100
+    agent.sync(want("daily", 10))
+    lease.returned = 50
+    agent.sync(want("daily", 10))
+    assert world.lease_of(lease.lease_id).returned == 100
+
+
+def test_a_lease_that_a_restored_server_forgot_is_adopted_with_its_rest(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.acquire(world.key("daily"), amount=500, lease_id=b"l" * 16)
+    with store.write() as unit:
+        unit.connection.execute(text("DELETE FROM lease"))
+    agent.push(debited("e1", tokens=40, debits=[(b"l" * 16, 40)]))
+    agent.leases[b"l" * 16].consumed = 40
+    assert world.lease_of(b"l" * 16).key == WindowKey("acme", "", "")
+    agent.open()
+    kept = world.lease_of(b"l" * 16)
+    assert kept.key == world.key("daily")
+    assert (kept.settled, kept.rest) == (40, kept.granted - 40)
+
+
+def test_a_disk_that_is_gone_keeps_its_leases_for_itself(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 10))
+    (old,) = agent.leases.values()
+    agent.come_back_without_disk()
+    assert agent.leases == {}, "nobody may spend what the lost disk may have spent"
+    with store.read() as unit:
+        (kept,) = unit.leases.of_windows([world.key("daily")])
+    assert kept.lease_id == old.lease_id
+    assert kept.agent_ref != agent.ref
+    agent.sync(want("daily", 10))
+    assert agent.free() > 0
+
+
+def test_a_lease_of_another_disk_is_left_alone(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 10))
+    (lease,) = agent.leases.values()
+    before = world.lease_of(lease.lease_id)
+    report = LeaseReport(granted=9_999, returned=150, consumed=0, held=0)
+    with store.write() as unit:
+        applied = apply_reports(
+            unit,
+            agent_ref=before.agent_ref + 1,
+            reports=[ReportedLease(lease.lease_id, lease.key, report)],
+            now=NOON,
+        )
+    assert (applied.pairs, applied.freed) == (frozenset(), frozenset())
+    assert world.lease_of(lease.lease_id) == before

@@ -1,0 +1,43 @@
+"""A window is counted from payloads alone, apart from ingest."""
+
+from billing_server.domain.catalog.model import Aggregation, Meter
+from billing_server.domain.ports.usage_scan import ScannedEvent
+from billing_server.services.recount_window import WindowCounter
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.ingest_world import event
+
+METERS = (
+    Meter(key="tokens", quantity="tokens", decimals=1),
+    Meter(key="large", quantity="tokens", where={"model": "large"}, aggregation=Aggregation.COUNT),
+    Meter(key="users", quantity="", aggregation=Aggregation.UNIQUE_COUNT, of="user"),
+)
+
+
+def scanned(event_id: str, tokens: str, **dimensions: str) -> ScannedEvent:
+    message = event(event_id, quantities={"tokens": tokens}, dimensions=dimensions)
+    return ScannedEvent("acme", 60_000_000, event_id, message.SerializeToString())
+
+
+def test_events_feed_the_meters_that_read_them(memory_store: SqlStore) -> None:
+    counter = WindowCounter(METERS, kept_by_event={})
+    events = [
+        scanned("a", "5", model="large"),
+        scanned("b", "0.5", model="large"),
+        scanned("c", "7", model="large", user="u1"),
+    ]
+    with memory_store.read() as unit:
+        expected = counter.count(unit, events=events)
+    named = {
+        (counter.owners[series][1], counter.owners[series][2]): expected.bucket((minute, series))
+        for minute, series in expected.places()
+    }
+    both = '{"model":"large","user":"u1"}'
+    assert named == {
+        ("tokens", '{"model":"large"}'): (55, 2, None, None),
+        ("large", '{"model":"large"}'): (2, 2, None, None),
+        ("tokens", both): (70, 1, None, None),
+        ("large", both): (1, 1, None, None),
+        ("users", both): (1, 1, None, None),
+    }
+    # None of these series is stored: they have numbers of their own.
+    assert all(series < 0 for series in counter.owners)

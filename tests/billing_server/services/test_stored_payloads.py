@@ -1,0 +1,46 @@
+"""Many payloads are read at once, and say what protobuf says one by one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_server.domain.catalog.serialize import canonical_json
+from billing_server.services.stored_payloads import PayloadReader
+from metering.api.v1 import usage_pb2
+
+TEXT = st.text(max_size=200)
+EVENTS = st.builds(
+    usage_pb2.UsageEvent,
+    event_id=TEXT,
+    customer_id=TEXT,
+    quantities=st.dictionaries(TEXT, TEXT, max_size=4),
+    dimensions=st.dictionaries(TEXT, TEXT, max_size=4),
+)
+
+
+@given(st.lists(EVENTS, max_size=6))
+def test_payloads_read_together_say_what_each_says_alone(
+    events: list[usage_pb2.UsageEvent],
+) -> None:
+    reader = PayloadReader()
+    for _ in range(2):  # The second time from what is remembered.
+        read = reader.read([event.SerializeToString() for event in events])
+        assert [dict(quantities) for quantities, _ in read] == [
+            dict(event.quantities) for event in events
+        ]
+        for event, (_, dimensions) in zip(events, read, strict=True):
+            assert dimensions.values == dict(event.dimensions)
+            assert dimensions.json == canonical_json(dict(event.dimensions))
+
+
+def test_equal_dimensions_have_one_number_in_whatever_order_they_came() -> None:
+    first = b"*\x06\n\x01a\x12\x011" + b"*\x06\n\x01b\x12\x012"
+    second = b"*\x06\n\x01b\x12\x012" + b"*\x06\n\x01a\x12\x011"
+    other = b"*\x06\n\x01a\x12\x012"
+    numbers = [found.number for _, found in PayloadReader().read([first, second, other])]
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_of_a_quantity_that_stands_twice_the_last_one_counts() -> None:
+    twice = b'"\x06\n\x01a\x12\x011' + b'"\x06\n\x01a\x12\x012'
+    ((quantities, _),) = PayloadReader().read([twice])
+    assert quantities == [("a", "2")]

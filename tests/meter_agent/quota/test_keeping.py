@@ -1,0 +1,153 @@
+"""What falls due by time: expiry, the presumed use, its end, leases that ran out, rows that go."""
+
+from pathlib import Path
+
+from meter_agent.core.quota.decide import Reach
+from meter_agent.core.quota.reservation import ReservationState, renewed
+from meter_agent.quota import ending as module
+from meter_agent.quota import keeping, reserving
+from metering.api.v1 import lease_pb2
+from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, UsageEvent
+from metering.ids import expiry_event_id
+from tests.meter_agent.quota.world import QuotaWorld, asked, ending, limit
+
+MINUTE = 60
+
+
+def reserve(world: QuotaWorld, **fields: object) -> None:
+    made = asked(**fields)
+    world.run(lambda: reserving.reserve(made, counter=world.counter, reach=Reach.ANSWERED))
+
+
+def keep(world: QuotaWorld, *, earliest_kept_seq: int = 1) -> bool:
+    due = keeping.due(world.counter, earliest_kept_seq=earliest_kept_seq)
+    world.run(lambda: keeping.keep(due, counter=world.counter, earliest_kept_seq=earliest_kept_seq))
+    return bool(due)
+
+
+def test_a_hold_expires_is_presumed_used_and_goes_back_after_t_late(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500)
+        reserve(world)
+        assert not keep(world)
+        world.clock.pass_seconds(2 * MINUTE)
+        assert keep(world)
+        [item] = world.book.all_reservations()
+        assert (item.state, world.the_lease().held) == (ReservationState.EXPIRED, 100)
+        world.clock.pass_seconds(15 * MINUTE)
+        assert keep(world)
+        assert (world.the_lease().held, world.the_lease().free) == (0, 500)
+        assert (world.book.all_reservations(), world.book.unsettled_count) == ([], 1)
+        assert world.counter.figures.expired_count == 1
+        assert world.events() == []
+        assert not keep(world)
+
+
+def test_a_slot_comes_back_when_its_hold_expires(tmp_path: Path) -> None:
+    slots = limit("slots", kind=lease_pb2.LIMIT_KIND_CONCURRENCY, quantity="", max=1)
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(), slots)
+        world.lease(500)
+        world.lease(1, "slots")
+        reserve(world)
+        world.clock.pass_seconds(2 * MINUTE)
+        keep(world)
+        assert (world.the_lease("slots").held, world.the_lease().held) == (0, 100)
+
+
+def billed(directory: Path, policy: lease_pb2.ExpiryBilling) -> list[UsageEvent]:
+    with QuotaWorld(directory) as world:
+        world.tell(limit(bill_on_expiry=policy))
+        world.lease(500)
+        reserve(world, quantities={"output": "100", "input": "7"}, minimum={"output": "10"})
+        [item] = world.book.all_reservations()
+        used = renewed(
+            item, now_us=world.clock.now_us(), ttl_us=item.ttl_us, used_so_far={"output": "40"}
+        )
+        world.run(lambda: world.book.put_reservation(used))
+        world.clock.pass_seconds(2 * MINUTE)
+        keep(world)
+        world.clock.pass_seconds(15 * MINUTE)
+        keep(world)
+        assert world.the_lease().held == 0
+        return world.events()
+
+
+def test_nothing_is_billed_on_a_guess_unless_the_limit_says_so(tmp_path: Path) -> None:
+    policies = {
+        lease_pb2.EXPIRY_BILLING_UNSPECIFIED: [],
+        lease_pb2.EXPIRY_BILLING_INPUT: [{"input": "7"}],
+        lease_pb2.EXPIRY_BILLING_USED_SO_FAR: [{"output": "40"}],
+        lease_pb2.EXPIRY_BILLING_MAX: [{"input": "7", "output": "100"}],
+    }
+    for policy, expected in policies.items():
+        directory = tmp_path / str(policy)
+        directory.mkdir()
+        events = billed(directory, policy)
+        assert [dict(event.quantities) for event in events] == expected
+        for event in events:
+            assert event.event_id == expiry_event_id("acme", "r-1")
+            assert event.settlement.kind == SETTLEMENT_KIND_EXPIRED
+
+
+def test_what_was_billed_on_a_guess_is_voided_by_a_late_settlement(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(bill_on_expiry=lease_pb2.EXPIRY_BILLING_MAX))
+        world.lease(500)
+        reserve(world)
+        world.clock.pass_seconds(17 * MINUTE)
+        keep(world)
+        keep(world)
+        made = ending(output="60")
+        world.run(lambda: module.end(made, counter=world.counter))
+        guess, settled = world.events()
+        assert [item.amount for item in guess.debits] == [100]
+        assert settled.settlement.voids_event_id == guess.event_id
+        assert world.counter.figures.billed_on_expiry_count == 1
+
+
+def test_a_lease_that_ran_out_gives_its_rest_back(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500, usable_until_us=world.clock.now_us() + 10_000_000)
+        assert not keep(world)
+        world.clock.pass_seconds(10)
+        assert keep(world)
+        lease = world.the_lease()
+        assert (lease.is_closed, lease.returned, lease.free) == (True, 500, 0)
+        assert not keep(world)
+
+
+def test_a_row_goes_once_its_window_is_over_and_its_last_event_is_deleted(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500, usable_until_us=world.clock.now_us() + 10_000_000)
+        reserve(world)
+        world.run(lambda: module.end(ending(), counter=world.counter))
+        world.clock.pass_seconds(10)
+        keep(world)
+        assert not keep(world, earliest_kept_seq=2)
+        world.tell(limit(window_id="w2"))
+        assert not keep(world, earliest_kept_seq=1)
+        assert keep(world, earliest_kept_seq=2)
+        assert world.book.all_leases() == []
+
+
+def test_ended_reservations_go_after_a_while_and_unsettled_ones_much_later(
+    tmp_path: Path,
+) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500)
+        reserve(world)
+        world.run(lambda: module.end(ending(), counter=world.counter))
+        reserve(world, reservation_id="r-2")
+        world.clock.pass_seconds(17 * MINUTE)
+        keep(world)
+        keep(world)
+        assert world.run(lambda: keeping.prune(world.counter)) == 1
+        assert world.book.unsettled_count == 1
+        world.clock.pass_seconds(36 * 86_400)
+        assert world.run(lambda: keeping.prune(world.counter)) == 1
+        assert world.book.unsettled_count == 0

@@ -1,0 +1,36 @@
+"""Usage without a reservation takes what leases have; it is never refused."""
+
+from pathlib import Path
+
+from meter_agent.quota import usage
+from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, limit
+from tests.meter_agent.support import event
+
+
+def test_usage_takes_from_its_lease_and_the_rest_is_uncovered(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(100)
+        sent = [
+            event("a", quantities={"output": "70"}),
+            event("b", quantities={"output": "50"}),
+            event("c", customer_id="other", quantities={"output": "9"}),
+        ]
+        world.run(lambda: usage.record(sent, counter=world.counter))
+        assert world.the_lease().consumed == 100
+        assert world.counter.figures.uncovered == {"daily": 20}
+        found = {item.event_id: item for item in world.events()}
+        assert [(item.lease_id, item.amount) for item in found["a"].debits] == [(LEASE_ID, 70)]
+        assert [item.amount for item in found["b"].debits] == [30]
+        assert list(found["c"].debits) == []
+        assert all(not item.debits for item in sent)
+
+
+def test_usage_of_a_meter_without_a_limit_is_left_as_it_is(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(100)
+        sent = [event("a", quantities={"images": "70"})]
+        world.run(lambda: usage.record(sent, counter=world.counter))
+        assert world.the_lease().consumed == 0
+        assert world.events() == sent

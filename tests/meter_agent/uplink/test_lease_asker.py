@@ -1,0 +1,143 @@
+"""The asker: who waits is asked for together, ids are on disk first, nobody waits for long."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meter_agent.core.quota.decide import Reach
+from meter_agent.uplink.lease_asker import ASK_INTERVAL_SECONDS
+from meter_agent.uplink.lease_syncer import SYNC_BURST, SYNCS_PER_SECOND
+from metering.api.v1 import agent_pb2, lease_pb2
+from tests.meter_agent.fake_server import TOKEN, FakeServer
+from tests.meter_agent.support import WAIT_SECONDS, RunningAgent
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def agent(server: FakeServer, tmp_path: Path) -> Iterator[RunningAgent]:
+    with RunningAgent(tmp_path, server=server.address, token=TOKEN) as running:
+        yield running
+
+
+def reserve(
+    agent: RunningAgent, reservation_id: str, customer_id: str = "acme"
+) -> agent_pb2.ReserveQuotaResponse:
+    request = agent_pb2.ReserveQuotaRequest(
+        reservation_id=reservation_id,
+        customer_id=customer_id,
+        quantities={"output_tokens": "10"},
+    )
+    answer: agent_pb2.ReserveQuotaResponse = agent.stub.ReserveQuota(request, timeout=WAIT_SECONDS)
+    return answer
+
+
+def reserve_at_once(agent: RunningAgent, names: list[tuple[str, str]]) -> list[int]:
+    decisions: list[int] = []
+    threads = [
+        threading.Thread(target=lambda n=name: decisions.append(reserve(agent, *n).decision))
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    return decisions
+
+
+def test_cold_customers_that_come_together_are_asked_for_together(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    for number in range(40):
+        server.leases.limit(f"c-{number}", "daily", 1_000)
+    decisions = reserve_at_once(agent, [(f"r-{n}", f"c-{n}") for n in range(40)])
+    assert decisions == [agent_pb2.DECISION_GRANTED] * 40
+    assert len(server.leases.asks) < 40
+    assert {name for ask in server.leases.asks for name in ask.customer_ids} == {
+        f"c-{number}" for number in range(40)
+    }
+
+
+def test_calls_for_one_limit_share_one_lease(agent: RunningAgent, server: FakeServer) -> None:
+    escrow = server.leases.limit("acme", "daily", 1_000, is_tail=True)
+    decisions = reserve_at_once(agent, [(f"r-{number}", "acme") for number in range(20)])
+    assert decisions == [agent_pb2.DECISION_GRANTED] * 20
+    assert len(escrow.leases) == 1
+
+
+def test_the_id_is_on_disk_before_it_is_asked_for_and_stays_the_same(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.limit("acme", "daily", 5)
+    for number in range(3):
+        assert reserve(agent, f"r-{number}").decision == agent_pb2.DECISION_DENIED
+    ids = {item.lease_id for ask in server.leases.asks for item in ask.leases}
+    assert len(ids) == 1
+    server.leases.limit("acme", "daily", 50)
+    assert reserve(agent, "r-9").decision == agent_pb2.DECISION_GRANTED
+    book = agent.agent._quota.counter.book
+    assert {item.lease_id for item in book.all_leases()} == ids
+
+
+def test_a_call_names_the_last_answered_number(agent: RunningAgent, server: FakeServer) -> None:
+    server.leases.limit("acme", "daily", 1_000)
+    reserve(agent, "r-1")
+    first = server.leases.asks[0]
+    session = server.sessions[0]
+    assert (first.sync_no, first.nonce, first.disk_id) == (
+        session.sync_no,
+        session.nonce,
+        session.disk_id,
+    )
+
+
+def test_a_fenced_ask_opens_a_session_and_is_asked_again(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    server.leases.results.append(lease_pb2.LEASE_RESULT_FENCED)
+    assert reserve(agent, "r-1").decision == agent_pb2.DECISION_GRANTED
+    assert len(server.sessions) == 2
+
+
+def test_a_server_without_leases_is_as_one_that_is_away(tmp_path: Path) -> None:
+    server = FakeServer()
+    server.leases.is_off = True
+    with server, RunningAgent(tmp_path, server=server.address, token=TOKEN) as agent:
+        assert reserve(agent, "r-1").denial.reason == "SERVER_AWAY"
+        asker = agent.agent._quota._asker
+        assert asker is not None
+        assert asker.reach() is Reach.AWAY
+
+
+def test_after_the_stop_nobody_waits(agent: RunningAgent) -> None:
+    asker = agent.agent._quota._asker
+    assert asker is not None
+    asker.stop()
+    assert asker.ask("acme", (), timeout_seconds=60) is Reach.AWAY
+
+
+def test_an_unknown_customer_is_asked_for_once_a_call(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    assert reserve(agent, "r-1", "nobody").denial.reason == "CUSTOMER_UNKNOWN"
+    assert [list(ask.customer_ids) for ask in server.leases.asks] == [["nobody"]]
+
+
+def test_many_cold_customers_cost_few_calls(agent: RunningAgent, server: FakeServer) -> None:
+    for number in range(300):
+        server.leases.limit(f"c-{number}", "daily", 1_000)
+    started = time.monotonic()
+    decisions = reserve_at_once(agent, [(f"r-{n}", f"c-{n}") for n in range(300)])
+    seconds = time.monotonic() - started
+    assert decisions == [agent_pb2.DECISION_GRANTED] * 300
+    assert len(server.leases.asks) <= seconds / ASK_INTERVAL_SECONDS + 1
+    assert len(server.leases.syncs) <= seconds * SYNCS_PER_SECOND + SYNC_BURST

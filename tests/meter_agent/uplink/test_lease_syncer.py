@@ -1,0 +1,180 @@
+"""The syncer against a server: grants, recalls, changed limits, identity, restarts, few calls."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meter_agent.core.quota.lease import Lease
+from metering.api.v1 import agent_pb2, lease_pb2
+from tests.meter_agent.fake_leases import Escrow
+from tests.meter_agent.fake_server import TOKEN, FakeServer
+from tests.meter_agent.support import WAIT_SECONDS, RunningAgent, wait_until
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def escrow(server: FakeServer) -> Escrow:
+    return server.leases.limit("acme", "daily", 10_000)
+
+
+@pytest.fixture
+def agent(server: FakeServer, escrow: Escrow, tmp_path: Path) -> Iterator[RunningAgent]:
+    with running_agent(server, tmp_path) as running:
+        yield running
+
+
+def running_agent(server: FakeServer, directory: Path) -> RunningAgent:
+    return RunningAgent(directory, server=server.address, token=TOKEN)
+
+
+def reserve(agent: RunningAgent, reservation_id: str = "r-1", amount: int = 100) -> Any:
+    request = agent_pb2.ReserveQuotaRequest(
+        reservation_id=reservation_id,
+        customer_id="acme",
+        quantities={"output_tokens": str(amount)},
+    )
+    return agent.stub.ReserveQuota(request, timeout=WAIT_SECONDS)
+
+
+def is_granted(answer: agent_pb2.ReserveQuotaResponse) -> bool:
+    return answer.decision == agent_pb2.DECISION_GRANTED
+
+
+def leases(agent: RunningAgent) -> list[Lease]:
+    return agent.agent._quota.counter.book.all_leases()
+
+
+def test_numbers_of_syncs_and_sessions_rise_and_a_repeat_keeps_its_own(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    for number in range(5):
+        assert is_granted(reserve(agent, f"r-{number}", amount=500))
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 3)
+    seen: dict[int, bytes] = {}
+    for request in server.leases.syncs:
+        assert seen.setdefault(request.sync_no, request.nonce) == request.nonce
+    numbers = [request.sync_no for request in server.leases.syncs]
+    assert numbers == sorted(numbers)
+    assert numbers[0] == server.sessions[0].sync_no + 1
+    assert server.sessions[0].has_leases
+
+
+def test_the_first_sync_of_a_session_tells_all_leases_and_later_ones_what_changed(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    reserve(agent)
+    assert server.wait_for(lambda: any(request.leases for request in server.leases.syncs))
+    told = next(request for request in server.leases.syncs if request.leases)
+    [counters] = told.leases
+    assert (counters.held, counters.consumed) == (100, 0)
+    [want] = told.wants
+    assert (want.customer_id, want.limit_key, want.largest_call) == ("acme", "daily", 100)
+
+
+def test_a_recall_is_answered_at_once(
+    agent: RunningAgent, server: FakeServer, escrow: Escrow
+) -> None:
+    server.leases.is_growing = False
+    reserve(agent)
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 1)
+    server.leases.recall("acme", "daily")
+    assert server.wait_for(lambda: escrow.out == 100)
+    assert server.wait_for(lambda: not any(item.is_recalled for item in escrow.leases.values()))
+
+
+def test_a_raised_limit_un_refuses_within_one_round_trip(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    assert not is_granted(reserve(agent, amount=20_000))
+    server.leases.limit("acme", "daily", 30_000)
+    assert is_granted(reserve(agent, "r-2", amount=20_000))
+
+
+def test_changed_terms_reach_the_agent_by_the_hanging_sync(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    reserve(agent)
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 1)
+    server.leases.limit("acme", "daily", 7, enforcement=lease_pb2.ENFORCEMENT_SOFT)
+    book = agent.agent._quota.counter.book
+    wait_until(lambda: book.all_terms()[0].limits[0].max == 7)
+
+
+def test_a_hold_that_was_settled_elsewhere_is_dropped_and_told(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    reserve(agent)
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 1)
+    server.leases.settle_elsewhere("acme", "r-1")
+    assert server.wait_for(lambda: bool(server.leases.dropped))
+    assert [lease.held for lease in leases(agent)] == [0]
+
+
+def test_a_fenced_sync_opens_a_session(agent: RunningAgent, server: FakeServer) -> None:
+    reserve(agent)
+    session_count = len(server.sessions)
+    server.leases.results.append(lease_pb2.LEASE_RESULT_FENCED)
+    assert server.wait_for(lambda: not server.leases.results)
+    assert server.wait_for(lambda: len(server.sessions) > session_count)
+    assert is_granted(reserve(agent, "r-2"))
+
+
+def test_a_taken_identity_gives_all_leases_up_and_takes_another_disk_id(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    reserve(agent)
+    before = server.sessions[-1].disk_id
+    server.leases.results.append(lease_pb2.LEASE_RESULT_IDENTITY_TAKEN)
+    assert server.wait_for(lambda: server.sessions[-1].disk_id != before)
+    assert server.sessions[-1].previous_disk_id == before
+    now_us = agent.agent._quota.counter.book.clock.now_us()
+    assert not any(lease.is_usable(now_us) for lease in leases(agent) if lease.is_closed)
+    assert any(lease.is_closed for lease in leases(agent))
+
+
+def test_leases_are_spent_again_only_after_a_session(server: FakeServer, tmp_path: Path) -> None:
+    server.leases.limit("acme", "daily", 10_000)
+    with running_agent(server, tmp_path) as agent:
+        assert is_granted(reserve(agent, amount=1_000))
+    server.stop()
+    with running_agent(server, tmp_path) as agent:
+        denied = reserve(agent, "r-2", amount=10)
+        assert denied.denial.reason == "SERVER_AWAY"
+        assert [lease.held for lease in leases(agent)] == [1_000]
+        server.start()
+        book = agent.agent._quota.counter.book
+        wait_until(lambda: any(item.is_usable(book.clock.now_us()) for item in leases(agent)))
+        assert is_granted(reserve(agent, "r-3", amount=10))
+        assert len(server.sessions[-1].leases) == 1
+
+
+def test_leases_in_hand_last_through_an_outage_then_the_limits_policy_holds(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    assert is_granted(reserve(agent, "r-0", amount=100))
+    free = sum(lease.free for lease in leases(agent))
+    assert free > 0
+    server.stop()
+    assert is_granted(reserve(agent, "r-1", amount=free))
+    assert reserve(agent, "r-2", amount=1).denial.reason == "SERVER_AWAY"
+    state = agent.agent._quota.state
+    assert state.figures.offline_since is not None
+    server.start()
+    wait_until(lambda: is_granted(reserve(agent, "r-3", amount=1)))
+
+
+def test_an_idle_agent_that_was_never_asked_makes_no_syncs(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    syncer = agent.agent._quota._syncer
+    assert syncer is not None
+    syncer.poke()
+    assert server.leases.syncs == []
