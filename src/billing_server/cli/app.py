@@ -17,6 +17,7 @@ from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
+from billing_server.cli.reprice import reprice_command
 from billing_server.cli.serve import serve_command
 from billing_server.cli.simulate import simulate_command
 from billing_server.cli.verify import verify_command
@@ -36,6 +37,7 @@ app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
 app.command("verify")(verify_command)
 app.command("alerts")(alerts_command)
+app.command("reprice")(reprice_command)
 app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(customers.app, name="customers")

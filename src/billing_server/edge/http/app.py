@@ -15,6 +15,7 @@ from billing_server.edge.http import (
     invoice_routes,
     limit_routes,
     operation_routes,
+    reprice_routes,
     usage_routes,
 )
 from billing_server.edge.http.metrics import add_metrics
@@ -68,6 +69,7 @@ def create_app(
         operation_routes,
         agent_token_routes,
         alert_routes,
+        reprice_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)

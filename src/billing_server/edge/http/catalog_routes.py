@@ -67,7 +67,7 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
             reason="CATALOG_MISSING", message="text: give the catalog's text, or files"
         )
     mode = ApplyMode.DRY_RUN if request.dry_run else ApplyMode.APPLY
-    changes = apply_catalog(context, sources=sources, mode=mode)
+    applied = apply_catalog(context, sources=sources, mode=mode)
     return {
         "dry_run": request.dry_run,
         "changes": [
@@ -77,6 +77,7 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
                 "key": change.key,
                 "description": change.description,
             }
-            for change in changes
+            for change in applied.changes
         ],
+        "unchanged": [{"kind": kind, "key": key} for kind, key in applied.unchanged],
     }

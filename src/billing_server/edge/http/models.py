@@ -237,9 +237,16 @@ class CatalogChangeAnswer(BaseModel):
     """One change that applying a catalog makes."""
 
     action: str = Field(description="`create`, `update` or `new_version`.")
-    kind: str = Field(description="`meter`, `plan`, `customer` or `subscription`.")
+    kind: str = Field(description="`meter`, `plan`, `addon`, `customer` or `subscription`.")
     key: str = Field(description="Key or id of the thing.")
     description: str = Field(description="For people.")
+
+
+class UnchangedAnswer(BaseModel):
+    """A thing of a catalog that is applied already."""
+
+    kind: str = Field(description="`meter`, `plan`, `addon`, `customer` or `subscription`.")
+    key: str = Field(description="Key or id of the thing.")
 
 
 class ApplyCatalogAnswer(BaseModel):
@@ -247,6 +254,7 @@ class ApplyCatalogAnswer(BaseModel):
 
     dry_run: bool = Field(description="Whether nothing was changed.")
     changes: list[CatalogChangeAnswer] = Field(description="Empty: all was there already.")
+    unchanged: list[UnchangedAnswer] = Field(description="What is applied already.")
 
 
 class ClockAnswer(BaseModel):
