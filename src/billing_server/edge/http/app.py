@@ -16,6 +16,7 @@ from billing_server.edge.http import (
     limit_routes,
     operation_routes,
     reprice_routes,
+    terms_routes,
     usage_routes,
 )
 from billing_server.edge.http.metrics import add_metrics
@@ -63,6 +64,7 @@ def create_app(
         limit_routes,
         # Before the customers, whose path takes every id whole.
         explain_routes,
+        terms_routes,
         customer_routes,
         usage_routes,
         invoice_routes,

@@ -15,6 +15,7 @@ from billing_server.edge.http.models import (
 from billing_server.edge.http.models_requests import ApplyCatalogRequest
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.export_catalog import export_catalog
 from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
 from metering.errors import ValidationError
 
@@ -81,3 +82,9 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
         ],
         "unchanged": [{"kind": kind, "key": key} for kind, key in applied.unchanged],
     }
+
+
+@router.get("/catalog/export")
+def get_export(context: Context) -> Any:
+    """Show meters, plans and add-ons as one catalog: applied again it changes nothing."""
+    return export_catalog(context)
