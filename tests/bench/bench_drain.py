@@ -10,6 +10,8 @@ were made beforehand by a client that does nothing else.
 import itertools
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -18,12 +20,12 @@ from metering.api.v1 import agent_pb2, agent_pb2_grpc
 from tests.bench.backlog import copy_backlog, make_backlog
 from tests.bench.programs import (
     Running,
+    agent_on,
     bench_directory,
     cpu_seconds,
     fsync_row,
     module_on,
     resident_megabytes,
-    start_agent,
     two_cores,
     uplink_options,
 )
@@ -67,24 +69,23 @@ def _ready_rows(directory: Path, kept: Path, *, core: int, backlog: str) -> list
     copy_backlog(kept, data_dir)
     clean, killed = [], []
     for _ in range(START_COUNT):
-        running, took = _started(data_dir, core)
-        clean.append(took)
-        _load(_address(data_dir))
-        running.end(signal.SIGKILL)
-        running, took = _started(data_dir, core)
-        killed.append(took)
-        running.end()
+        clean.append(_start_seconds(data_dir, core, end=signal.SIGKILL))
+        killed.append(_start_seconds(data_dir, core, end=signal.SIGTERM))
     return [
         BenchRow(f"first event OK after a clean stop, {backlog}", max(clean), "s", "≤ 1"),
         BenchRow(f"first event OK after a kill under load, {backlog}", max(killed), "s", "≤ 5"),
     ]
 
 
-def _started(data_dir: Path, core: int) -> tuple[Running, float]:
+def _start_seconds(data_dir: Path, core: int, *, end: signal.Signals) -> float:
+    """Returns how long a start takes until the first answer; then records, and ends the agent."""
     began = time.perf_counter()
-    running = _agent(data_dir, core)
-    with record_usage_call(_address(data_dir)):
-        return running, time.perf_counter() - began
+    with _agent(data_dir, core) as running:
+        with record_usage_call(_address(data_dir)):
+            took = time.perf_counter() - began
+        _load(_address(data_dir))
+        running.end(end)
+    return took
 
 
 def _load(address: str) -> None:
@@ -102,12 +103,13 @@ def _stub_rows(
     data_dir = directory / "stub"
     copy_backlog(kept, data_dir)
     core, other = cores
-    with module_on(other, ["tests.bench.stub_server", str(event_count)]) as server:
-        running = _agent(data_dir, core, server=server.banner, token="bench")
+    with (
+        module_on(other, ["tests.bench.stub_server", str(event_count)]) as server,
+        _agent(data_dir, core, server=server.banner, token="bench") as running,
+    ):
         took = float(server.next_line())
         cpu = cpu_seconds(running.pid)
         peak = resident_megabytes(running.pid, field="VmHWM")
-        running.end()
     return [
         BenchRow(
             "events/s drained to a stub server",
@@ -129,10 +131,9 @@ def _server_rows(
     core, other = cores
     with RealServer(directory / "server", core=other) as server:
         limit = pushed_per_second(server.address, token=server.enroll("limit"), seconds=seconds)
-        running = _agent(data_dir, core, server=server.address, token=server.enroll("agent"))
-        drained = _drained_per_second(_address(data_dir), seconds=seconds)
-        peak = resident_megabytes(running.pid, field="VmHWM")
-        running.end()
+        with _agent(data_dir, core, server=server.address, token=server.enroll("agent")) as running:
+            drained = _drained_per_second(_address(data_dir), seconds=seconds)
+            peak = resident_megabytes(running.pid, field="VmHWM")
     return [
         BenchRow(
             "events/s drained to a real server on SQLite",
@@ -163,9 +164,11 @@ def _drained_per_second(address: str, *, seconds: float) -> float:
         return (last - first) / (time.perf_counter() - began)
 
 
-def _agent(data_dir: Path, core: int, *, server: str = "", token: str = "") -> Running:
+@contextmanager
+def _agent(data_dir: Path, core: int, *, server: str = "", token: str = "") -> Iterator[Running]:
     uplink = uplink_options(server, token=token, directory=data_dir) if server else []
-    return start_agent(core, data_dir, address=_address(data_dir), extra=uplink)
+    with agent_on(core, data_dir, address=_address(data_dir), extra=uplink) as running:
+        yield running
 
 
 def _address(data_dir: Path) -> str:

@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import grpc
+
 from metering import Meter
+from metering.api.v1 import agent_pb2, agent_pb2_grpc
 from tests.bench.programs import agent_on, bench_directory, quantile, two_cores, uplink_options
 from tests.bench.real_server import RealServer, ServerClock
 from tests.bench.row import BenchRow
@@ -25,6 +28,7 @@ PROBED = customer_name(0)
 TOKENS = 1_000
 MILLISECONDS = 1_000
 VISIBLE_SECONDS_MAX = 60.0
+WARM_UP_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.01
 """Between two looks: looking without a pause would be a load of its own."""
 
@@ -44,6 +48,7 @@ def run(*, seconds: float) -> list[BenchRow]:
         ):
             probe = _Probe(meter, server)
             idle = probe.times(seconds=seconds * 2)
+            _warm_up(meter, address)
             with _load(meter):
                 busy = probe.times(seconds=seconds * 2)
     return [
@@ -78,6 +83,8 @@ class _Probe:
 
     def times(self, *, seconds: float) -> list[float]:
         """Returns how long each use took to be seen."""
+        # The server has ended it meanwhile; the next request opens another.
+        self._connection.close()
         end = time.perf_counter() + seconds
         found = [self._once()]
         while time.perf_counter() < end:
@@ -105,6 +112,27 @@ def _lines(answer: dict) -> list[dict]:
     return [line for line in answer["lines"] if line["price"] == "input_tokens"]
 
 
+def _warm_up(meter: Meter, address: str) -> None:
+    """Lets the server meet every customer once: a running one has read their prices long ago."""
+    for number in range(CUSTOMER_COUNT):
+        _record(meter, number)
+    assert meter.flush(timeout=WARM_UP_SECONDS_MAX)
+    end = time.monotonic() + WARM_UP_SECONDS_MAX
+    with grpc.insecure_channel(address) as channel:
+        stub = agent_pb2_grpc.AgentServiceStub(channel)
+        while stub.GetAgentStatus(agent_pb2.GetAgentStatusRequest()).buffered_event_count:
+            assert time.monotonic() < end, "the server does not keep up"
+            time.sleep(0.1)
+
+
+def _record(meter: Meter, number: int) -> None:
+    meter.record(
+        customer=customer_name(number),
+        quantities={"input_tokens": number, "output_tokens": number},
+        dimensions={"model": "large", "region": "eu"},
+    )
+
+
 @contextmanager
 def _load(meter: Meter) -> Iterator[None]:
     """Records for all other customers at a steady pace."""
@@ -115,11 +143,7 @@ def _load(meter: Meter) -> Iterator[None]:
         numbers = itertools.cycle(range(1, CUSTOMER_COUNT))
         while not is_over.wait(0.01):
             for number in itertools.islice(numbers, batch):
-                meter.record(
-                    customer=customer_name(number),
-                    quantities={"input_tokens": number, "output_tokens": number},
-                    dimensions={"model": "large", "region": "eu"},
-                )
+                _record(meter, number)
 
     thread = threading.Thread(target=work)
     thread.start()

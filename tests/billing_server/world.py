@@ -60,7 +60,7 @@ def apply(context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APP
     """Applies a catalog; returns the first line of each change."""
     changes = apply_catalog(
         context, sources=[CatalogSource(name="catalog.yaml", text=text)], mode=mode
-    )
+    ).changes
     return [change.description.split("\n")[0] for change in changes]
 
 
@@ -69,6 +69,7 @@ class Usage:
 
     def __init__(self, context: ServiceContext) -> None:
         """Enrolls an agent and opens its session."""
+        self.context = context
         self._agent = ScenarioAgent(context)
         self._number = 0
 

@@ -90,14 +90,18 @@ def check_commands(words: list[str]) -> int:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of all samples that a real agent shows."""
+    """Names of all samples that a real agent shows, also of those that nothing has happened to."""
     with RunningAgent(tmp_path_factory.mktemp("agent")) as agent:
         agent.record([event("a"), event("b", quantities={"input_tokens": "-1"})])
         agent.agent._service.counters.refused("BUFFER_FULL")
         text = agent.agent._observer.pages().metrics().decode()
-    return {
-        sample.name for family in text_string_to_metric_families(text) for sample in family.samples
+    families = list(text_string_to_metric_families(text))
+    empty = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if not family.samples
     }
+    return empty | {sample.name for family in families for sample in family.samples}
 
 
 def named_metrics(text: str) -> set[str]:

@@ -114,7 +114,7 @@ class World:
 
     def drain(self) -> None:
         """Waits until the agent has shipped all it holds."""
-        run_command("meter-agent", "drain", f"--address={self.agent_address}", "--timeout=60")
+        run_command("meter-agent", "drain", f"--address={self.agent_address}", "--timeout=110")
 
     def close_month(self) -> dict[str, tuple[str, str]]:
         """Advances the clock past the month; returns customer -> (quantity, total) invoiced."""

@@ -7,14 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing_server.domain.catalog.parse import parse_catalog
-from billing_server.domain.invoice.build import (
-    LatePeriod,
-    NothingInvoiced,
-    build_late,
-    build_periodic,
-    build_start,
-)
+from billing_server.domain.invoice.build import build_late, build_periodic, build_start
 from billing_server.domain.invoice.identities import check_identities
+from billing_server.domain.invoice.late import LatePeriod, NothingInvoiced
 from billing_server.domain.invoice.lines import BillingTerms, rate_segment
 from billing_server.domain.invoice.model import Invoice, InvoiceLine
 from billing_server.domain.rating.assignment import UsageKey

@@ -12,7 +12,6 @@ Afterwards it checks that from every state, if nothing goes wrong any more, the 
 with everything shipped and counted: no hole and no livelock.
 """
 
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -20,71 +19,19 @@ import pytest
 
 from meter_agent.core import positions as core
 from meter_agent.core.positions import Positions, PushAnswer, PushOutcome, PushSent, SessionAnswer
+from tests.simulation.search import Violation, search_all
 from tests.simulation.shipping_faults import faults
 from tests.simulation.shipping_world import Agent, Faults, Rules, World, first_world, steps
 
-STATES_MAX = 1_000_000
-
-
-class Violation(AssertionError):
-    """The search has found a state that must not be; carries the steps that lead to it."""
-
 
 def search(start: World, rules: Rules) -> int:
-    """Visits every state; returns how many there are.
-
-    Raises:
-        Violation: one of them breaks a promise.
-    """
-    numbers = {start: 0}
-    worlds = [start]
-    parents: list[tuple[int, str]] = [(0, "start")]
-    sources: list[list[int]] = [[]]
-    queue = deque([0])
-    while queue:
-        number = queue.popleft()
-        world = worlds[number]
-        for is_fault, moves in ((False, steps), (True, faults)):
-            for label, after in moves(world, rules):
-                found = numbers.get(after)
-                if found is None:
-                    found = numbers[after] = len(worlds)
-                    worlds.append(after)
-                    parents.append((number, label))
-                    sources.append([])
-                    queue.append(found)
-                    if problem := problem_of(after, rules):
-                        raise Violation(told(problem, parents, found, after))
-                if not is_fault:
-                    sources[found].append(number)
-        assert len(worlds) < STATES_MAX, "the world is too large to be searched"
-    _check_rest(worlds, sources, parents)
-    return len(worlds)
-
-
-def _check_rest(
-    worlds: list[World], sources: list[list[int]], parents: list[tuple[int, str]]
-) -> None:
-    """Goes back from the states at rest: whatever is not met can never come to rest."""
-    resting = [number for number, world in enumerate(worlds) if is_at_rest(world)]
-    reached = set(resting)
-    queue = deque(resting)
-    while queue:
-        for source in sources[queue.popleft()]:
-            if source not in reached:
-                reached.add(source)
-                queue.append(source)
-    for number, world in enumerate(worlds):
-        if number not in reached:
-            raise Violation(told("never comes to rest", parents, number, world))
-
-
-def told(problem: str, parents: list[tuple[int, str]], number: int, world: World) -> str:
-    path: list[str] = []
-    while number:
-        number, label = parents[number]
-        path.append(label)
-    return f"{problem} after {list(reversed(path))}: {world}"
+    return search_all(
+        start,
+        steps=lambda world: steps(world, rules),
+        faults=lambda world: faults(world, rules),
+        problem_of=lambda world: problem_of(world, rules),
+        is_at_rest=is_at_rest,
+    )
 
 
 def problem_of(world: World, rules: Rules) -> str:

@@ -14,11 +14,18 @@ from billing_server.cli import (
     usage,
 )
 from billing_server.cli.alerts import alerts_command
-from billing_server.cli.catalog import apply_command
+from billing_server.cli.catalog import apply_command, export_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
+from billing_server.cli.reprice import reprice_command
 from billing_server.cli.serve import serve_command
 from billing_server.cli.simulate import simulate_command
+from billing_server.cli.terms import (
+    add_addon_command,
+    move_version_command,
+    override_command,
+    remove_addon_command,
+)
 from billing_server.cli.verify import verify_command
 
 app = typer.Typer(
@@ -36,9 +43,15 @@ app.command("quote")(quote_command)
 app.command("simulate")(simulate_command)
 app.command("verify")(verify_command)
 app.command("alerts")(alerts_command)
+app.command("reprice")(reprice_command)
+model_prices.app.command("export")(export_command)
 app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(customers.app, name="customers")
+subscriptions.app.command("move-version")(move_version_command)
+subscriptions.app.command("override")(override_command)
+subscriptions.app.command("add-addon")(add_addon_command)
+subscriptions.app.command("remove-addon")(remove_addon_command)
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(agents.agents_app, name="agents")
 app.add_typer(agents.agent_app, name="agent")

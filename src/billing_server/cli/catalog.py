@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from billing_server.cli.client import (
     URL_DEFAULT,
@@ -43,10 +44,31 @@ def apply_command(
     for change in answer["changes"]:
         print(change["description"])
     count = len(answer["changes"])
+    for each in answer["unchanged"] if count else ():
+        print(f"unchanged {each['kind']} {each['key']}")
     if count == 0:
         print("no change: all of it is applied already")
     else:
         print(f"{count} change{'' if count == 1 else 's'} {'planned' if dry_run else 'applied'}")
+
+
+def export_command(
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print meters, plans and add-ons as a catalog file; applying it changes nothing.
+
+    Example: billing-server catalog export > catalog.yaml
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    answer = client.get("/v1/catalog/export")
+    if as_json:
+        print_json(answer)
+        return
+    print(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True, width=100), end="")
 
 
 def read_text(path: Path) -> str:

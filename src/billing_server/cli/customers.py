@@ -94,7 +94,8 @@ def show_command(
     for draft in upcoming["closing"]:
         _print_draft("ended and not invoiced yet, as of now:", draft=draft)
     _print_draft("upcoming invoice, as of now:", draft=upcoming)
-    print("\n".join(outlook_text(upcoming)))
+    for line in outlook_text(upcoming):
+        print(line)
 
 
 def outlook_text(upcoming: dict[str, Any]) -> Iterator[str]:

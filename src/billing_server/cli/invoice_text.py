@@ -4,7 +4,11 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from billing_server.domain.invoice.calculation import readable, readable_numbers
+from billing_server.domain.invoice.calculation import (
+    fee_quantity,
+    readable,
+    readable_numbers,
+)
 from billing_server.domain.rating.step_text import converted_quantity, step_text
 
 Json = Mapping[str, Any]
@@ -41,6 +45,8 @@ def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
     yield f"    service   {service['start']} – {service['end']}"
     if line["kind"] in {"usage", "late_usage"}:
         yield f"    quantity  {_quantity_text(line)}"
+    elif line["kind"] == "recurring" and fee_quantity(line) is not None:
+        yield f"    quantity  {fee_quantity(line)}"
     for step in line["steps"]:
         yield f"      {readable_numbers(step_text(step))}"
     if line.get("proration"):

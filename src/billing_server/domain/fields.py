@@ -87,6 +87,10 @@ class FieldReader:
         node = self._entries.get(key)
         return self.line if node is None else node.line
 
+    def node_of(self, key: str) -> Node | None:
+        """Returns the located value of a field, unread; None where it is absent."""
+        return self._get(key)
+
     def note(self, key: str, *, reason: str, problem: str) -> None:
         """Notes a mistake about a field."""
         self._add(key, line=self.line_of(key), reason=reason, problem=problem)

@@ -2,10 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 
-from billing_server.domain.catalog.diff import Change, ChangeKind, plan_changes
-from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
+from billing_server.domain.catalog.diff import CatalogChanges, Change, ChangeKind, plan_changes
+from billing_server.domain.catalog.model import (
+    Addon,
+    CatalogFile,
+    Meter,
+    Plan,
+    SubscriptionEntry,
+)
 from billing_server.domain.catalog.parse import parse_catalog_nodes
 from billing_server.domain.document import ListNode, MapNode, Node, Scalar, load_yaml
 from billing_server.domain.ports.limits import EVERY_CUSTOMER
@@ -15,6 +22,7 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.count_history import count_history, keep_events, money_read_by
 from billing_server.services.create_customer import put_customer
 from billing_server.services.create_subscription import put_subscription
+from billing_server.services.follow_entry import follow_entry
 from billing_server.services.move_versions import describe_moves, move_subscriptions
 from billing_server.services.run_due_work import invoice_starts
 from billing_server.services.unpriced_alerts import close_alerts_promptly
@@ -61,11 +69,21 @@ class AppliedChange:
     action: str
     """`create`, `update` or `new_version`."""
     kind: str
-    """`meter`, `plan`, `customer` or `subscription`."""
+    """`meter`, `plan`, `addon`, `customer` or `subscription`."""
     key: str
     """Key or id of the thing."""
     description: str
     """For people: the change, and below it each field that differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedCatalog:
+    """What applying a catalog comes to."""
+
+    changes: tuple[AppliedChange, ...]
+    """What was changed or, on a dry run, would be; empty where all is there already."""
+    unchanged: tuple[tuple[str, str], ...]
+    """Kind and key of what is applied already."""
 
 
 def apply_catalog(
@@ -73,11 +91,13 @@ def apply_catalog(
     *,
     sources: Sequence[CatalogSource | CatalogSection],
     mode: ApplyMode = ApplyMode.APPLY,
-) -> tuple[AppliedChange, ...]:
-    """Make meters, plans, customers and subscriptions equal to catalog files.
+) -> AppliedCatalog:
+    """Make meters, plans, add-ons, customers and subscriptions equal to catalog files.
+
+    All of it is one transaction.
 
     Returns:
-        The changes that were made or, on a dry run, would be; empty where all is there already.
+        What was done or, on a dry run, would be.
 
     Raises:
         ValidationError: CATALOG_INVALID or CATALOG_CHANGE_REFUSED, one violation a mistake; nothing
@@ -87,18 +107,18 @@ def apply_catalog(
     path = next((each.path for each in sources if isinstance(each, CatalogSection)), "")
     if mode is ApplyMode.DRY_RUN:
         with context.store.read() as unit:
-            changes = _changes(unit, context=context, nodes=nodes, path=path)
-        return _shown(changes)
+            planned = _changes(unit, context=context, nodes=nodes, path=path)
+        return _shown(planned)
     with context.store.write() as unit:
         unit.catalog.lock()
-        changes = _changes(unit, context=context, nodes=nodes, path=path)
-        if changes:
+        planned = _changes(unit, context=context, nodes=nodes, path=path)
+        if planned.changes:
             unit.catalog.advance_revision()
-        for change in changes:
+        for change in planned.changes:
             _carry_out(unit, context=context, change=change)
-        unit.leases.announce(_with_other_limits(changes))
-    _follow_up(context, changes=changes)
-    return _shown(changes)
+        unit.leases.announce(_with_other_limits(planned.changes))
+    _follow_up(context, changes=planned.changes)
+    return _shown(planned)
 
 
 def _node_of(source: CatalogSource | CatalogSection) -> tuple[str, Node]:
@@ -113,14 +133,15 @@ def _changes(
     context: ServiceContext,
     nodes: Sequence[tuple[str, Node]],
     path: str,
-) -> tuple[Change, ...]:
-    known = _known(unit, nodes=nodes)
+) -> CatalogChanges:
+    known = _known(unit, context=context, nodes=nodes)
     wanted = parse_catalog_nodes(nodes, known=known, path=path)
     wanted = replace(wanted, subscriptions=tuple(_floored(entry) for entry in wanted.subscriptions))
     used = unit.catalog.meters_with_usage([meter.key for meter in wanted.meters])
     planned = plan_changes(known, wanted=wanted, meters_with_usage=used)
     planned.raise_if_refused()
-    return tuple(_with_moves(unit, context=context, change=each) for each in planned.changes)
+    changes = tuple(_with_moves(unit, context=context, change=each) for each in planned.changes)
+    return replace(planned, changes=changes)
 
 
 def _with_moves(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> Change:
@@ -131,7 +152,9 @@ def _with_moves(unit: UnitOfWork, *, context: ServiceContext, change: Change) ->
     return replace(change, details=(*change.details, *moves))
 
 
-def _known(unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]]) -> CatalogFile:
+def _known(
+    unit: UnitOfWork, *, context: ServiceContext, nodes: Sequence[tuple[str, Node]]
+) -> CatalogFile:
     """Read what the files may refer to or change: never every customer there is."""
     subscriptions = [
         known
@@ -158,8 +181,11 @@ def _known(unit: UnitOfWork, *, nodes: Sequence[tuple[str, Node]]) -> CatalogFil
     return CatalogFile(
         meters=unit.catalog.meters(),
         plans=unit.catalog.latest_plans(),
+        addons=unit.catalog.latest_addons(),
         customers=tuple(customers),
-        subscriptions=tuple(_entry_of(each) for each in [*subscriptions, *others]),
+        subscriptions=tuple(
+            entry_of(each, at=context.clock.now()) for each in [*subscriptions, *others]
+        ),
     )
 
 
@@ -181,13 +207,18 @@ def _floored(entry: SubscriptionEntry) -> SubscriptionEntry:
     )
 
 
-def _entry_of(subscription: Subscription) -> SubscriptionEntry:
+def entry_of(subscription: Subscription, *, at: datetime) -> SubscriptionEntry:
+    """Return a subscription in the form of a catalog file, as it is at an instant."""
+    at = max(at, subscription.start)
     return SubscriptionEntry(
         id=subscription.id,
         customer_id=subscription.customer_id,
         plan_key=subscription.plan_key,
         start=subscription.start,
         anchor=subscription.anchor,
+        quantities=subscription.quantities,
+        overrides=subscription.overrides_at(at),
+        addons=tuple(addon.key for addon in subscription.addons_at(at)),
     )
 
 
@@ -205,8 +236,12 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
             keep_events(unit, plan=plan)
             if change.kind is ChangeKind.NEW_VERSION:
                 move_subscriptions(unit, context=context, plan=plan)
+        case Addon() as addon:
+            unit.catalog.add_addon_version(addon, create_time=now)
         case Customer() as customer:
             put_customer(unit, context=context, customer=customer)
+        case SubscriptionEntry() as entry if change.kind is ChangeKind.UPDATE:
+            follow_entry(unit, context=context, entry=entry)
         case SubscriptionEntry() as entry:
             put_subscription(unit, context=context, entry=entry)
 
@@ -232,7 +267,11 @@ def _follow_up(context: ServiceContext, *, changes: Sequence[Change]) -> None:
     else:
         for customer_id in customer_ids:
             redrive_promptly(context.store, customer_id=customer_id)
-    started = [change.key for change in changes if change.resource == "subscription"]
+    started = [
+        change.key
+        for change in changes
+        if change.resource == "subscription" and change.kind is ChangeKind.CREATE
+    ]
     if started:
         invoice_starts(context, subscription_ids=started)
     if resources & {"plan", "subscription"}:
@@ -245,16 +284,17 @@ def _reads_money(changes: Sequence[Change]) -> bool:
     return any(any(money_read_by(plan).values()) for plan in plans)
 
 
-def _shown(changes: Sequence[Change]) -> tuple[AppliedChange, ...]:
-    return tuple(
+def _shown(planned: CatalogChanges) -> AppliedCatalog:
+    changes = tuple(
         AppliedChange(
             action=str(change.kind),
             kind=change.resource,
             key=change.key,
             description="\n".join((_title(change), *(f"    {each}" for each in change.details))),
         )
-        for change in changes
+        for change in planned.changes
     )
+    return AppliedCatalog(changes, planned.unchanged)
 
 
 def _title(change: Change) -> str:

@@ -69,6 +69,7 @@ def _invoice_period(
         period=closing.period,
         quantities=usage.quantities,
         late=late,
+        earlier=unit.invoices.lines_in(subscription_id=subscription_id, period=closing.period),
     )
     if build.held_back:
         log.error(

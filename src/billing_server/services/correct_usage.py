@@ -15,6 +15,7 @@ from billing_server.domain.usage.instants import (
 )
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.context import ServiceContext
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_minutes
@@ -140,7 +141,8 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         )
         unit.usage_facts.add_adjustment(adjustment)
         minute = microseconds_from_instant(adjustment.event_time) // MICROSECONDS_PER_MINUTE
-        recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
+        with limits_following(unit, customer_id=request.customer_id, now=now):
+            recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
     return adjustment
 
 
@@ -178,7 +180,8 @@ def _correct(
         )
         unit.usage_facts.add_correction(correction)
         minute = row.event_time_us // MICROSECONDS_PER_MINUTE
-        recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
+        with limits_following(unit, customer_id=row.customer_id, now=correction.create_time):
+            recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
     return correction
 
 

@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from billing_server.domain.catalog.model import BillTiming, Plan, SubscriptionEntry
+from billing_server.domain.catalog.model import Plan, SubscriptionEntry
+from billing_server.domain.catalog.override import canonical_fields
+from billing_server.domain.catalog.terms import check_terms
+from billing_server.domain.invoice.fees import fees_due
 from billing_server.domain.ports.customers import (
     BillingPeriodState,
     StartInvoice,
     SubscriptionPeriod,
 )
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.domain.subscription.model import AttachedAddon, Customer, Override, Subscription
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.services.change_addons import newest_addon
 from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import load_timeline
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -85,18 +90,44 @@ def put_subscription(
     if plan is None:
         raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {entry.plan_key!r}")
     customer = _settle_currency(unit, customer=customer, plan=plan, now=now)
-    subscription = Subscription(
+    subscription = _subscription_of(unit, entry=entry, plan=plan, start=start)
+    timeline = load_timeline(unit, subscription=subscription, customer=customer)
+    _check_invoiced(unit, timeline=timeline)
+    _write(unit, timeline=timeline, now=now)
+    rebuild_running_charges(unit, customer_id=customer.id)
+    return Subscribed(subscription, is_new=True)
+
+
+def _subscription_of(
+    unit: UnitOfWork, *, entry: SubscriptionEntry, plan: Plan, start: datetime
+) -> Subscription:
+    """Return the subscription that an entry asks for, once its terms fit together."""
+    addons = [newest_addon(unit, key=key) for key in entry.addons]
+    check_terms(
+        plan,
+        overrides=entry.overrides,
+        addons=addons,
+        quantities=entry.quantities,
+        name=f"subscription {entry.id}",
+    )
+    added = [price for addon in addons for price in addon.prices]
+    prices = {price.key: price for price in (*plan.prices, *added)}
+    return Subscription(
         id=entry.id,
-        customer_id=customer.id,
+        customer_id=entry.customer_id,
         plan_key=plan.key,
         plan_version=plan.version,
         start=start,
         anchor=None if entry.anchor is None else floor_to_minute(entry.anchor),
+        quantities=dict(entry.quantities),
+        overrides=tuple(
+            Override(start=start, price=key, fields=canonical_fields(prices[key], fields=fields))
+            for key, fields in sorted(entry.overrides.items())
+        ),
+        addons=tuple(
+            AttachedAddon(key=addon.key, version=addon.version, start=start) for addon in addons
+        ),
     )
-    _check_invoiced(unit, subscription=subscription, plan=plan)
-    _write(unit, subscription=subscription, plan=plan, customer=customer, now=now)
-    rebuild_running_charges(unit, customer_id=customer.id)
-    return Subscribed(subscription, is_new=True)
 
 
 def _check_distance(entry: SubscriptionEntry, *, now: datetime) -> None:
@@ -131,12 +162,13 @@ def _instant_error(
     )
 
 
-def _check_invoiced(unit: UnitOfWork, *, subscription: Subscription, plan: Plan) -> None:
+def _check_invoiced(unit: UnitOfWork, *, timeline: Timeline) -> None:
     """Refuse a start before usage that another subscription has invoiced: it would stand twice."""
+    subscription = timeline.subscription
     claim = find_invoiced_claim(
         unit,
         subscription=subscription,
-        meters=meters_of(plan.usage_prices),
+        meters=meters_of(timeline.phases[0].plan.usage_prices),
         start=subscription.start,
     )
     if claim is None:
@@ -150,31 +182,25 @@ def _check_invoiced(unit: UnitOfWork, *, subscription: Subscription, plan: Plan)
     )
 
 
-def _write(
-    unit: UnitOfWork,
-    *,
-    subscription: Subscription,
-    plan: Plan,
-    customer: Customer,
-    now: datetime,
-) -> None:
-    has_advance_fees = bool(plan.recurring_prices(BillTiming.IN_ADVANCE))
+def _write(unit: UnitOfWork, *, timeline: Timeline, now: datetime) -> None:
+    subscription = timeline.subscription
+    start = subscription.start
+    is_due = bool(fees_due(timeline, start=start, until=start))
     unit.subscriptions.add(
         subscription,
         create_time=now,
-        start_invoice=StartInvoice.DUE if has_advance_fees else StartInvoice.NOT_DUE,
+        start_invoice=StartInvoice.DUE if is_due else StartInvoice.NOT_DUE,
     )
-    timeline = Timeline(subscription=subscription, plan=plan, timezone=customer.timezone)
     unit.billing_periods.add(
         SubscriptionPeriod(
             subscription_id=subscription.id,
-            customer_id=customer.id,
+            customer_id=subscription.customer_id,
             period=timeline.first_period(),
             state=BillingPeriodState.RUNNING,
             has_late_usage=False,
         )
     )
-    unit.customers.advance_revision(customer.id)
+    unit.customers.advance_revision(subscription.customer_id)
 
 
 def plan_on_offer(versions: Sequence[Plan], *, at: datetime) -> Plan | None:
@@ -207,6 +233,7 @@ def check_same_subscription(known: Subscription, *, entry: SubscriptionEntry) ->
         ("plan", known.plan_key, entry.plan_key),
         ("start", format_instant(known.start), format_instant(wanted_start)),
         ("anchor", known.anchor, wanted_anchor),
+        ("quantities", known.quantities, entry.quantities or known.quantities),
     ):
         if is_value != wanted:
             raise AlreadyExistsError(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from billing_server.domain.catalog.model import Meter
+from billing_server.domain.catalog.model import Addon, Meter, Plan
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.rating.assignment import CustomerAssigner
@@ -55,16 +55,39 @@ def load_customer_terms(unit: UnitOfWork, *, customer_id: str) -> CustomerTerms:
 
 
 def load_timeline(unit: UnitOfWork, *, subscription: Subscription, customer: Customer) -> Timeline:
-    """Read the plan version of a subscription and lay out its periods.
+    """Read what a subscription is on over time, and lay out its periods.
 
     Raises:
-        InvariantError: PLAN_VERSION_MISSING; plan versions are never deleted.
+        InvariantError: PLAN_VERSION_MISSING, ADDON_VERSION_MISSING; versions are never deleted.
     """
-    plan = unit.catalog.plan(subscription.plan_key, version=subscription.plan_version)
+    plans = {
+        version: _plan_version(unit, subscription=subscription, version=version)
+        for version in sorted(subscription.versions)
+    }
+    attached = {(addon.key, addon.version) for addon in subscription.addons}
+    addons = {
+        (key, version): _addon_version(unit, key=key, version=version)
+        for key, version in sorted(attached)
+    }
+    return Timeline.of(subscription, plans=plans, addons=addons, timezone=customer.timezone)
+
+
+def _plan_version(unit: UnitOfWork, *, subscription: Subscription, version: int) -> Plan:
+    plan = unit.catalog.plan(subscription.plan_key, version=version)
     if plan is None:
         raise InvariantError(
             reason="PLAN_VERSION_MISSING",
             message=f"subscription {subscription.id!r} is on plan {subscription.plan_key!r} "
-            f"version {subscription.plan_version}, which is not stored",
+            f"version {version}, which is not stored",
         )
-    return Timeline(subscription=subscription, plan=plan, timezone=customer.timezone)
+    return plan
+
+
+def _addon_version(unit: UnitOfWork, *, key: str, version: int) -> Addon:
+    addon = unit.catalog.addon(key, version=version)
+    if addon is None:
+        raise InvariantError(
+            reason="ADDON_VERSION_MISSING",
+            message=f"add-on {key!r} version {version} is not stored",
+        )
+    return addon

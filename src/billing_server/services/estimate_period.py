@@ -9,11 +9,13 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
-from billing_server.domain.invoice.build import LatePeriod, build_upcoming
+from billing_server.domain.invoice.build import build_upcoming
 from billing_server.domain.invoice.estimate import elapsed_share, project_quantities
+from billing_server.domain.invoice.late import LatePeriod
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice
 from billing_server.domain.invoice.serialize import line_to_dict
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.segment_usage import Used
 from metering.clock import format_instant
@@ -43,6 +45,7 @@ def estimate_period(
     quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod],
     now: datetime,
+    earlier: Sequence[EarlierLine] | None = None,
 ) -> PeriodEstimate | None:
     """Estimate the invoice of a running period; None where it has not begun or has ended.
 
@@ -52,6 +55,7 @@ def estimate_period(
         quantities: by price and segment, the period's usage so far.
         late: earlier periods with late usage; it stands in the estimate as it is.
         now: UTC.
+        earlier: lines of earlier invoices whose service begins in the period; None: by the terms.
     """
     elapsed = elapsed_share(period, now=now)
     if not 0 < elapsed < 1:
@@ -62,7 +66,7 @@ def estimate_period(
         meters=terms.meters,
         now=now,
     )
-    draft = build_upcoming(terms, period=period, quantities=projected, late=late)
+    draft = build_upcoming(terms, period=period, quantities=projected, late=late, earlier=earlier)
     return PeriodEstimate(draft, elapsed)
 
 

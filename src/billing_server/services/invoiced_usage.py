@@ -7,6 +7,7 @@ from datetime import datetime
 from billing_server.domain.catalog.model import UsagePrice
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Subscription
+from billing_server.services.customer_terms import load_timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ def find_invoiced_claim(
         until = unit.billing_periods.invoiced_until(other.id) if comes_later else None
         if until is None or until <= start:
             continue
-        plan = unit.catalog.plan(other.plan_key, version=other.plan_version)
-        common = meters & meters_of(() if plan is None else plan.usage_prices)
+        common = meters & _meters_of_subscription(unit, subscription=other)
         if common:
             claims.append(InvoicedClaim(other.id, tuple(sorted(common)), until))
     return max(claims, key=lambda claim: (claim.until, claim.subscription_id), default=None)
@@ -54,3 +54,12 @@ def find_invoiced_claim(
 def meters_of(prices: tuple[UsagePrice, ...]) -> frozenset[str]:
     """Return the keys of the meters that usage prices are on."""
     return frozenset(price.meter for price in prices)
+
+
+def _meters_of_subscription(unit: UnitOfWork, *, subscription: Subscription) -> frozenset[str]:
+    """Return the meters that a subscription may have charged, under any of its terms."""
+    customer = unit.customers.get(subscription.customer_id)
+    if customer is None:
+        return frozenset()
+    timeline = load_timeline(unit, subscription=subscription, customer=customer)
+    return frozenset(price.meter for phase in timeline.phases for price in phase.plan.usage_prices)

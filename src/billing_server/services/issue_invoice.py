@@ -1,6 +1,6 @@
 """Finalizing a draft: number, id and times in the transaction that writes it (R68)."""
 
-from billing_server.domain.invoice.build import finalize
+from billing_server.domain.invoice.finalize import finalize
 from billing_server.domain.invoice.model import Invoice
 from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.unit_of_work import UnitOfWork

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from billing_server.domain.invoice.build import LatePeriod
+from billing_server.domain.invoice.late import LatePeriod
 from billing_server.domain.invoice.model import InvoiceLine
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.customer_terms import CustomerTerms
@@ -26,6 +26,7 @@ def find_late_periods(
             invoiced=unit.invoices.invoiced_usage(
                 subscription_id=subscription_id, period=each.period
             ),
+            earlier=unit.invoices.lines_in(subscription_id=subscription_id, period=each.period),
         )
         for each in marked
     )

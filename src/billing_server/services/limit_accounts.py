@@ -152,6 +152,12 @@ def _used_before(unit: UnitOfWork, *, window: Window, now: datetime) -> int:
         return micros(unit.limits.rated_total(limit.customer_id, start=span.start, end=span.end))
     if limit.kind not in (LimitKind.UNITS, LimitKind.ROLLING):
         return 0
+    return used_of_meter(unit, window=window, now=now)
+
+
+def used_of_meter(unit: UnitOfWork, *, window: Window, now: datetime) -> int:
+    """Returns what was counted in a window of a limit on a meter, from the minute buckets."""
+    limit = window.limit
     reach = _reach(unit, window=window, now=now)
     if reach is None:
         return 0

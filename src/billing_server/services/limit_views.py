@@ -138,7 +138,8 @@ def _views(
                 span=window.span,
                 maximum=maximum,
                 escrow=escrow,
-                reserved=sum(lease.held for lease in of_window),
+                # What was settled since the agent told is no longer held.
+                reserved=sum(min(lease.held, lease.rest) for lease in of_window),
                 left=_left(limit, escrow=escrow, maximum=maximum, leases=of_window),
                 account=account,
                 shares=_shares(of_window, holders=holders),

@@ -10,6 +10,7 @@ from billing_server.domain.catalog.model import Meter, Plan, Price, UsagePrice
 from billing_server.domain.invoice.calculation import USAGE_KINDS
 from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin, margin_of
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.line_usage import LineScope
 from metering.clock import parse_instant
@@ -58,8 +59,11 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
     timeline = terms.timelines.get(line["subscription"])
     if timeline is None:
         return None
-    plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
-    price = None if plan is None else _price(plan, key=line["price"])
+    # As it applied then: with the subscription's overrides and add-ons.
+    plan: Plan | None = timeline.plan_at(period_of(line["service_period"]).start)
+    if plan is not None and plan.version != line["price_version"]:
+        plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
+    price = None if plan is None else _price(timeline, plan=plan, line=line)
     if plan is None or price is None:
         return None
     meter = terms.meters.get(price.meter) if isinstance(price, UsagePrice) else None
@@ -134,5 +138,16 @@ def period_of(value: Json) -> Period:
     return Period(parse_instant(value["start"]), parse_instant(value["end"]))
 
 
-def _price(plan: Plan, *, key: str) -> Price | None:
-    return next((price for price in plan.prices if price.key == key), None)
+def _price(timeline: Timeline, *, plan: Plan, line: Json) -> Price | None:
+    """Return the price as it applied to the line, with overrides and add-ons in it.
+
+    Where the subscription's terms of that time are no longer those that the line names, it is the
+    plan version's own.
+    """
+    span = period_of(line["service_period"])
+    period = timeline.period_at(span.start)
+    segments = () if period is None else timeline.segments_of(line["price"], period=period)
+    for segment in segments:
+        if segment.span.contains(span.start) and segment.plan_version == line["price_version"]:
+            return segment.price
+    return next((price for price in plan.prices if price.key == line["price"]), None)

@@ -7,7 +7,7 @@ yet. Then the subscription moves, and the usage of that period and of later ones
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing_server.domain.catalog.added_prices import added_usage_prices
@@ -46,7 +46,7 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
     staying: Counter[int] = Counter()
     for move in _moves(unit, context=context, plan=plan):
         if move.price_starts is None:
-            staying[move.subscription.plan_version] += 1
+            staying[_newest(move.subscription)] += 1
         else:
             moved_count += 1
     lines = [
@@ -75,10 +75,8 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         starts = _price_starts(unit, context=context, plan=plan, subscription=subscription)
         if starts is None:
             continue
-        unit.subscriptions.move_version(
-            subscription.id,
-            version=plan.version,
-            price_starts={**subscription.price_starts, **starts},
+        unit.subscriptions.update_history(
+            _on_version(subscription, version=plan.version, price_starts=starts),
             update_time=context.clock.now(),
         )
         unit.customers.advance_revision(subscription.customer_id)
@@ -97,7 +95,7 @@ def _moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> Iterator
 def _price_starts(
     unit: UnitOfWork, *, context: ServiceContext, plan: Plan, subscription: Subscription
 ) -> dict[str, datetime] | None:
-    pinned = unit.catalog.plan(subscription.plan_key, version=subscription.plan_version)
+    pinned = unit.catalog.plan(subscription.plan_key, version=_newest(subscription))
     if pinned is None or plan.effective_from is None:
         return None
     added = added_usage_prices(pinned, new=plan)
@@ -118,6 +116,23 @@ def _price_starts(
         unit, subscription=subscription, meters=meters_of(added), start=starts[0]
     )
     return None if claim is not None else {price.key: starts[0] for price in added}
+
+
+def _newest(subscription: Subscription) -> int:
+    """Returns the version that a subscription is on last, one that it will come onto among them."""
+    return subscription.moves[-1].version if subscription.moves else subscription.plan_version
+
+
+def _on_version(
+    subscription: Subscription, *, version: int, price_starts: dict[str, datetime]
+) -> Subscription:
+    """Returns a subscription whose last version is replaced by one that only adds prices."""
+    starts = {**subscription.price_starts, **price_starts}
+    if not subscription.moves:
+        return replace(subscription, plan_version=version, price_starts=starts)
+    *before, last = subscription.moves
+    moves = (*before, replace(last, version=version))
+    return replace(subscription, moves=moves, price_starts=starts)
 
 
 def _counted(count: int, *, verb: str = "stay") -> str:

@@ -17,6 +17,7 @@ from billing_server.services.scenario import (
     CreateCustomerStep,
     Scenario,
     SubscribeStep,
+    TermsStep,
     UsageRowsStep,
     UsageStep,
 )
@@ -28,6 +29,7 @@ from billing_server.services.scenario_corrections import (
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
+from billing_server.services.scenario_terms import play_terms_step
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
@@ -152,6 +154,9 @@ class _Player:
                 )
             case ApplyStep():
                 self.apply(action)
+            case TermsStep():
+                told = play_terms_step(self._context, step=action)
+                self._note(f"subscription.{action.verb}", **told)
             case VoidUsageStep() | AmendUsageStep() | AdjustUsageStep():
                 kind, details = play_correction(self._context, action)
                 self._note(kind, **details)
@@ -161,7 +166,7 @@ class _Player:
 
     def apply(self, step: ApplyStep) -> None:
         section = CatalogSection(name=self._scenario.name, node=step.node, path=step.path)
-        for change in apply_catalog(self._context, sources=[section]):
+        for change in apply_catalog(self._context, sources=[section]).changes:
             self._note("catalog.changed", change=change.description.split("\n")[0])
         self._look_ahead()
 

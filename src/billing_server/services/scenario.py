@@ -26,10 +26,12 @@ from billing_server.services.scenario_steps import (
     ApplyStep,
     CreateCustomerStep,
     SubscribeStep,
+    TermsStep,
     TimelineStep,
     UsageRowsStep,
     UsageStep,
 )
+from billing_server.services.scenario_terms import TERMS_VERBS, read_terms_step
 from metering.clock import parse_duration
 from metering.errors import ValidationError
 
@@ -39,6 +41,7 @@ __all__ = [
     "CreateCustomerStep",
     "Scenario",
     "SubscribeStep",
+    "TermsStep",
     "TimelineStep",
     "UsageRowsStep",
     "UsageStep",
@@ -48,7 +51,6 @@ __all__ = [
 SCENARIO_INVALID: Final = "SCENARIO_INVALID"
 LATER_VERBS: Final = frozenset(
     {
-        "add_addon",
         "apply_coupon",
         "cancel",
         "change_plan",
@@ -56,20 +58,16 @@ LATER_VERBS: Final = frozenset(
         "credit_note",
         "grant_credit",
         "manual_invoice",
-        "move_version",
-        "override",
         "pause",
         "pay",
         "payment_outcome",
         "refund",
-        "remove_addon",
         "resume",
         "undo_pending",
         "update_customer",
         "void_invoice",
     }
 )
-_CORRECTIONS: Final = " or ".join(READERS)
 _LATER_SETTINGS: Final = {"dunning": "collecting payments"}
 _ONLY_SETTINGS: Final = {
     "late_usage": "next_invoice",
@@ -277,6 +275,8 @@ def _read_step(
             if action is None:
                 reader.note("catalog", reason="FIELD_MISSING", problem="the field is missing")
             reader.finish()
+        case _ if verb in TERMS_VERBS:
+            action = read_terms_step(reader, verb=verb)
         case _ if verb in READERS:
             action = READERS[verb](reader, node)
         case _:
@@ -290,9 +290,8 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        problem = (
-            f"{verb!r} is not known; use create_customer, subscribe, usage, apply, {_CORRECTIONS}"
-        )
+        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS, *READERS)
+        problem = f"{verb!r} is not known; use one of: {', '.join(known)}"
         reader.note("do", reason="VERB_UNKNOWN", problem=problem)
 
 

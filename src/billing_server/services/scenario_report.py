@@ -46,7 +46,7 @@ def scenario_report(
                 "id": each.id,
                 "customer": each.customer_id,
                 "plan": each.plan_key,
-                "plan_version": each.plan_version,
+                "plan_version": each.version_at(context.clock.now()),
                 "start": format_instant(each.start),
                 "end": None if each.end is None else format_instant(each.end),
                 "current_period": None

@@ -1,12 +1,14 @@
 """What the entries of a scenario's timeline do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.document import Node
 from billing_server.domain.subscription.model import Customer
+from billing_server.services.change_terms import Effective
 from billing_server.services.scenario_corrections import CorrectionStep
 
 
@@ -69,7 +71,35 @@ class UsageRowsStep:
         return self.rows[-1].event_time if self.rows else None
 
 
-Action = CreateCustomerStep | SubscribeStep | ApplyStep | UsageStep | UsageRowsStep | CorrectionStep
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsStep:
+    """The server hears of a change of a subscription."""
+
+    verb: str
+    """Which change."""
+    subscription_id: str
+    """Whose."""
+    effective: Effective
+    """From when on."""
+    name: str = ""
+    """Key of the price or add-on; empty for a move."""
+    version: int = 0
+    """Of the plan, for a move."""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Of an override."""
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    """Of an added add-on."""
+
+
+Action = (
+    CreateCustomerStep
+    | SubscribeStep
+    | ApplyStep
+    | UsageStep
+    | UsageRowsStep
+    | CorrectionStep
+    | TermsStep
+)
 """What an entry of the timeline does."""
 
 

@@ -107,6 +107,9 @@ class _Settling:
             if limit.kind in _SETTLED_KINDS:
                 self._limits.setdefault(limit.customer_id, []).append(limit)
         self._events = [(each, _carried(each.event)) for each in events]
+        self._windows: dict[tuple[str, str], list[Window]] = {}
+        # The account of each event and limit, in the order of the events.
+        self._keys: list[dict[str, WindowKey]] = []
         self._leases: dict[bytes, Lease] = {}
         self._accounts: dict[WindowKey, LimitAccount] = {}
         self._bookings: dict[WindowKey, _Booking] = {}
@@ -118,9 +121,12 @@ class _Settling:
         limits: dict[WindowKey, LimitInForce] = {}
         windows: dict[WindowKey, Window] = {}
         for each, carried in self._events:
+            keys_of_event: dict[str, WindowKey] = {}
+            self._keys.append(keys_of_event)
             for limit in self._limits.get(each.event.row.customer_id, ()):
-                limits[self._key(limit, each.event, carried)] = limit
-                window = _window_of(limit, each.event)
+                key = keys_of_event[limit.key] = self._key(limit, each.event, carried)
+                limits[key] = limit
+                window = self._window_of(limit, each.event)
                 windows[window.key] = window
         keys = set(limits) | {lease.key for lease in self._leases.values()}
         self._accounts = self._unit.limits.lock_accounts(keys)
@@ -145,11 +151,11 @@ class _Settling:
 
     def book_units(self) -> None:
         """Books what each event used, and what its leases bore of it."""
-        for each, carried in self._events:
+        for (each, carried), keys in zip(self._events, self._keys, strict=True):
             customer_id = each.event.row.customer_id
             borne = self._debit(carried, event=each.event)
             for limit in self._limits.get(customer_id, ()):
-                booking = self._bookings.get(self._key(limit, each.event, carried))
+                booking = self._bookings.get(keys[limit.key])
                 if booking is None:
                     continue
                 booking.event_count += 1
@@ -191,7 +197,18 @@ class _Settling:
             lease = self._leases.get(debit.lease_id)
             if lease is not None and lease.key[:2] == (limit.customer_id, limit.key):
                 return lease.key
-        return _window_of(limit, event).key
+        return self._window_of(limit, event).key
+
+    def _window_of(self, limit: LimitInForce, event: DecodedEvent) -> Window:
+        """Returns the window that holds an event's time; most events of a batch share one."""
+        at = instant_from_microseconds(event.row.event_time_us)
+        known = self._windows.setdefault((limit.customer_id, limit.key), [])
+        for window in known:
+            if window.span.contains(at):
+                return window
+        window = window_at(limit, at=at)
+        known.append(window)
+        return window
 
     def _debit(self, carried: "_Carried", *, event: DecodedEvent) -> dict[str, int]:
         """Takes the debits of an event from their leases; returns what was borne by limit."""
@@ -302,10 +319,6 @@ def _carried(event: DecodedEvent) -> _Carried:
         message.HasField("settlement"),
         settlement.reservation_id if is_elsewhere and settlement.reservation_id else None,
     )
-
-
-def _window_of(limit: LimitInForce, event: DecodedEvent) -> Window:
-    return window_at(limit, at=instant_from_microseconds(event.row.event_time_us))
 
 
 def _used(limit: LimitInForce, each: LimitedEvent) -> int:

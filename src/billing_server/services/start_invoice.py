@@ -21,7 +21,10 @@ def issue_start_invoice(context: ServiceContext, *, subscription_id: str) -> Inv
         if not unit.subscriptions.is_start_invoice_due(subscription_id):
             return None
         terms = load_customer_terms(unit, customer_id=subscription.customer_id)
-        build = build_start(terms.of_subscription(subscription_id))
+        subscribed = terms.of_subscription(subscription_id)
+        first = subscribed.timeline.first_period()
+        earlier = unit.invoices.lines_in(subscription_id=subscription_id, period=first)
+        build = build_start(subscribed, earlier=earlier)
         unit.subscriptions.clear_start_invoice(subscription_id)
         if build.invoice is None:
             return None

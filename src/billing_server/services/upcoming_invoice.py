@@ -6,9 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from billing_server.domain.invoice.build import LatePeriod, build_upcoming, customer_details
+from billing_server.domain.invoice.build import build_upcoming, earlier_lines
+from billing_server.domain.invoice.draft import customer_details
+from billing_server.domain.invoice.late import LatePeriod
+from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice, InvoiceReason, UnpricedUsage
 from billing_server.domain.invoice.serialize import invoice_to_dict
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.timeline import Timeline
@@ -113,7 +117,28 @@ def _draft(
 ) -> Invoice:
     quantities = running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now)
     subscribed = terms.of_subscription(timeline.subscription.id)
-    return build_upcoming(subscribed, period=period, quantities=quantities, late=late)
+    return build_upcoming(
+        subscribed,
+        period=period,
+        quantities=quantities,
+        late=late,
+        earlier=lines_before(unit, terms=subscribed, period=period),
+    )
+
+
+def lines_before(
+    unit: UnitOfWork, *, terms: BillingTerms, period: Period
+) -> tuple[EarlierLine, ...]:
+    """Return the lines of earlier invoices for a period, one that is about to be issued among them.
+
+    That is the invoice before, as long as it waits: of the start, or of the period before.
+    """
+    subscription_id = terms.timeline.subscription.id
+    running = unit.billing_periods.running(subscription_id)
+    is_first = bool(running) and running[0].period == period
+    if not is_first or unit.subscriptions.is_start_invoice_due(subscription_id):
+        return earlier_lines(terms, period=period)
+    return unit.invoices.lines_in(subscription_id=subscription_id, period=period)
 
 
 def _estimates(
@@ -130,8 +155,9 @@ def _estimates(
     late: tuple[LatePeriod, ...] = ()
     if len(drafts) == 1:
         late = find_late_periods(unit, terms=terms, subscription_id=timeline.subscription.id)
+    subscribed = terms.of_subscription(timeline.subscription.id)
     found = estimate_period(
-        terms.of_subscription(timeline.subscription.id),
+        subscribed,
         period=period,
         # A level is taken as it will be at the end if it holds, which the fold knows.
         quantities=running_quantities(
@@ -139,6 +165,7 @@ def _estimates(
         ),
         late=late,
         now=now,
+        earlier=lines_before(unit, terms=subscribed, period=period),
     )
     return [] if found is None else [found]
 

@@ -5,14 +5,22 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from billing_server.domain.catalog.model import Meter, Plan
+from billing_server.domain.catalog.model import Addon, Meter, Plan
 from billing_server.domain.catalog.serialize import (
+    addon_from_dict,
+    addon_to_dict,
     meter_from_dict,
     meter_to_dict,
     plan_from_dict,
     plan_to_dict,
 )
-from billing_server.store.tables import catalog_state, meter, plan_version, usage_series
+from billing_server.store.tables import (
+    addon_version,
+    catalog_state,
+    meter,
+    plan_version,
+    usage_series,
+)
 from billing_server.store.upsert import conflict_insert
 
 
@@ -139,6 +147,36 @@ class SqlCatalogRepository:
                 version=plan.version,
                 effective_from=plan.effective_from or create_time,
                 content=plan_to_dict(plan),
+                create_time=create_time,
+            )
+        )
+
+    def latest_addons(self) -> tuple[Addon, ...]:
+        """Returns the newest version of every add-on, by key."""
+        rows = self._connection.execute(
+            select(addon_version.c.key, addon_version.c.content).order_by(
+                addon_version.c.key, addon_version.c.version
+            )
+        )
+        newest = {row.key: row.content for row in rows}
+        return tuple(addon_from_dict(content) for content in newest.values())
+
+    def addon(self, key: str, *, version: int) -> Addon | None:
+        """Returns one version of an add-on."""
+        row = self._connection.execute(
+            select(addon_version.c.content).where(
+                addon_version.c.key == key, addon_version.c.version == version
+            )
+        ).first()
+        return None if row is None else addon_from_dict(row.content)
+
+    def add_addon_version(self, addon: Addon, *, create_time: datetime) -> None:
+        """Writes a new version of an add-on."""
+        self._connection.execute(
+            addon_version.insert().values(
+                key=addon.key,
+                version=addon.version,
+                content=addon_to_dict(addon),
                 create_time=create_time,
             )
         )

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_server.domain.invoice.lines import sequence_of
 from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent, InvoicedUsage, InvoiceFilter
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.store.tables import invoice, invoice_line, number_series
@@ -167,6 +168,31 @@ class SqlInvoiceRepository:
         for row in rows:
             found[UsageKey(row.price_key, row.content["segment"])].append(row)
         return {key: _invoiced_usage(lines) for key, lines in found.items()}
+
+    def lines_in(self, *, subscription_id: str, period: Period) -> tuple[EarlierLine, ...]:
+        """Returns the lines of documents that are not void whose service begins in a period."""
+        rows = self._connection.execute(
+            select(invoice_line)
+            .join(invoice, invoice.c.id == invoice_line.c.invoice_id)
+            .where(
+                invoice_line.c.subscription_id == subscription_id,
+                invoice_line.c.period_start >= period.start,
+                invoice_line.c.period_start < period.end,
+                invoice.c.state != InvoiceState.VOID.value,
+            )
+            .order_by(invoice_line.c.charge_key)
+        )
+        return tuple(
+            EarlierLine(
+                charge_key=row.charge_key,
+                price=row.price_key,
+                kind=LineKind(row.kind),
+                sequence=sequence_of(row.charge_key),
+                service_period=Period(row.period_start, row.period_end),
+                amount_minor=row.amount_minor,
+            )
+            for row in rows
+        )
 
     def has_any(self, customer_id: str) -> bool:
         """Tells whether a customer was ever invoiced."""

@@ -1,6 +1,5 @@
 """Subscriptions in the database."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,13 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from billing_server.domain.ports.customers import DueKey, StartInvoice
+from billing_server.domain.subscription.history import history_from_dict, history_to_dict
 from billing_server.domain.subscription.model import Subscription
 from billing_server.store.tables import subscription
-from metering.clock import format_instant, parse_instant
 from metering.quantity import plain_decimal
-
-PRICE_STARTS = "price_starts"
-"""Field of a row's content: by price, from when it charges usage."""
 
 
 class SqlSubscriptionRepository:
@@ -41,10 +37,8 @@ class SqlSubscriptionRepository:
                 start_time=new.start,
                 end_time=new.end,
                 anchor=new.anchor,
-                quantities={
-                    key: plain_decimal(value) for key, value in sorted(new.quantities.items())
-                },
-                content=_content(new.price_starts),
+                quantities=_quantities(new),
+                content=history_to_dict(new),
                 is_start_invoice_due=start_invoice is StartInvoice.DUE,
                 create_time=create_time,
                 update_time=create_time,
@@ -80,19 +74,17 @@ class SqlSubscriptionRepository:
         )
         return self._read(query if after is None else query.where(subscription.c.id > after))
 
-    def move_version(
-        self,
-        subscription_id: str,
-        *,
-        version: int,
-        price_starts: Mapping[str, datetime],
-        update_time: datetime,
-    ) -> None:
-        """Puts a subscription on another version of its plan."""
+    def update_history(self, changed: Subscription, *, update_time: datetime) -> None:
+        """Writes what changed in a subscription: versions, overrides, add-ons, quantities."""
         self._connection.execute(
             subscription.update()
-            .where(subscription.c.id == subscription_id)
-            .values(plan_version=version, content=_content(price_starts), update_time=update_time)
+            .where(subscription.c.id == changed.id)
+            .values(
+                plan_version=changed.plan_version,
+                quantities=_quantities(changed),
+                content=history_to_dict(changed),
+                update_time=update_time,
+            )
         )
 
     def starts_due(
@@ -155,13 +147,9 @@ def subscription_from_row(row: Row[Any]) -> Subscription:
         end=row.end_time,
         anchor=row.anchor,
         quantities={key: Decimal(value) for key, value in row.quantities.items()},
-        price_starts={
-            key: parse_instant(value) for key, value in row.content.get(PRICE_STARTS, {}).items()
-        },
+        **history_from_dict(row.content),
     )
 
 
-def _content(price_starts: Mapping[str, datetime]) -> dict[str, Any]:
-    if not price_starts:
-        return {}
-    return {PRICE_STARTS: {key: format_instant(value) for key, value in price_starts.items()}}
+def _quantities(subscribed: Subscription) -> dict[str, str]:
+    return {key: plain_decimal(value) for key, value in sorted(subscribed.quantities.items())}

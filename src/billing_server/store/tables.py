@@ -2,6 +2,7 @@
 
 from billing_server.store.schema import metadata
 from billing_server.store.tables_billing import (
+    addon_version,
     api_key,
     billing_period,
     charge_value,
@@ -48,6 +49,7 @@ from billing_server.store.tables_usage_facts import (
 )
 
 __all__ = [
+    "addon_version",
     "agent",
     "agent_customer",
     "alert",

@@ -48,6 +48,16 @@ plan_version = row_table(
 )
 """Versions of plans, never changed once written."""
 
+addon_version = row_table(
+    "addon_version",
+    Column("key", Key, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content", CanonicalJson, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    PrimaryKeyConstraint("key", "version", name="pk_addon_version"),
+)
+"""Versions of add-ons, never changed once written."""
+
 customer = row_table(
     "customer",
     Column("id", Key, primary_key=True),

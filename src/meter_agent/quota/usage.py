@@ -1,5 +1,6 @@
 """Usage without a reservation: it takes what leases have, and is never refused."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -37,8 +38,13 @@ def _debited(event: UsageEvent, *, counter: Counter) -> UsageEvent:
     book.put_leases(effect.leases)
     book.note_use(event.customer_id, quantities)
     counter.figures.not_covered(effect.uncovered)
-    for lease in effect.leases:
-        counter.demands.look((lease,), now_us=now_us)
+    limit_keys = {lease.lease_id: lease.limit_key for lease in effect.leases}
+    asked = defaultdict(int, effect.uncovered)
+    for lease_id, amount in effect.debits:
+        asked[limit_keys[lease_id]] += amount
+    for limit_key, amount in asked.items():
+        counter.demands.add(event.customer_id, limit_key, amount=amount, now_us=now_us)
+    counter.demands.look(effect.leases, now_us=now_us)
     if not effect.debits:
         return event
     debited = UsageEvent()

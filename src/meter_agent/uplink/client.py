@@ -55,6 +55,8 @@ class UplinkError(Exception):
     """Whether no connection came about, or it broke."""
     retry_after_seconds: float | None = None
     """What the server asked for, seconds; None where it did not."""
+    is_late: bool = False
+    """Whether the deadline passed while a connection stood, as far as is known."""
     is_content_refused: bool = False
     """Whether the same request would be refused for ever."""
     reason: str = ""
@@ -159,7 +161,7 @@ class IngestClient:
         try:
             response = call.result()
         except grpc.RpcError as error:
-            raise self._uplink_error(error) from None
+            raise self._uplink_error(error, seconds=SYNC_SECONDS) from None
         except grpc.FutureCancelledError:
             raise UplinkError(message="the sync was given up") from None
         self.has_answered = True
@@ -178,7 +180,7 @@ class IngestClient:
                 request, metadata=self._metadata, timeout=timeout_seconds
             )
         except grpc.RpcError as error:
-            raise self._uplink_error(error) from None
+            raise self._uplink_error(error, seconds=timeout_seconds) from None
         self.has_answered = True
         return response
 
@@ -186,7 +188,9 @@ class IngestClient:
         """Closes the channel; a call in flight ends at once with an error."""
         self._channel.close()
 
-    def _uplink_error(self, rpc_error: grpc.RpcError) -> UplinkError:
+    def _uplink_error(
+        self, rpc_error: grpc.RpcError, *, seconds: float | None = None
+    ) -> UplinkError:
         error = error_from_rpc(rpc_error)
         if error.kind in (ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION_DENIED):
             return UplinkError(
@@ -202,13 +206,15 @@ class IngestClient:
         if code is grpc.StatusCode.UNAVAILABLE:
             message = f"the server {self._target} cannot be reached ({error.message})"
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            message = f"the server {self._target} did not answer within {self._call_seconds:.0f} s"
+            waited = self._call_seconds if seconds is None else seconds
+            message = f"the server {self._target} did not answer within {waited:g} s"
         else:
             message = f"the server {self._target} answered {code.name}: {error.message}"
         return UplinkError(
             message=message,
             is_answered=code not in _UNANSWERED_CODES,
             is_unreachable=code is grpc.StatusCode.UNAVAILABLE,
+            is_late=code is grpc.StatusCode.DEADLINE_EXCEEDED,
             retry_after_seconds=error.retry_after_seconds,
             is_content_refused=code is grpc.StatusCode.INVALID_ARGUMENT,
             reason=error.reason,

@@ -24,7 +24,7 @@ from meter_agent.uplink.lease_state import LeaseState
 from metering.api.v1 import lease_pb2
 from metering.errors import MeteringError
 
-ASK_SECONDS: Final = 1.0
+ASK_SECONDS: Final = 1.5
 """How long a call waits for the server before each limit's offline policy holds."""
 ASK_INTERVAL_SECONDS: Final = 0.05
 """Calls of AcquireLease are at least this far apart: at most 20 a second."""
@@ -32,6 +32,8 @@ ASK_COUNT_MAX: Final = 1_000
 """Limits, and customers, of one call."""
 START_SECONDS: Final = 0.5
 """How long a call waits for the first session of a process."""
+LATE_COUNT_MAX: Final = 2
+"""Late answers in a row after which the server counts as away: one alone is a busy server."""
 STARTING_SECONDS: Final = 5.0
 """How long after its start a process counts as starting."""
 AWAY_RETRY_SECONDS: Final = 1.0
@@ -81,6 +83,7 @@ class LeaseAsker:
         self._condition = threading.Condition()
         self._queue: deque[_Waiting] = deque()
         self._is_stopping = False
+        self._late_count = 0
         self._start_seconds = state.clock.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-asker", daemon=True)
 
@@ -179,6 +182,7 @@ class LeaseAsker:
         )
         heard = Heard(state.counter.book.clock.now_us(), positions.applied_seq)
         response = client.acquire_lease(request, timeout_seconds=ASK_SECONDS)
+        self._late_count = 0
         state.answered()
         state.ask_count += 1
         if response.result != lease_pb2.LEASE_RESULT_OK:
@@ -260,6 +264,11 @@ class LeaseAsker:
     def _note_failure(self, error: UplinkError | MeteringError) -> None:
         if self._is_stopping:
             return
+        if isinstance(error, UplinkError) and error.is_late:
+            self._late_count += 1
+            if self._late_count < LATE_COUNT_MAX:
+                _LOG.warning("lease_ask_late", error=error.message)
+                return
         message = self._connector.failed(error)
         if isinstance(error, UplinkError):
             self._state.failed()

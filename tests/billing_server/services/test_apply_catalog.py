@@ -104,7 +104,7 @@ def test_several_files_are_applied_as_one(store: SqlStore) -> None:
     context = make_context(store)
     meters, rest = CATALOG.split("plans:", 1)
     sources = [CatalogSource("a.yaml", meters), CatalogSource("b.yaml", "plans:" + rest)]
-    assert len(apply_catalog(context, sources=sources)) == 4
+    assert len(apply_catalog(context, sources=sources).changes) == 4
 
 
 def test_usage_that_waited_for_its_customer_and_meter_counts_once_they_are_there(

@@ -7,6 +7,7 @@ import pytest
 from billing_server.services.compare_invoices import Basis, compare_invoices, compare_upcoming
 from billing_server.services.context import ServiceContext
 from billing_server.services.move_clock import advance_clock
+from billing_server.services.move_version import MoveWish, move_version
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.errors import ValidationError
@@ -114,12 +115,8 @@ def test_another_version_of_the_price_is_a_price_effect_r37(memory_store: SqlSto
     apply(context, CATALOG.replace('"0.01"', '"0.03"'))
     compared = compare_upcoming(context, customer_id="acme")
     assert effects(compared)["tokens"] == ("0.00", "0.00", "rerated")
-    with memory_store.write() as unit:
-        unit.customers.lock(["acme"])
-        unit.subscriptions.move_version(
-            "sub-1", version=2, price_starts={}, update_time=context.clock.now()
-        )
-        unit.customers.advance_revision("acme")
+    wish = MoveWish(version=2, effective=parse_instant("2026-02-28T10:00:00Z"))
+    move_version(context, subscription_id="sub-1", wish=wish)
     compared = compare_upcoming(context, customer_id="acme")
     # 500 × 0.01 → 500 × 0.03.
     assert effects(compared)["tokens"] == ("0.00", "10.00", "rerated")

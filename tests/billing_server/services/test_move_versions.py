@@ -32,7 +32,7 @@ def _with_new_price(effective_from: str | None = "2026-01-01T00:00:00Z") -> str:
 def _described(
     context: ServiceContext, text: str, *, mode: ApplyMode = ApplyMode.APPLY
 ) -> list[str]:
-    changes = apply_catalog(context, sources=[CatalogSource("c.yaml", text)], mode=mode)
+    changes = apply_catalog(context, sources=[CatalogSource("c.yaml", text)], mode=mode).changes
     (plan,) = [change for change in changes if change.kind == "plan"]
     return [line.strip() for line in plan.description.split("\n") if "subscription" in line]
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
-from billing_server.domain.invoice.build import finalize
+from billing_server.domain.invoice.finalize import finalize
 from billing_server.domain.invoice.lines import charge_key
 from billing_server.domain.invoice.model import (
     Invoice,

@@ -1,8 +1,10 @@
 """Subscriptions on both databases."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from billing_server.domain.ports.customers import DueKey
+from billing_server.domain.subscription.model import AttachedAddon, Override, VersionMove
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from tests.billing_server.store.catalog_rows import subscription, write_rows
@@ -48,7 +50,14 @@ def test_subscriptions_of_a_plan_are_walked_and_moved_to_a_version(store: SqlSto
         assert unit.subscriptions.on_plan(plan, after=None, limit=2) == (LATE, EARLY)
         assert unit.subscriptions.on_plan(plan, after="b", limit=2) == (SAME,)
         assert unit.subscriptions.on_plan("other", after=None, limit=2) == ()
-        unit.subscriptions.move_version(
-            "b", version=EARLY.plan_version, price_starts=starts, update_time=EARLY.start
+        start = parse_instant("2026-04-01T00:00:00Z")
+        changed = replace(
+            EARLY,
+            price_starts=starts,
+            quantities={"seats": Decimal(3)},
+            moves=(VersionMove(start=start, version=2),),
+            overrides=(Override(start=start, price="base", fields={"amount": "9.5"}),),
+            addons=(AttachedAddon(key="help", version=1, start=EARLY.start, end=start),),
         )
-        assert unit.subscriptions.get("b") == replace(EARLY, price_starts=starts)
+        unit.subscriptions.update_history(changed, update_time=EARLY.start)
+        assert unit.subscriptions.get("b") == changed

@@ -24,6 +24,7 @@ def test_usage_takes_from_its_lease_and_the_rest_is_uncovered(tmp_path: Path) ->
         assert [item.amount for item in found["b"].debits] == [30]
         assert list(found["c"].debits) == []
         assert all(not item.debits for item in sent)
+        assert world.counter.demands.of("acme", "daily").largest_call == 70
 
 
 def test_usage_of_a_meter_without_a_limit_is_left_as_it_is(tmp_path: Path) -> None:

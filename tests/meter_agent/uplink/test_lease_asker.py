@@ -12,7 +12,7 @@ from meter_agent.uplink.lease_asker import ASK_INTERVAL_SECONDS
 from meter_agent.uplink.lease_syncer import SYNC_BURST, SYNCS_PER_SECOND
 from metering.api.v1 import agent_pb2, lease_pb2
 from tests.meter_agent.fake_server import TOKEN, FakeServer
-from tests.meter_agent.support import WAIT_SECONDS, RunningAgent
+from tests.meter_agent.support import WAIT_SECONDS, RunningAgent, wait_until
 
 
 @pytest.fixture
@@ -141,3 +141,19 @@ def test_many_cold_customers_cost_few_calls(agent: RunningAgent, server: FakeSer
     assert decisions == [agent_pb2.DECISION_GRANTED] * 300
     assert len(server.leases.asks) <= seconds / ASK_INTERVAL_SECONDS + 1
     assert len(server.leases.syncs) <= seconds * SYNCS_PER_SECOND + SYNC_BURST
+
+
+def test_one_late_answer_is_a_busy_server_and_two_are_one_that_is_away(
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    state = agent.agent._quota.state
+    with server.leases.condition:  # No ask is answered while it is held.
+        assert reserve(agent, "r-1").denial.reason == "SERVER_AWAY"
+        assert not state.is_away
+        assert reserve(agent, "r-2").denial.reason == "SERVER_AWAY"
+        assert state.is_away
+    wait_until(lambda: reserve(agent, "r-3").decision == agent_pb2.DECISION_GRANTED)
+    assert not state.is_away

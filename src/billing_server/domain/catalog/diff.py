@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from billing_server.domain.catalog.model import CatalogFile, Meter, Plan, SubscriptionEntry
+from billing_server.domain.catalog.model import (
+    Addon,
+    CatalogFile,
+    Meter,
+    Plan,
+    SubscriptionEntry,
+)
 from billing_server.domain.catalog.serialize import (
+    addon_to_dict,
     customer_to_dict,
     meter_to_dict,
     plan_to_dict,
@@ -24,7 +31,9 @@ CATALOG_REFUSED: Final = "CATALOG_CHANGE_REFUSED"
 _COUNTING_FIELDS: Final = ("aggregation", "decimals", "of", "quantity", "where")
 """Fields of a meter that decide what its usage means."""
 
-T = TypeVar("T", Meter, Plan, Customer, SubscriptionEntry)
+T = TypeVar("T", Meter, Plan, Addon, Customer, SubscriptionEntry)
+CatalogValue = Meter | Plan | Addon | Customer | SubscriptionEntry
+"""What a catalog file holds."""
 
 
 class ChangeKind(StrEnum):
@@ -41,14 +50,14 @@ class Change:
 
     kind: ChangeKind
     """What is done."""
-    value: Meter | Plan | Customer | SubscriptionEntry
-    """The new content; a plan carries the version that it gets."""
+    value: CatalogValue
+    """The new content; a plan or add-on carries the version that it gets."""
     details: tuple[str, ...] = ()
     """Each changed field: `prices.input.unit_price: "0.01" -> "0.02"`."""
 
     @property
     def resource(self) -> str:
-        """The kind of thing: meter, plan, customer or subscription."""
+        """The kind of thing: meter, plan, addon, customer or subscription."""
         return _RESOURCES[type(self.value)]
 
     @property
@@ -59,9 +68,9 @@ class Change:
     @property
     def summary(self) -> str:
         """One line for people."""
-        if isinstance(self.value, Plan):
+        if isinstance(self.value, Plan | Addon):
             word = "new" if self.kind is ChangeKind.NEW_VERSION else self.kind
-            return f"{word} version {self.value.version} of plan {self.key}"
+            return f"{word} version {self.value.version} of {self.resource} {self.key}"
         return f"{self.kind} {self.resource} {self.key}"
 
 
@@ -73,6 +82,8 @@ class CatalogChanges:
     """In an order in which they can be done: meters, plans, customers, subscriptions."""
     refusals: tuple[FieldViolation, ...]
     """What cannot be done. Where there is one, nothing of the file may be applied."""
+    unchanged: tuple[tuple[str, str], ...] = ()
+    """Kind and key of what is applied already, in the order of the file."""
 
     def raise_if_refused(self) -> None:
         """Raises one ValidationError with every refusal as a violation."""
@@ -94,6 +105,7 @@ def plan_changes(
     found = [
         *_compare(current.meters, wanted.meters, lambda old, new: _meter_change(old, new, used)),
         *_compare(current.plans, wanted.plans, _plan_change),
+        *_compare(current.addons, wanted.addons, _addon_change),
         *_compare(
             current.customers,
             wanted.customers,
@@ -104,25 +116,29 @@ def plan_changes(
     return CatalogChanges(
         changes=tuple(item for item in found if isinstance(item, Change)),
         refusals=tuple(item for item in found if isinstance(item, FieldViolation)),
+        unchanged=tuple(item for item in found if isinstance(item, tuple)),
     )
 
 
 Outcome = Change | FieldViolation | None
+Unchanged = tuple[str, str]
+"""Kind and key."""
 
 
 def _compare(
     current: Iterable[T], wanted: Iterable[T], change: Callable[[T, T], Outcome]
-) -> list[Outcome]:
+) -> list[Change | FieldViolation | Unchanged]:
     by_key = {_key(value): value for value in current}
-    outcomes: list[Outcome] = []
+    outcomes: list[Change | FieldViolation | Unchanged] = []
     for value in wanted:
         old = by_key.get(_key(value))
-        outcomes.append(_creation(value) if old is None else change(old, value))
+        outcome = _creation(value) if old is None else change(old, value)
+        outcomes.append(outcome or (_RESOURCES[type(value)], _key(value)))
     return outcomes
 
 
-def _creation(value: Meter | Plan | Customer | SubscriptionEntry) -> Change:
-    if isinstance(value, Plan):
+def _creation(value: CatalogValue) -> Change:
+    if isinstance(value, Plan | Addon):
         value = replace(value, version=1)
     return Change(ChangeKind.CREATE, value)
 
@@ -161,6 +177,15 @@ def _plan_change(old: Plan, new: Plan) -> Outcome:
     return Change(ChangeKind.NEW_VERSION, replace(new, version=old.version + 1), details)
 
 
+def _addon_change(old: Addon, new: Addon) -> Outcome:
+    details = _differences(addon_to_dict(old), addon_to_dict(replace(new, version=old.version)))
+    if not details:
+        return None
+    stays = f"subscriptions with version {old.version} keep it until it is removed"
+    new = replace(new, version=old.version + 1)
+    return Change(ChangeKind.NEW_VERSION, new, (*details, stays))
+
+
 def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]) -> Outcome:
     if new.currency is None:
         new = replace(new, currency=old.currency)
@@ -182,15 +207,25 @@ def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]
 
 def _subscription_change(old: SubscriptionEntry, new: SubscriptionEntry) -> Outcome:
     # What a file leaves out stays as it was when the subscription was made.
-    comparable = replace(new, start=new.start or old.start, anchor=new.anchor or old.anchor)
-    details = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(comparable))
-    if not details:
-        return None
-    problem = (
-        f"subscription {new.id!r} is there with other terms ({'; '.join(details)}); changing a "
-        "subscription is not supported by this version yet"
+    comparable = replace(
+        new,
+        start=new.start or old.start,
+        anchor=new.anchor or old.anchor,
+        quantities=new.quantities or old.quantities,
+        overrides=new.overrides or old.overrides,
+        addons=tuple(sorted(new.addons or old.addons)),
     )
-    return FieldViolation(f"subscriptions.{new.id}", problem, "NOT_SUPPORTED_YET")
+    old = replace(old, addons=tuple(sorted(old.addons)))
+    fixed = replace(comparable, overrides=old.overrides, addons=old.addons)
+    refused = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(fixed))
+    if refused:
+        problem = (
+            f"subscription {new.id!r} is there with other terms ({'; '.join(refused)}); changing "
+            "these of a running subscription is not supported by this version yet"
+        )
+        return FieldViolation(f"subscriptions.{new.id}", problem, "NOT_SUPPORTED_YET")
+    details = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(comparable))
+    return Change(ChangeKind.UPDATE, comparable, (*details, "from now on")) if details else None
 
 
 def _differences(old: object, new: object, path: str = "") -> tuple[str, ...]:
@@ -238,10 +273,11 @@ def _shown(value: object) -> str:
 _RESOURCES: Final[Mapping[type, str]] = {
     Meter: "meter",
     Plan: "plan",
+    Addon: "addon",
     Customer: "customer",
     SubscriptionEntry: "subscription",
 }
 
 
-def _key(value: Meter | Plan | Customer | SubscriptionEntry) -> str:
+def _key(value: CatalogValue) -> str:
     return value.id if isinstance(value, Customer | SubscriptionEntry) else value.key

@@ -119,6 +119,23 @@ class RecurringPrice:
     """Fee of one whole period in major units of the plan's currency, >= 0."""
     bill: BillTiming = BillTiming.IN_ADVANCE
     """Before or after the service period."""
+    billing_period: BillingPeriod | None = None
+    """Length of its own periods, such as a year in a plan of months; None: the plan's."""
+    per_unit: str | None = None
+    """Quantity of the subscription, such as seats, that the fee is for each unit of; None: for
+    the subscription."""
+    name: str = ""
+    """For invoices; the key where empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTimePrice:
+    """A fee that is charged once, at the start, and never prorated (R62)."""
+
+    key: str
+    """Unique in the plan, 1..64 bytes."""
+    amount: Decimal
+    """In major units of the plan's currency, >= 0."""
     name: str = ""
     """For invoices; the key where empty."""
 
@@ -179,7 +196,27 @@ class UsagePrice:
     margins are shown from it, never on the customer's invoice."""
 
 
-Price = RecurringPrice | UsagePrice
+Price = RecurringPrice | OneTimePrice | UsagePrice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """What a customer commits to spend on usage in every period."""
+
+    amount: Decimal
+    """Of one whole period, major units, > 0: usage that comes to less is made up to it."""
+    overage_discount: Decimal = ZERO
+    """Part of what lies above the amount that is taken off, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """Running amounts at which progressive invoices are made: kept, and not acted on yet."""
+
+    steps: tuple[Decimal, ...] = ()
+    """Ascending, major units, > 0."""
+    every: Decimal | None = None
+    """Distance of steps without end, major units, > 0; None: `steps` are all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +239,12 @@ class Plan:
     """Unit in which a share of a period is counted."""
     effective_from: datetime | None = None
     """UTC instant from which the version is on offer; None in a file: when applied."""
+    minimum_spend: Decimal | None = None
+    """Least that one whole period comes to, major units; what is missing is charged (R34)."""
+    commitment: Commitment | None = None
+    """What is committed for usage; None: nothing."""
+    thresholds: Thresholds | None = None
+    """Reserved for progressive invoices; None: none."""
     prices: tuple[Price, ...] = ()
     """In the order of the file, which is the order of invoice lines."""
     limits: tuple[Limit, ...] = ()
@@ -222,6 +265,22 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Addon:
+    """One version of an add-on: prices that a subscription may have beside its plan's."""
+
+    key: str
+    """Unique name, 1..64 bytes; shared by the versions."""
+    version: int = 0
+    """From 1; 0: as read from a file, not applied yet."""
+    name: str = ""
+    """For people; the key where empty."""
+    currency: str | None = None
+    """ISO 4217 code of its prices; None: that of the plan it is added to."""
+    prices: tuple[Price, ...] = ()
+    """In the order of the file; their keys differ from those of the plans it is added to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEntry:
     """A subscription as a catalog file asks for it."""
 
@@ -235,6 +294,12 @@ class SubscriptionEntry:
     """UTC; None: when applied."""
     anchor: datetime | None = None
     """UTC; None: as the plan's anchor says."""
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    """Quantities that fees are for each unit of, such as seats."""
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """By price: the fields that differ for this subscription, in the form of a catalog file."""
+    addons: tuple[str, ...] = ()
+    """Keys of the add-ons that it starts with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +310,8 @@ class Catalog:
     """In the order of the file."""
     plans: tuple[Plan, ...] = ()
     """In the order of the file; of several versions of a key, all that are given."""
+    addons: tuple[Addon, ...] = ()
+    """In the order of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,23 +1,29 @@
 """Catalog files: from text to frozen values, with every mistake found at once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.catalog.limit_rules import limit_problems
 from billing_server.domain.catalog.model import (
+    Addon,
     CatalogFile,
     Meter,
     Plan,
+    Price,
     SubscriptionEntry,
     UsagePrice,
 )
+from billing_server.domain.catalog.override import canonical_fields
 from billing_server.domain.catalog.read import (
+    read_addon,
     read_customer,
     read_meter,
     read_plan,
     read_subscription_entry,
 )
+from billing_server.domain.catalog.terms import note_wrong_terms
 from billing_server.domain.document import Node, load_yaml
 from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
 from billing_server.domain.rating.price_model import is_rated_by_event
@@ -28,7 +34,6 @@ T = TypeVar("T")
 CATALOG_INVALID: Final = "CATALOG_INVALID"
 NOTHING_KNOWN: Final = CatalogFile()
 _LATER_SECTIONS: Final = {
-    "addons": "add-ons",
     "coupons": "coupons",
     "tax_rates": "tax",
     "credits": "credits",
@@ -94,6 +99,9 @@ class _CatalogParser:
         plans = self._section(
             files, "plans", key="key", read=lambda item: read_plan(item, meter_keys=meter_keys)
         )
+        addons = self._section(
+            files, "addons", key="key", read=lambda item: read_addon(item, meter_keys=meter_keys)
+        )
         customers = self._section(
             files,
             "customers",
@@ -105,12 +113,14 @@ class _CatalogParser:
         )
         self._check_meters(plans, meters=meters)
         self._check_references(subscriptions, plans=plans, customers=customers)
+        self._check_terms(subscriptions, plans=plans, addons=addons)
         self._check_limits(meters, plans=plans, customers=customers, subscriptions=subscriptions)
         for file in files:
             file.finish(later=_LATER_SECTIONS)
         return CatalogFile(
             meters=_values(meters),
             plans=_values(plans),
+            addons=_values(addons),
             customers=_values(customers),
             subscriptions=_values(subscriptions),
         )
@@ -144,6 +154,30 @@ class _CatalogParser:
                     found[name] = (value, reader)
         self._read_keys[section] = frozenset(first_place)
         return found
+
+    def _check_terms(
+        self,
+        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
+        *,
+        plans: dict[str, tuple[Plan, FieldReader]],
+        addons: dict[str, tuple[Addon, FieldReader]],
+    ) -> None:
+        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
+            key: plan for key, (plan, _) in plans.items()
+        }
+        addon_by_key = {addon.key: addon for addon in self._known.addons} | {
+            key: addon for key, (addon, _) in addons.items()
+        }
+        unread = self._read_keys["addons"] - addon_by_key.keys()
+        for key, (entry, reader) in subscriptions.items():
+            plan = plan_by_key.get(entry.plan_key)
+            if plan is None or unread.intersection(entry.addons):
+                continue
+            count_before = reader.mistakes.count
+            note_wrong_terms(entry, reader=reader, plan=plan, addons=addon_by_key)
+            if reader.mistakes.count == count_before:
+                added = [price for name in entry.addons for price in addon_by_key[name].prices]
+                subscriptions[key] = _canonical(entry, prices=[*plan.prices, *added]), reader
 
     def _check_meters(
         self,
@@ -237,6 +271,15 @@ def _note_limits(
         item = FieldReader(node, path=path, mistakes=reader.mistakes)
         for each in limit_problems(limit, meters=meters, prices=prices):
             item.note(each.field, reason=each.reason, problem=each.problem)
+
+
+def _canonical(entry: SubscriptionEntry, *, prices: Sequence[Price]) -> SubscriptionEntry:
+    """Returns an entry whose overrides are in canonical writing."""
+    by_key = {price.key: price for price in prices}
+    overrides = {
+        key: canonical_fields(by_key[key], fields=fields) for key, fields in entry.overrides.items()
+    }
+    return replace(entry, overrides=overrides)
 
 
 def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:

@@ -5,9 +5,11 @@ something is wrong; what is wrong is noted, with its line.
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final
 
 from billing_server.domain.catalog.model import (
+    Addon,
     Aggregation,
     Meter,
     Plan,
@@ -15,6 +17,7 @@ from billing_server.domain.catalog.model import (
     SubscriptionEntry,
     UsagePrice,
 )
+from billing_server.domain.catalog.override import plain_from_node
 from billing_server.domain.catalog.read_limit import read_limits
 from billing_server.domain.catalog.read_period import (
     billing_instant,
@@ -22,7 +25,8 @@ from billing_server.domain.catalog.read_period import (
     read_billing_period,
 )
 from billing_server.domain.catalog.read_price import read_price
-from billing_server.domain.document import Node
+from billing_server.domain.catalog.read_spend import read_commitment, read_thresholds
+from billing_server.domain.document import MapNode, Node
 from billing_server.domain.fields import (
     FieldMistake,
     FieldReader,
@@ -33,6 +37,7 @@ from billing_server.domain.fields import (
     integer,
     key_text,
     peek,
+    price,
     text,
     timezone,
 )
@@ -41,17 +46,17 @@ from billing_server.domain.subscription.model import Customer
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
 
+QUANTITY_MAX: Final = 10**9
+"""Largest quantity of a subscription."""
+_LATER_ADDON: Final = {
+    "credits": "granting credits",
+    "limits": "a limit",
+    "tax_category": "tax",
+}
 _LATER_PLAN: Final = {
     "trial_days": "a trial",
     "trial_usage": "a trial",
-    "minimum_spend": "a minimum spend",
-    "thresholds": "progressive billing",
-    "commitment": "a commitment",
     "credits": "granting credits",
-}
-_LATER_SUBSCRIPTION: Final = {
-    "quantities": "a quantity set on a subscription",
-    "overrides": "an override of a price",
 }
 
 
@@ -110,6 +115,9 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
     anchor = read_anchor(reader, unit=billing_period.unit)
     proration = reader.optional("proration", choice(ProrationUnit), default=ProrationUnit.SECOND)
     effective_from = reader.maybe("effective_from", instant)
+    minimum_spend = reader.maybe("minimum_spend", price)
+    commitment = read_commitment(reader)
+    thresholds = read_thresholds(reader)
     prices = _read_prices(reader, meter_keys=meter_keys)
     limits = read_limits(reader, meter_keys=meter_keys)
     reader.finish(later=_LATER_PLAN)
@@ -123,9 +131,29 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
         anchor=anchor,
         proration=proration,
         effective_from=effective_from,
+        minimum_spend=minimum_spend,
+        commitment=commitment,
+        thresholds=thresholds,
         prices=prices,
         limits=limits,
     )
+
+
+def read_addon(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Addon | None:
+    """Reads an add-on.
+
+    Args:
+        reader: of the add-on's fields.
+        meter_keys: the meters that prices may name; None: any.
+    """
+    key = reader.required("key", key_text)
+    name = reader.optional("name", text, default="")
+    code = reader.maybe("currency", currency)
+    prices = _read_prices(reader, meter_keys=meter_keys)
+    reader.finish(later=_LATER_ADDON)
+    if key is None or prices is None:
+        return None
+    return Addon(key=key, name=name, currency=code, prices=prices)
 
 
 def _read_prices(
@@ -213,9 +241,52 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
     plan_key = reader.required("plan", key_text)
     start = reader.maybe("start", billing_instant)
     anchor = reader.maybe("anchor", billing_instant)
-    reader.finish(later=_LATER_SUBSCRIPTION)
+    quantities = read_quantities(reader)
+    overrides = reader.maybe("overrides", _override_fields)
+    addons = tuple(reader.values("addons", key_text))
+    if len(set(addons)) < len(addons):
+        problem = "an add-on stands twice; keep one of them"
+        reader.note("addons", reason="ADDON_DUPLICATE", problem=problem)
+    reader.finish()
     if subscription_id is None or customer_id is None or plan_key is None:
         return None
     return SubscriptionEntry(
-        id=subscription_id, customer_id=customer_id, plan_key=plan_key, start=start, anchor=anchor
+        id=subscription_id,
+        customer_id=customer_id,
+        plan_key=plan_key,
+        start=start,
+        anchor=anchor,
+        quantities=quantities,
+        overrides=overrides or {},
+        addons=addons,
     )
+
+
+def read_quantities(reader: FieldReader) -> dict[str, Decimal]:
+    """Reads `quantities`: whole numbers by name, such as {seats: 3}."""
+    node = reader.maybe("quantities", _same)
+    if not isinstance(node, MapNode):
+        reader.child("quantities")  # Notes what stands there instead of a mapping.
+        return {}
+    inner = FieldReader(node, path=reader.path_of("quantities"), mistakes=reader.mistakes)
+    found = {
+        key: inner.required(key, integer(low=0, high=QUANTITY_MAX)) for key in sorted(node.entries)
+    }
+    return {key: Decimal(value) for key, value in found.items() if value is not None}
+
+
+def _override_fields(node: Node) -> dict[str, dict[str, object]]:
+    if not isinstance(node, MapNode):
+        raise FieldMistake("FIELD_MALFORMED", "prices with their changed fields belong here")
+    found = {}
+    for key, fields in node.entries.items():
+        plain = plain_from_node(fields)
+        if not isinstance(plain, dict) or not plain:
+            problem = f'{key}: the fields that differ belong here, such as {{amount: "10"}}'
+            raise FieldMistake("FIELD_MALFORMED", problem)
+        found[key] = plain
+    return found
+
+
+def _same(node: Node) -> Node:
+    return node

@@ -7,12 +7,14 @@ from typing import Final
 
 from billing_server.domain.catalog.model import (
     BillTiming,
+    OneTimePrice,
     Price,
     Proratable,
     RecurringPrice,
     TierScope,
     UsagePrice,
 )
+from billing_server.domain.catalog.read_period import read_billing_period
 from billing_server.domain.document import MapNode, Node
 from billing_server.domain.fields import (
     FieldReader,
@@ -32,9 +34,7 @@ from metering.quantity import plain_decimal
 
 GROUP_DIMENSIONS_MAX: Final = 4
 """Dimensions of one `group_by`; each more multiplies the lines of an invoice."""
-_LATER_RECURRING: Final = {
-    "billing_period": "a price with its own period",
-    "per_unit": "a price for each unit of a subscription's quantity",
+_LATER_FEE: Final = {
     "tax_category": "tax",
     "tax_behavior": "tax",
 }
@@ -57,11 +57,30 @@ def _read_recurring(reader: FieldReader) -> RecurringPrice | None:
     key = reader.required("key", key_text)
     amount = reader.required("amount", price)
     bill = reader.optional("bill", choice(BillTiming), default=BillTiming.IN_ADVANCE)
+    own_period = read_billing_period(reader) if reader.has("billing_period") else None
+    per_unit = reader.maybe("per_unit", key_text)
     name = reader.optional("name", text, default="")
-    reader.finish(later=_LATER_RECURRING)
+    reader.finish(later=_LATER_FEE)
     if key is None or amount is None:
         return None
-    return RecurringPrice(key=key, amount=amount, bill=bill, name=name)
+    return RecurringPrice(
+        key=key,
+        amount=amount,
+        bill=bill,
+        billing_period=own_period,
+        per_unit=per_unit,
+        name=name,
+    )
+
+
+def _read_one_time(reader: FieldReader) -> OneTimePrice | None:
+    key = reader.required("key", key_text)
+    amount = reader.required("amount", price)
+    name = reader.optional("name", text, default="")
+    reader.finish(later=_LATER_FEE)
+    return (
+        None if key is None or amount is None else OneTimePrice(key=key, amount=amount, name=name)
+    )
 
 
 def _read_usage(reader: FieldReader) -> UsagePrice | None:
@@ -172,16 +191,14 @@ def _same(node: Node) -> Node:
 
 _PRICE_KINDS: Final[Mapping[str, Callable[[FieldReader], Price | None]]] = {
     "recurring": _read_recurring,
+    "one_time": _read_one_time,
     "usage": _read_usage,
 }
-_LATER_PRICE_KINDS: Final = {"one_time": "a one-time fee"}
 
 
 def _price_kind(node: Node) -> Callable[[FieldReader], Price | None]:
     word = text(node)
     kind = _PRICE_KINDS.get(word)
     if kind is None:
-        raise not_a_choice(
-            word, known=list(_PRICE_KINDS), later=_LATER_PRICE_KINDS, reason="PRICE_KIND_UNKNOWN"
-        )
+        raise not_a_choice(word, known=list(_PRICE_KINDS), later={}, reason="PRICE_KIND_UNKNOWN")
     return kind

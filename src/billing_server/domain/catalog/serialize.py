@@ -11,14 +11,14 @@ from typing import TypeVar
 
 from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.catalog.model import (
+    Addon,
     CatalogFile,
     Meter,
     Plan,
-    Price,
-    RecurringPrice,
     SubscriptionEntry,
 )
 from billing_server.domain.catalog.read import (
+    read_addon,
     read_customer,
     read_meter,
     read_plan,
@@ -26,12 +26,29 @@ from billing_server.domain.catalog.read import (
 )
 from billing_server.domain.catalog.read_limit import limit_to_dict, read_limits
 from billing_server.domain.catalog.read_period import anchor_to_plain
-from billing_server.domain.catalog.write_price import usage_price_to_dict
+from billing_server.domain.catalog.read_spend import spend_to_dict
+from billing_server.domain.catalog.write_price import period_to_dict, price_to_dict
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes, integer, present
 from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
-from metering.quantity import plain_decimal
+
+__all__ = [
+    "CONTENT_MALFORMED",
+    "addon_from_dict",
+    "addon_to_dict",
+    "canonical_json",
+    "catalog_to_dict",
+    "customer_from_dict",
+    "customer_to_dict",
+    "meter_from_dict",
+    "meter_to_dict",
+    "plan_from_dict",
+    "plan_to_dict",
+    "price_to_dict",
+    "subscription_entry_from_dict",
+    "subscription_entry_to_dict",
+]
 
 T = TypeVar("T")
 
@@ -68,19 +85,6 @@ def meter_from_dict(value: Mapping[str, object]) -> Meter:
     return _checked(read_meter(_reader(value, mistakes)), mistakes)
 
 
-def price_to_dict(price: Price) -> dict[str, object]:
-    """Returns a price as plain values."""
-    if isinstance(price, RecurringPrice):
-        return {
-            "key": price.key,
-            "name": price.name or None,
-            "kind": "recurring",
-            "amount": plain_decimal(price.amount),
-            "bill": str(price.bill),
-        }
-    return usage_price_to_dict(price)
-
-
 def plan_to_dict(plan: Plan) -> dict[str, object]:
     """Returns a plan version as plain values."""
     effective_from = plan.effective_from
@@ -89,17 +93,14 @@ def plan_to_dict(plan: Plan) -> dict[str, object]:
         "version": plan.version,
         "name": plan.name or None,
         "currency": plan.currency,
-        "billing_period": {
-            "every": plan.billing_period.every,
-            "unit": str(plan.billing_period.unit),
-        },
+        "billing_period": period_to_dict(plan.billing_period),
         "anchor": anchor_to_plain(plan.anchor),
         "proration": str(plan.proration),
         "effective_from": None if effective_from is None else format_instant(effective_from),
         "prices": [price_to_dict(price) for price in plan.prices],
         # Left out where there is none: the inputs of an invoice are hashed in this form.
         **({"limits": [limit_to_dict(limit) for limit in plan.limits]} if plan.limits else {}),
-    }
+    } | spend_to_dict(plan)
 
 
 def plan_from_dict(value: Mapping[str, object]) -> Plan:
@@ -112,6 +113,29 @@ def plan_from_dict(value: Mapping[str, object]) -> Plan:
     reader = _reader(value, mistakes)
     version = reader.optional("version", integer(low=0, high=_VERSION_MAX), default=0)
     return replace(_checked(read_plan(reader, meter_keys=None), mistakes), version=version)
+
+
+def addon_to_dict(addon: Addon) -> dict[str, object]:
+    """Returns an add-on version as plain values."""
+    return {
+        "key": addon.key,
+        "version": addon.version,
+        "name": addon.name or None,
+        "currency": addon.currency,
+        "prices": [price_to_dict(price) for price in addon.prices],
+    }
+
+
+def addon_from_dict(value: Mapping[str, object]) -> Addon:
+    """Returns the add-on version of `addon_to_dict`.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("addon")
+    reader = _reader(value, mistakes)
+    version = reader.optional("version", integer(low=0, high=_VERSION_MAX), default=0)
+    return replace(_checked(read_addon(reader, meter_keys=None), mistakes), version=version)
 
 
 def limits_from_plain(value: Sequence[object] | None) -> tuple[Limit, ...] | None:
@@ -164,6 +188,9 @@ def subscription_entry_to_dict(entry: SubscriptionEntry) -> dict[str, object]:
         "plan": entry.plan_key,
         "start": None if entry.start is None else format_instant(entry.start),
         "anchor": None if entry.anchor is None else format_instant(entry.anchor),
+        "quantities": {key: int(value) for key, value in sorted(entry.quantities.items())},
+        "overrides": {key: dict(fields) for key, fields in sorted(entry.overrides.items())},
+        "addons": list(entry.addons),
     }
 
 
@@ -181,16 +208,15 @@ def catalog_to_dict(catalog: CatalogFile) -> dict[str, object]:
     """Returns a whole catalog as plain values, in the form of a catalog file."""
     return {
         "meters": [meter_to_dict(meter) for meter in catalog.meters],
-        "plans": [_file_plan(plan) for plan in catalog.plans],
+        "plans": [_without_version(plan_to_dict(plan)) for plan in catalog.plans],
+        "addons": [_without_version(addon_to_dict(addon)) for addon in catalog.addons],
         "customers": [customer_to_dict(customer) for customer in catalog.customers],
         "subscriptions": [subscription_entry_to_dict(entry) for entry in catalog.subscriptions],
     }
 
 
-def _file_plan(plan: Plan) -> dict[str, object]:
-    fields = plan_to_dict(plan)
-    del fields["version"]
-    return fields
+def _without_version(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name != "version"}
 
 
 def _reader(value: Mapping[str, object], mistakes: Mistakes) -> FieldReader:

@@ -1,7 +1,42 @@
-"""A usage price as plain values, in the form of a catalog file."""
+"""Prices as plain values, in the form of a catalog file."""
 
-from billing_server.domain.catalog.model import Proratable, TierScope, UsagePrice
+from billing_server.domain.catalog.model import (
+    BillingPeriod,
+    OneTimePrice,
+    Price,
+    Proratable,
+    RecurringPrice,
+    TierScope,
+    UsagePrice,
+)
 from metering.quantity import plain_decimal
+
+
+def price_to_dict(price: Price) -> dict[str, object]:
+    """Returns a price of any kind in canonical writing."""
+    if isinstance(price, UsagePrice):
+        return usage_price_to_dict(price)
+    fields: dict[str, object] = {
+        "key": price.key,
+        "name": price.name or None,
+        "kind": "one_time" if isinstance(price, OneTimePrice) else "recurring",
+        "amount": plain_decimal(price.amount),
+    }
+    return fields | _timing(price) if isinstance(price, RecurringPrice) else fields
+
+
+def period_to_dict(period: BillingPeriod) -> dict[str, object]:
+    """Returns the length of a billing period."""
+    return {"every": period.every, "unit": str(period.unit)}
+
+
+def _timing(price: RecurringPrice) -> dict[str, object]:
+    fields: dict[str, object] = {"bill": str(price.bill)}
+    if price.billing_period is not None:
+        fields["billing_period"] = period_to_dict(price.billing_period)
+    if price.per_unit is not None:
+        fields["per_unit"] = price.per_unit
+    return fields
 
 
 def usage_price_to_dict(price: UsagePrice) -> dict[str, object]:

@@ -1,58 +1,25 @@
 """Invoices as pure functions of terms and usage: equal inputs give equal invoices (R38)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 
+from billing_server.domain.invoice.draft import make_draft
+from billing_server.domain.invoice.fee_lines import fee_line
 from billing_server.domain.invoice.fees import fees_due
-from billing_server.domain.invoice.identities import check_identities
-from billing_server.domain.invoice.inputs import inputs_sha256
-from billing_server.domain.invoice.lines import (
-    AlreadyInvoiced,
-    BillingTerms,
-    fee_line,
-    late_usage_line,
-    usage_lines,
-)
+from billing_server.domain.invoice.late import LatePeriod, check_usage_keys, late_lines
+from billing_server.domain.invoice.lines import BillingTerms, usage_lines
 from billing_server.domain.invoice.model import (
     Invoice,
     InvoiceLine,
     InvoiceReason,
-    InvoiceState,
     UnpricedUsage,
 )
+from billing_server.domain.invoice.spend import EarlierLine, earlier_line, spend_lines
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.rating.segment_usage import Used
-from billing_server.domain.subscription.model import Customer
 from metering.clock import format_instant
-from metering.errors import InvalidStateError, InvariantError
-from metering.money import Exact, Money
 from metering.period import Period
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatePeriod:
-    """An invoiced period in which usage was counted afterwards."""
-
-    period: Period
-    """The period in which the usage happened."""
-    quantities: Mapping[UsageKey, Used]
-    """By price and segment: all usage of the period, in the meter's unit."""
-    invoiced: Mapping[UsageKey, AlreadyInvoiced]
-    """By price and segment: what the invoices so far carry; absent: nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingInvoiced:
-    """What is invoiced for a price that had no usage yet."""
-
-    quantity: Exact = ZERO
-    """None shown."""
-    amount_minor: int = 0
-    """None charged."""
-    late_sequence: int = 0
-    """No late line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +33,24 @@ class InvoiceBuild:
     correction makes up for them: nothing is lost by leaving them out."""
 
 
-def build_start(terms: BillingTerms) -> InvoiceBuild:
-    """Builds the invoice of a subscription's start: the fees in advance of its first period."""
-    period = terms.timeline.first_period()
-    start = terms.timeline.subscription.start
-    lines = [fee_line(terms, fee=fee) for fee in fees_due(terms.timeline, start=start, until=start)]
+def build_start(terms: BillingTerms, *, earlier: Sequence[EarlierLine] = ()) -> InvoiceBuild:
+    """Builds the invoice of a subscription's start: what falls due with it.
+
+    Args:
+        terms: of the subscription.
+        earlier: lines of earlier invoices; what they charge is not charged again (R67).
+    """
+    timeline = terms.timeline
+    start, charged = timeline.subscription.start, {line.charge_key for line in earlier}
+    lines = [fee_line(terms, fee=fee) for fee in fees_due(timeline, start=start, until=start)]
+    lines = [line for line in lines if line.charge_key not in charged]
     if not lines:
         return InvoiceBuild(None)
-    draft = _build(
+    draft = make_draft(
         terms,
         reason=InvoiceReason.START,
-        cause=terms.timeline.subscription.id,
-        period=period,
+        cause=timeline.subscription.id,
+        period=timeline.first_period(),
         lines=lines,
     )
     return InvoiceBuild(draft)
@@ -89,6 +62,7 @@ def build_periodic(
     period: Period,
     quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
+    earlier: Sequence[EarlierLine] | None = None,
 ) -> InvoiceBuild:
     """Builds the invoice of a period: its usage and arrears, and the next fees in advance (R63).
 
@@ -97,11 +71,16 @@ def build_periodic(
         period: of the subscription's timeline.
         quantities: by price and segment, the period's usage in the meter's unit; absent: none.
         late: earlier periods with late usage (R76), oldest first.
+        earlier: lines of earlier invoices whose service begins in the period; None: what fell due
+            at its start, by the terms.
     """
-    lines, held_back = _periodic_lines(terms, period=period, quantities=quantities, late=late)
+    known = earlier_lines(terms, period=period) if earlier is None else earlier
+    lines, held_back = _periodic_lines(
+        terms, period=period, quantities=quantities, late=late, earlier=known
+    )
     if not lines:
         return InvoiceBuild(None, held_back)
-    draft = _build(
+    draft = make_draft(
         terms,
         reason=InvoiceReason.PERIODIC,
         cause=format_instant(period.start),
@@ -109,6 +88,7 @@ def build_periodic(
         lines=lines,
         quantities=quantities,
         late=late,
+        earlier=known,
     )
     return InvoiceBuild(draft, held_back)
 
@@ -119,6 +99,7 @@ def build_upcoming(
     period: Period,
     quantities: Mapping[UsageKey, Used],
     late: Sequence[LatePeriod] = (),
+    earlier: Sequence[EarlierLine] | None = None,
     unpriced: Sequence[UnpricedUsage] = (),
 ) -> Invoice:
     """Builds the draft of a period that still runs: `build_periodic` and what is unpriced.
@@ -131,10 +112,14 @@ def build_upcoming(
         period: of the subscription's timeline.
         quantities: by price and segment, the period's usage so far in the meter's unit.
         late: earlier periods with late usage (R76), oldest first.
+        earlier: as for `build_periodic`.
         unpriced: usage of the period that no price charges (R32).
     """
-    lines, _ = _periodic_lines(terms, period=period, quantities=quantities, late=late)
-    return _build(
+    known = earlier_lines(terms, period=period) if earlier is None else earlier
+    lines, _ = _periodic_lines(
+        terms, period=period, quantities=quantities, late=late, earlier=known
+    )
+    return make_draft(
         terms,
         reason=InvoiceReason.PERIODIC,
         cause=format_instant(period.start),
@@ -142,32 +127,9 @@ def build_upcoming(
         lines=lines,
         quantities=quantities,
         late=late,
+        earlier=known,
         unpriced=unpriced,
     )
-
-
-def _periodic_lines(
-    terms: BillingTerms,
-    *,
-    period: Period,
-    quantities: Mapping[UsageKey, Used],
-    late: Sequence[LatePeriod],
-) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
-    _check_usage_keys(terms, period=period, quantities=quantities)
-    # What fell due at the very start stands on the invoice before.
-    due = fees_due(terms.timeline, start=period.start, until=period.end)
-    fees = [fee_line(terms, fee=fee) for fee in due if fee.due_time > period.start]
-    usage = [
-        line
-        for price, segment in terms.timeline.usage_segments(period)
-        for line in usage_lines(
-            terms, price=price, segment=segment, used=quantities.get(UsageKey.of(segment), ZERO)
-        )
-    ]
-    order = {key: position for position, key in enumerate(terms.timeline.price_keys)}
-    lines = sorted([*fees, *usage], key=lambda line: order[line.price])
-    late_lines, held_back = _late_lines(terms, late=late)
-    return lines + late_lines, held_back
 
 
 def build_late(terms: BillingTerms, *, late: LatePeriod, sequence: int) -> InvoiceBuild:
@@ -181,146 +143,78 @@ def build_late(terms: BillingTerms, *, late: LatePeriod, sequence: int) -> Invoi
     Returns:
         No invoice where the late usage costs nothing.
     """
-    lines, held_back = _late_lines(terms, late=[late])
+    lines, held_back = late_lines(terms, late=[late])
     if all(line.amount.amount_minor == 0 for line in lines):
         return InvoiceBuild(None, held_back)
-    draft = _build(
+    draft = make_draft(
         terms,
         reason=InvoiceReason.LATE,
         cause=f"{format_instant(late.period.start)}+{sequence}",
         period=late.period,
         lines=lines,
         late=[late],
+        earlier=late.earlier,
     )
     return InvoiceBuild(draft, held_back)
 
 
-def finalize(
-    draft: Invoice, *, invoice_id: str, number: str, issue_time: datetime, due_time: datetime
-) -> Invoice:
-    """Returns the finalized form of a draft; its content never changes from here on (R66, R68).
-
-    An invoice over zero is paid at once (R69).
+def earlier_lines(terms: BillingTerms, *, period: Period) -> tuple[EarlierLine, ...]:
+    """Returns what stands on earlier invoices for a period, going by the terms alone.
 
     Args:
-        draft: as built.
-        invoice_id: `inv_…`.
-        number: the next of the series.
-        issue_time: now, UTC (R75).
-        due_time: when it is to be paid, UTC.
-
-    Raises:
-        InvalidStateError: INVOICE_ALREADY_FINALIZED, INVOICE_EMPTY (R69).
+        terms: of the subscription.
+        period: of the subscription's timeline, without an invoice yet.
     """
-    if draft.state is not InvoiceState.DRAFT:
-        raise InvalidStateError(
-            reason="INVOICE_ALREADY_FINALIZED",
-            message=f"invoice {draft.number} is {draft.state}; only a draft can be finalized",
-        )
-    if not draft.lines:
-        raise InvalidStateError(
-            reason="INVOICE_EMPTY", message="the draft has no lines; such an invoice is not issued"
-        )
-    is_settled = draft.amount_due.amount_minor == 0
-    final = replace(
-        draft,
-        id=invoice_id,
-        number=number,
-        state=InvoiceState.PAID if is_settled else InvoiceState.FINALIZED,
-        issue_time=issue_time,
-        due_time=due_time,
-        unpriced=(),
-    )
-    check_identities(final)
-    return final
+    due = fees_due(terms.timeline, start=period.start, until=period.start)
+    lines = [fee_line(terms, fee=fee) for fee in due]
+    return tuple(earlier_line(line) for line in lines if line.service_period.start == period.start)
 
 
-def _late_lines(
-    terms: BillingTerms, *, late: Sequence[LatePeriod]
-) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
-    """Returns the lines of late usage, and those that would lower the invoice."""
-    lines: list[InvoiceLine] = []
-    held_back: list[InvoiceLine] = []
-    for item in late:
-        _check_usage_keys(terms, period=item.period, quantities=item.quantities)
-        for price, segment in terms.timeline.usage_segments(item.period):
-            key = UsageKey.of(segment)
-            line = late_usage_line(
-                terms,
-                price=price,
-                segment=segment,
-                used=item.quantities.get(key, ZERO),
-                invoiced=item.invoiced.get(key, NothingInvoiced()),
-            )
-            if line is not None:
-                (held_back if line.amount.amount_minor < 0 else lines).append(line)
-    return lines, tuple(held_back)
-
-
-def _check_usage_keys(
-    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
-) -> None:
-    known = {UsageKey.of(segment) for _, segment in terms.timeline.usage_segments(period)}
-    unknown = sorted(set(quantities) - known)
-    if unknown:
-        raise InvariantError(
-            reason="USAGE_WITHOUT_PRICE",
-            message=f"subscription {terms.timeline.subscription.id!r} has no usage price "
-            f"{', '.join(f'{key.price_key}[{key.segment}]' for key in unknown)} in the period "
-            f"from {format_instant(period.start)}; its usage would be lost",
-        )
-
-
-def _build(
+def _periodic_lines(
     terms: BillingTerms,
     *,
-    reason: InvoiceReason,
-    cause: str,
     period: Period,
-    lines: Sequence[InvoiceLine],
-    quantities: Mapping[UsageKey, Used] | None = None,
-    late: Sequence[LatePeriod] = (),
-    unpriced: Sequence[UnpricedUsage] = (),
-) -> Invoice:
-    currency = terms.plan.currency
-    nothing = Money.zero(currency)
-    subtotal = sum((line.amount for line in lines), start=nothing)
-    invoice = Invoice(
-        id="",
-        reason=reason,
-        cause=cause,
-        customer_id=terms.customer.id,
-        subscription_id=terms.timeline.subscription.id,
-        currency=currency,
-        period=period,
-        seller=terms.seller,
-        customer_details=customer_details(terms.customer),
-        inputs_sha256=inputs_sha256(
-            terms, reason=reason, cause=cause, period=period, quantities=quantities or {}, late=late
-        ),
-        lines=tuple(lines),
-        subtotal=subtotal,
-        discount=nothing,
-        tax_total=nothing,
-        total=subtotal,
-        credit_notes_applied=nothing,
-        credits_applied=nothing,
-        amount_paid=nothing,
-        amount_due=subtotal,
-        unpriced=tuple(unpriced),
-    )
-    check_identities(invoice)
-    return invoice
+    quantities: Mapping[UsageKey, Used],
+    late: Sequence[LatePeriod],
+    earlier: Sequence[EarlierLine],
+) -> tuple[list[InvoiceLine], tuple[InvoiceLine, ...]]:
+    check_usage_keys(terms, period=period, quantities=quantities)
+    order = {key: position for position, key in enumerate(terms.timeline.price_keys)}
+    charges = [
+        *_fee_lines(terms, period=period, earlier=earlier),
+        *_usage_lines(terms, period=period, quantities=quantities),
+    ]
+    lines = sorted(charges, key=lambda line: order[line.price])
+    spend = spend_lines(terms, period=period, lines=lines, earlier=earlier)
+    late_found, held_back = late_lines(terms, late=late)
+    return [*lines, *spend, *late_found], held_back
 
 
-def customer_details(customer: Customer) -> dict[str, str]:
-    """Returns what an invoice shows of the customer, copied so that it never changes (R74)."""
-    details = {
-        "name": customer.name or customer.id,
-        "timezone": customer.timezone,
-        "country": customer.country,
-        "tax_id": customer.tax_id,
-        "email": customer.email,
-        "purchase_order": customer.purchase_order,
-    }
-    return {name: value for name, value in details.items() if value}
+def _fee_lines(
+    terms: BillingTerms, *, period: Period, earlier: Sequence[EarlierLine]
+) -> list[InvoiceLine]:
+    """Returns the fees that fell due in a period and at its end.
+
+    What fell due at its very start stands on an earlier invoice, unless it came too late for that
+    one: an add-on that was added in the minute of the start.
+    """
+    charged = {line.charge_key for line in earlier}
+    lines = []
+    for fee in fees_due(terms.timeline, start=period.start, until=period.end):
+        line = fee_line(terms, fee=fee)
+        begins_here = line.service_period.start == period.start
+        if fee.due_time > period.start or (begins_here and line.charge_key not in charged):
+            lines.append(line)
+    return lines
+
+
+def _usage_lines(
+    terms: BillingTerms, *, period: Period, quantities: Mapping[UsageKey, Used]
+) -> list[InvoiceLine]:
+    return [
+        line
+        for price, segment in terms.timeline.usage_segments(period)
+        for line in usage_lines(
+            terms, price=price, segment=segment, used=quantities.get(UsageKey.of(segment), ZERO)
+        )
+    ]

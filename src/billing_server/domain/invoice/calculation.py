@@ -6,9 +6,11 @@ They are made from the line as it is shown and stored, so that invoices of any a
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from billing_server.domain.rating.step_text import step_text
+from metering.quantity import plain_decimal
 
 Json = Mapping[str, Any]
 
@@ -60,8 +62,24 @@ def _usage_sentences(line: Json) -> list[str]:
 
 
 def _fee_sentences(line: Json) -> list[str]:
-    quantity = line["quantity"]
-    return [] if quantity == "1" else [f"quantity: {readable(quantity)} {line['unit']}".rstrip()]
+    quantity = fee_quantity(line)
+    return [] if quantity is None else [quantity]
+
+
+def fee_quantity(line: Json) -> str | None:
+    """Returns how often a fee was charged, as `4 × 25 = 100`; None where it was once.
+
+    In a short period the share comes on top, so there the quantity stands alone.
+    """
+    quantity = Decimal(line["quantity"])
+    if quantity in {0, 1}:
+        return None
+    named = readable(line["quantity"])
+    if line.get("proration"):
+        return f"{named} of them"
+    exact = line["amount_exact"]
+    each = plain_decimal(Fraction(exact) / Fraction(quantity))
+    return f"{named} × {readable(each)} = {readable(exact)}"
 
 
 def _rounding_sentence(line: Json, *, currency: str) -> str:

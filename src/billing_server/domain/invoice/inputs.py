@@ -13,6 +13,7 @@ from billing_server.domain.catalog.serialize import (
 )
 from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import EventUsage
 from billing_server.domain.rating.segment_usage import SegmentUsage, Used
@@ -36,6 +37,10 @@ class LateUsage(Protocol):
     def invoiced(self) -> Mapping[UsageKey, AlreadyInvoiced]:
         """By price and segment: what the invoices so far carry."""
 
+    @property
+    def earlier(self) -> Sequence[EarlierLine]:
+        """Lines of the invoices so far whose service begins in the period."""
+
 
 def inputs_sha256(
     terms: BillingTerms,
@@ -45,6 +50,7 @@ def inputs_sha256(
     period: Period,
     quantities: Mapping[UsageKey, Used],
     late: Sequence[LateUsage] = (),
+    earlier: Sequence[EarlierLine] = (),
 ) -> str:
     """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
 
@@ -56,6 +62,9 @@ def inputs_sha256(
         "cause": cause,
         "customer": customer_to_dict(terms.customer),
         "seller": dict(terms.seller),
+        "quantities_set": {
+            key: plain_decimal(value) for key, value in sorted(subscription.quantities.items())
+        },
         "subscription": {
             "id": subscription.id,
             "customer": subscription.customer_id,
@@ -72,6 +81,7 @@ def inputs_sha256(
         "period": _span(period),
         "quantities": _plain(quantities),
         "late": [_late(item) for item in late],
+        "earlier": _earlier(earlier),
     }
     return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
 
@@ -84,7 +94,12 @@ def _late(item: LateUsage) -> dict[str, object]:
             _name(key): [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
             for key, value in item.invoiced.items()
         },
+        "earlier": _earlier(item.earlier),
     }
+
+
+def _earlier(lines: Sequence[EarlierLine]) -> dict[str, int]:
+    return {line.charge_key: line.amount_minor for line in lines}
 
 
 def _meter_keys(terms: BillingTerms) -> list[str]:

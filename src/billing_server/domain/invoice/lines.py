@@ -9,7 +9,6 @@ from typing import Protocol
 
 from billing_server.domain.catalog.model import Meter, Plan, TierScope, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
-from billing_server.domain.invoice.fees import DueFee
 from billing_server.domain.invoice.group_lines import allocated, group_weights, part_of
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.exact import add, subtract
@@ -29,7 +28,6 @@ from metering.clock import format_instant
 from metering.errors import InvariantError
 from metering.money import Exact, Money, RatedAmount, round_line
 from metering.period import Period
-from metering.proration import prorate
 from metering.quantity import plain_decimal
 
 ONE = Decimal(1)
@@ -118,22 +116,6 @@ def sequence_of(key: str) -> int:
     return int(key.rpartition("|")[2])
 
 
-def fee_line(terms: BillingTerms, *, fee: DueFee) -> InvoiceLine:
-    """Returns the line of a fixed fee, prorated where its service period is short (R8, R46)."""
-    price, share = fee.price, fee.segment.share
-    exact: Exact = price.amount if share == WHOLE else prorate(price.amount, share=share)
-    return _line(
-        terms,
-        price_key=price.key,
-        segment=fee.segment,
-        kind=LineKind.RECURRING,
-        description=price.name or price.key,
-        quantities=_Quantities(ONE, ZERO, ONE),
-        exact=exact,
-        proration=share,
-    )
-
-
 def usage_lines(
     terms: BillingTerms, *, price: UsagePrice, segment: Segment, used: Used
 ) -> list[InvoiceLine]:
@@ -175,13 +157,13 @@ def _usage_line(
     rated = rate_segment(terms, price=price, segment=segment, used=usage)
     if usage.quantity == 0 and rated.amount_exact == 0:
         return None
-    return _line(
+    return make_line(
         terms,
         price_key=price.key,
         segment=segment,
         kind=LineKind.USAGE,
         description=_description(price, group),
-        quantities=_Quantities.of(rated),
+        quantities=LineQuantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
         steps=rated.steps,
@@ -199,14 +181,14 @@ def _shared_lines(
         return []
     whole = round_line(RatedAmount(rated.amount_exact, terms.plan.currency))
     return [
-        _line(
+        make_line(
             terms,
             price_key=price.key,
             segment=segment,
             kind=LineKind.USAGE,
             description=f"{_description(price, group.group)} "
             f"(its part of {whole.decimal_string()} for all)",
-            quantities=_Quantities(
+            quantities=LineQuantities(
                 group.quantity,
                 part_of(rated.included_quantity, weight),
                 part_of(rated.billable_quantity, weight),
@@ -268,7 +250,7 @@ def late_usage_line(
     exact: Exact = ZERO
     for line in lines:
         exact = add(exact, line.amount_exact)
-    return _line(
+    return make_line(
         terms,
         price_key=price.key,
         segment=segment,
@@ -303,14 +285,14 @@ def _late_quantities(
     segment: Segment,
     used: Used,
     invoiced: AlreadyInvoiced,
-) -> "_Quantities":
+) -> "LineQuantities":
     if isinstance(used, SegmentUsage):
         # What earlier lines included of single events and groups is not told apart.
         late = subtract(used.quantity, invoiced.quantity)
-        return _Quantities(late, ZERO, late)
+        return LineQuantities(late, ZERO, late)
     rated = rate_segment(terms, price=price, segment=segment, used=used)
     before = rate_segment(terms, price=price, segment=segment, used=invoiced.quantity)
-    return _Quantities.of(rated).less(_Quantities.of(before))
+    return LineQuantities.of(rated).less(LineQuantities.of(before))
 
 
 def _amount_share(terms: BillingTerms, *, price: UsagePrice, segment: Segment) -> Fraction:
@@ -329,7 +311,7 @@ def rate_segment(
 
 
 @dataclass(frozen=True, slots=True)
-class _Quantities:
+class LineQuantities:
     """The three quantities of a line."""
 
     quantity: Exact
@@ -337,25 +319,27 @@ class _Quantities:
     billable: Exact
 
     @classmethod
-    def of(cls, rated: RatedUsage) -> "_Quantities":
+    def of(cls, rated: RatedUsage) -> "LineQuantities":
+        """Returns those of rated usage."""
         return cls(rated.quantity, rated.included_quantity, rated.billable_quantity)
 
-    def less(self, other: "_Quantities") -> "_Quantities":
-        return _Quantities(
+    def less(self, other: "LineQuantities") -> "LineQuantities":
+        """Returns the differences to others."""
+        return LineQuantities(
             subtract(self.quantity, other.quantity),
             subtract(self.included, other.included),
             subtract(self.billable, other.billable),
         )
 
 
-def _line(
+def make_line(
     terms: BillingTerms,
     *,
     price_key: str,
     segment: Segment,
     kind: LineKind,
     description: str,
-    quantities: _Quantities,
+    quantities: LineQuantities,
     exact: Exact,
     proration: Fraction,
     unit: str = "",
@@ -364,7 +348,7 @@ def _line(
     sequence: int = 0,
     group: Mapping[str, str] | None = None,
 ) -> InvoiceLine:
-    """Makes a line; its amount is the exact one rounded here, unless it is a difference."""
+    """Returns a line; its amount is the exact one rounded here, unless it is a difference."""
     subscription, currency = terms.timeline.subscription, terms.plan.currency
     key = charge_key(
         subscription=subscription.id,

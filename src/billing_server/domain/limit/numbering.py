@@ -18,7 +18,9 @@ class SyncState(Enum):
     REPEATED = "repeated"
     """The same as before, with counters that may be newer: it counts, and takes no number."""
     FENCED = "fenced"
-    """The session or incarnation is not the current one: nothing changes."""
+    """The session or incarnation is not the current one, or the agent was answered numbers that
+    this server does not know, so it went back to a backup: nothing changes, and the session that
+    follows finds out."""
     IDENTITY_TAKEN = "identity_taken"
     """Another copy of the disk has this number, or the disk went back: nothing changes."""
 
@@ -46,7 +48,7 @@ def decide_sync(
         return SyncState.REPEATED
     if sync_no == stream.sync_no + 1:
         return SyncState.ACCEPTED
-    return SyncState.IDENTITY_TAKEN
+    return SyncState.FENCED if sync_no > stream.sync_no else SyncState.IDENTITY_TAKEN
 
 
 def decide_acquire(
@@ -76,4 +78,4 @@ def decide_acquire(
         (stream.sync_no - 1, stream.previous_nonce),
     }:
         return SyncState.ACCEPTED
-    return SyncState.IDENTITY_TAKEN
+    return SyncState.FENCED if sync_no > stream.sync_no else SyncState.IDENTITY_TAKEN

@@ -76,10 +76,10 @@ def wanted_share(
 
 
 def granted_share(wanted: RateShare, *, free: RateShare) -> RateShare:
-    """Returns what of a wanted share can be given; a share without burst is none."""
+    """Returns what of a wanted share can be given; without a rate or a burst it is none."""
     rate = min(wanted.rate_per_minute, free.rate_per_minute)
     burst = min(wanted.burst, free.burst)
-    return RateShare(rate, burst) if burst else RateShare(0, 0)
+    return RateShare(rate, burst) if rate and burst else RateShare(0, 0)
 
 
 def first_tokens(share: RateShare, *, quiet: timedelta | None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from billing_server.domain.catalog.model import Meter, Plan
+from billing_server.domain.catalog.model import Addon, Meter, Plan
 
 
 class CatalogRepository(Protocol):
@@ -61,3 +61,12 @@ class CatalogRepository(Protocol):
 
     def add_plan_version(self, plan: Plan, *, create_time: datetime) -> None:
         """Write a new version of a plan."""
+
+    def latest_addons(self) -> tuple[Addon, ...]:
+        """Return the newest version of every add-on, by key."""
+
+    def addon(self, key: str, *, version: int) -> Addon | None:
+        """Return one version of an add-on; versions count from 1."""
+
+    def add_addon_version(self, addon: Addon, *, create_time: datetime) -> None:
+        """Write a new version of an add-on."""

@@ -1,6 +1,6 @@
 """The ports of customers, their subscriptions and the billing periods of those."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -108,20 +108,11 @@ class SubscriptionRepository(Protocol):
     def on_plan(self, plan_key: str, *, after: str | None, limit: int) -> tuple[Subscription, ...]:
         """Return up to `limit` subscriptions of a plan by id, those after `after`."""
 
-    def move_version(
-        self,
-        subscription_id: str,
-        *,
-        version: int,
-        price_starts: Mapping[str, datetime],
-        update_time: datetime,
-    ) -> None:
-        """Put a subscription on another version of its plan.
+    def update_history(self, changed: Subscription, *, update_time: datetime) -> None:
+        """Write what changed in a subscription: versions, overrides, add-ons, quantities.
 
         Args:
-            subscription_id: which one.
-            version: of its plan.
-            price_starts: all of its prices that charge no usage before an instant.
+            changed: the subscription with its changes.
             update_time: now.
         """
 

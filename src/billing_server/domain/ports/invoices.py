@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from billing_server.domain.invoice.model import Invoice
+from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from metering.period import Period
 
@@ -82,6 +83,9 @@ class InvoiceRepository(Protocol):
         self, *, subscription_id: str, period: Period
     ) -> dict[UsageKey, InvoicedUsage]:
         """Return what documents that are not void carry for the usage of one period."""
+
+    def lines_in(self, *, subscription_id: str, period: Period) -> tuple[EarlierLine, ...]:
+        """Return the lines of documents that are not void whose service begins in a period."""
 
     def has_any(self, customer_id: str) -> bool:
         """Tell whether a customer was ever invoiced: its currency is fixed then (R73)."""

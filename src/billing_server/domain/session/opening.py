@@ -163,5 +163,5 @@ def _is_server_behind(
         return False
     if opening.applied_seq > known_seq:
         return True
-    # The count of a disk passes 1 only after an answer: an unknown one was known once.
-    return stream is None and opening.sync_no > 1
+    # The count of a disk advances only after an answer: whoever counts further was answered.
+    return opening.sync_no > (0 if stream is None else stream.sync_no) + 1

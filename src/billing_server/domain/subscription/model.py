@@ -34,8 +34,49 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionMove:
+    """A subscription comes onto another version of its plan."""
+
+    start: datetime
+    """From when on, UTC, on a whole minute."""
+    version: int
+    """Of the plan, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Some fields of a price differ for a subscription."""
+
+    start: datetime
+    """From when on, UTC, on a whole minute."""
+    price: str
+    """Key of the price."""
+    fields: Mapping[str, object]
+    """In the form of a catalog file, in place of those of an earlier override of the price; empty:
+    the plan's terms again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedAddon:
+    """A subscription has the prices of an add-on for a while."""
+
+    key: str
+    """Of the add-on."""
+    version: int
+    """Of the add-on, from 1; later versions do not touch it."""
+    start: datetime
+    """From when on, UTC, on a whole minute."""
+    end: datetime | None = None
+    """UTC, on a whole minute, exclusive; None: as long as the subscription."""
+
+    def applies_at(self, instant: datetime) -> bool:
+        """Tells whether the add-on's prices apply at an instant."""
+        return self.start <= instant and (self.end is None or instant < self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One customer on one version of one plan, from a start to an optional end."""
+    """One customer on one plan, from a start to an optional end, with what changed meanwhile."""
 
     id: str
     """1..128 bytes, unique in the deployment."""
@@ -44,7 +85,7 @@ class Subscription:
     plan_key: str
     """The plan subscribed to."""
     plan_version: int
-    """The version whose prices apply, from 1; later versions do not touch it (R37)."""
+    """The version that it started on, from 1; later ones do not touch it until it moves (R37)."""
     start: datetime
     """UTC, on a whole minute; usage before it is not billed by it (R21)."""
     end: datetime | None = None
@@ -52,7 +93,52 @@ class Subscription:
     anchor: datetime | None = None
     """UTC instant from which periods count; None: as the plan's anchor says (R9)."""
     quantities: Mapping[str, Decimal] = field(default_factory=dict)
-    """Quantities set on the subscription, such as seats; empty in this version."""
+    """Quantities that fees are for each unit of, such as seats."""
+    moves: tuple[VersionMove, ...] = ()
+    """Moves to other versions after the start, in order of time."""
+    overrides: tuple[Override, ...] = ()
+    """Overrides of prices, in order of time."""
+    addons: tuple[AttachedAddon, ...] = ()
+    """Add-ons, in order of their start."""
     price_starts: Mapping[str, datetime] = field(default_factory=dict)
     """By price: the instant before which it charges no usage, for prices that were added to the
     version while the subscription ran. UTC, a period's start; absent: none (R32)."""
+
+    def version_at(self, instant: datetime) -> int:
+        """Returns the plan version at an instant; before the start, the first one."""
+        version = self.plan_version
+        for move in self.moves:
+            if move.start > instant:
+                break
+            version = move.version
+        return version
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Every plan version that it is on at some time."""
+        return frozenset((self.plan_version, *(move.version for move in self.moves)))
+
+    def addons_at(self, instant: datetime) -> tuple[AttachedAddon, ...]:
+        """Returns the add-ons that apply at an instant."""
+        return tuple(addon for addon in self.addons if addon.applies_at(instant))
+
+    def overrides_at(self, instant: datetime) -> dict[str, dict[str, object]]:
+        """Returns the fields that differ at an instant, by price."""
+        found = {
+            override.price: dict(override.fields)
+            for override in self.overrides
+            if override.start <= instant
+        }
+        return {price: fields for price, fields in found.items() if fields}
+
+    @property
+    def changes(self) -> tuple[datetime, ...]:
+        """The instants after the start at which its prices may change, in order of time."""
+        instants = {
+            *self.price_starts.values(),
+            *(move.start for move in self.moves),
+            *(override.start for override in self.overrides),
+            *(addon.start for addon in self.addons),
+            *(addon.end for addon in self.addons if addon.end is not None),
+        }
+        return tuple(sorted(instant for instant in instants if instant > self.start))

@@ -4,16 +4,20 @@ A phase is a span with one plan version and one set of prices. A segment is what
 it inside one period: phases in which the price stands unchanged are one segment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 
-from billing_server.domain.catalog.model import Plan, Price
+from billing_server.domain.catalog.model import Addon, Plan, Price
+from billing_server.domain.catalog.terms import effective_plan
 from billing_server.domain.subscription.model import Subscription
 from metering.errors import InvariantError
 from metering.period import Period
+
+AddonKey = tuple[str, int]
+"""Key and version of an add-on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Phase:
     """UTC, on a whole minute."""
     plan: Plan
     """The plan version; its prices are those that apply, with overrides and add-ons in them."""
+    addon_prices: frozenset[str] = frozenset()
+    """Keys of those of its prices that come from add-ons."""
     _prices: dict[str, Price] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -78,19 +84,38 @@ def check_phases(phases: Sequence[Phase], *, subscription: Subscription) -> None
         )
 
 
-def phases_of(subscription: Subscription, *, plan: Plan) -> tuple[Phase, ...]:
-    """Returns the phases of a subscription that stays on one plan version.
+def phases_of(
+    subscription: Subscription, *, plans: Mapping[int, Plan], addons: Mapping[AddonKey, Addon]
+) -> tuple[Phase, ...]:
+    """Returns the phases of a subscription: a new one where its version or its prices change.
 
-    They are cut where prices begin that were added to the version while it ran (R32).
+    Args:
+        subscription: with its moves, overrides and add-ons.
+        plans: by version, those that it is on at some time.
+        addons: by key and version, those that it has at some time.
     """
-    starts = {start for start in subscription.price_starts.values() if start > subscription.start}
-    return tuple(
-        Phase(start, without_later_prices(plan, subscription=subscription, at=start))
-        for start in sorted({subscription.start, *starts})
-    )
+    phases: list[Phase] = []
+    for start in (subscription.start, *subscription.changes):
+        if subscription.end is not None and start >= subscription.end:
+            break
+        attached = [addons[each.key, each.version] for each in subscription.addons_at(start)]
+        plan = _without_later_prices(
+            plans[subscription.version_at(start)], subscription=subscription, at=start
+        )
+        phase = Phase(
+            start,
+            effective_plan(plan, overrides=subscription.overrides_at(start), addons=attached),
+            frozenset(price.key for addon in attached for price in addon.prices),
+        )
+        if not phases or (phases[-1].plan, phases[-1].addon_prices) != (
+            phase.plan,
+            phase.addon_prices,
+        ):
+            phases.append(phase)
+    return tuple(phases)
 
 
-def without_later_prices(plan: Plan, *, subscription: Subscription, at: datetime) -> Plan:
+def _without_later_prices(plan: Plan, *, subscription: Subscription, at: datetime) -> Plan:
     """Returns a plan without the added prices that charge nothing yet at an instant (R32)."""
     starts = subscription.price_starts
     if not any(start > at for start in starts.values()):

@@ -1,12 +1,21 @@
 """How a subscription is cut into billing periods, always counted from its anchor (R1-R9)."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 
-from billing_server.domain.catalog.model import AnchorMode, Plan, Price, UsagePrice
+from billing_server.domain.catalog.model import (
+    Addon,
+    AnchorMode,
+    Plan,
+    Price,
+    RecurringPrice,
+    UsagePrice,
+)
 from billing_server.domain.subscription.model import Subscription
 from billing_server.domain.subscription.phase import (
+    AddonKey,
     Phase,
     Segment,
     check_phases,
@@ -18,6 +27,7 @@ from metering.errors import InvariantError
 from metering.period import (
     BillingCycle,
     Period,
+    PeriodUnit,
     billing_day_cycle,
     calendar_cycle,
     month_day_cycle,
@@ -37,17 +47,38 @@ class Timeline:
     timezone: str = "UTC"
     """The customer's billing zone."""
     phases: tuple[Phase, ...] = ()
-    """What it is on over time, oldest first; empty: on the plan version all the time."""
+    """What it is on over time, oldest first; empty: on this one version all the time."""
     cycle: BillingCycle = field(init=False)
     """The grid that the periods lie on."""
 
     def __post_init__(self) -> None:
         if not self.phases:
-            phases = phases_of(self.subscription, plan=self.plan)
+            plans = dict.fromkeys(self.subscription.versions, self.plan)
+            phases = phases_of(self.subscription, plans=plans, addons={})
             object.__setattr__(self, "phases", phases)
         check_phases(self.phases, subscription=self.subscription)
         cycle = billing_cycle_of(self.subscription, plan=self.plan, timezone=self.timezone)
         object.__setattr__(self, "cycle", cycle)
+
+    @classmethod
+    def of(
+        cls,
+        subscription: Subscription,
+        *,
+        plans: Mapping[int, Plan],
+        addons: Mapping[AddonKey, Addon],
+        timezone: str,
+    ) -> "Timeline":
+        """Returns the timeline of a subscription with all that changed in it.
+
+        Args:
+            subscription: whose.
+            plans: by version, those that it is on at some time.
+            addons: by key and version, those that it has at some time.
+            timezone: the customer's billing zone.
+        """
+        phases = phases_of(subscription, plans=plans, addons=addons)
+        return cls(subscription, plans[subscription.plan_version], timezone, phases)
 
     def is_active_at(self, instant: datetime) -> bool:
         """Tells whether usage at an instant belongs to the subscription (R21)."""
@@ -144,6 +175,31 @@ class Timeline:
             if segment.span.contains(at):
                 return segment
         return None
+
+    def cycle_of(self, price: RecurringPrice) -> BillingCycle:
+        """Returns the grid of a fee's periods, which may be its own.
+
+        Own periods follow the plan's anchor: from the anniversary, in whole calendar units, or on
+        the plan's day. Where the plan's anchor is no day of the month, they count from the plan's
+        period that holds the start.
+        """
+        own = price.billing_period
+        if own is None or own == self.plan.billing_period:
+            return self.cycle
+        mode = self.plan.anchor.mode
+        is_monthly = own.unit not in {PeriodUnit.DAY, PeriodUnit.WEEK}
+        follows_anchor = (
+            self.subscription.anchor is not None
+            or mode in {AnchorMode.ANNIVERSARY, AnchorMode.CALENDAR}
+            or (mode is AnchorMode.DAY and is_monthly)
+        )
+        if follows_anchor:
+            plan = replace(self.plan, billing_period=own)
+            return billing_cycle_of(self.subscription, plan=plan, timezone=self.timezone)
+        whole = self.cycle.whole_period_at(self.subscription.start)
+        return BillingCycle(
+            anchor=whole.start, unit=own.unit, every=own.every, timezone=self.timezone
+        )
 
     def share_of(self, period: Period) -> Fraction:
         """Returns a period's share of its whole period, in the plan's proration unit (R8, R46)."""

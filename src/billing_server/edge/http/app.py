@@ -15,6 +15,8 @@ from billing_server.edge.http import (
     invoice_routes,
     limit_routes,
     operation_routes,
+    reprice_routes,
+    terms_routes,
     usage_routes,
 )
 from billing_server.edge.http.metrics import add_metrics
@@ -62,12 +64,14 @@ def create_app(
         limit_routes,
         # Before the customers, whose path takes every id whole.
         explain_routes,
+        terms_routes,
         customer_routes,
         usage_routes,
         invoice_routes,
         operation_routes,
         agent_token_routes,
         alert_routes,
+        reprice_routes,
     ):
         api.include_router(routes.router)
     app.include_router(api)

@@ -15,6 +15,7 @@ from billing_server.edge.http.models import (
 from billing_server.edge.http.models_requests import ApplyCatalogRequest
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.export_catalog import export_catalog
 from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
 from metering.errors import ValidationError
 
@@ -67,7 +68,7 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
             reason="CATALOG_MISSING", message="text: give the catalog's text, or files"
         )
     mode = ApplyMode.DRY_RUN if request.dry_run else ApplyMode.APPLY
-    changes = apply_catalog(context, sources=sources, mode=mode)
+    applied = apply_catalog(context, sources=sources, mode=mode)
     return {
         "dry_run": request.dry_run,
         "changes": [
@@ -77,6 +78,13 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
                 "key": change.key,
                 "description": change.description,
             }
-            for change in changes
+            for change in applied.changes
         ],
+        "unchanged": [{"kind": kind, "key": key} for kind, key in applied.unchanged],
     }
+
+
+@router.get("/catalog/export")
+def get_export(context: Context) -> Any:
+    """Show meters, plans and add-ons as one catalog: applied again it changes nothing."""
+    return export_catalog(context)

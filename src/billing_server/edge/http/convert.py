@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from billing_server.domain.ports.agents import Agent
+from billing_server.domain.subscription.history import history_to_dict
 from billing_server.domain.subscription.model import Subscription
 from billing_server.services.agent_reports import AgentDetails, AgentReport
 from billing_server.services.list_quarantine import ConflictingEvent, WaitingEvent
@@ -36,18 +37,24 @@ def period_to_json(period: Period) -> dict[str, str]:
 
 
 def subscription_to_json(
-    subscription: Subscription, *, current: Period | None, rating_failed_reason: str | None
+    subscription: Subscription,
+    *,
+    now: datetime,
+    current: Period | None,
+    rating_failed_reason: str | None,
 ) -> dict[str, Any]:
     """Return a subscription with the period that runs now, and why it is not rated if so."""
     return {
         "id": subscription.id,
         "customer": subscription.customer_id,
         "plan": subscription.plan_key,
-        "plan_version": subscription.plan_version,
+        "plan_version": subscription.version_at(now),
         "start": format_instant(subscription.start),
         "end": instant_to_json(subscription.end),
         "anchor": instant_to_json(subscription.anchor),
         "current_period": None if current is None else period_to_json(current),
+        "quantities": {key: int(value) for key, value in sorted(subscription.quantities.items())},
+        "changes": history_to_dict(subscription),
         "rating_failed_reason": rating_failed_reason,
     }
 

@@ -158,6 +158,7 @@ def get_usage(
 def _shown(context: ServiceContext, subscription: Subscription) -> dict[str, Any]:
     return subscription_to_json(
         subscription,
+        now=context.clock.now(),
         current=current_period(context, subscription=subscription),
         rating_failed_reason=rating_failed_reason(context, subscription=subscription),
     )

@@ -112,7 +112,7 @@ def _share_to_json(share: HeldShare, *, limit: LimitInForce) -> dict[str, Any]:
         "granted": amount(lease.granted),
         "returned": amount(lease.returned),
         "settled": amount(lease.settled),
-        "reserved": amount(lease.held),
+        "reserved": amount(min(lease.held, lease.rest)),
         "rest": amount(lease.rest),
         "rate_per_minute": amount(lease.rate_per_minute),
         "burst": amount(lease.burst),

@@ -72,16 +72,41 @@ class SubscriptionAnswer(BaseModel):
     id: str = Field(description="Unique.", examples=["sub-1"])
     customer: str = Field(description="Id of the customer.")
     plan: str = Field(description="Key of the plan.")
-    plan_version: int = Field(description="Version whose prices apply.")
+    plan_version: int = Field(description="Version whose prices apply now.")
     start: str = Field(description="On a whole minute, UTC.")
     end: str | None = Field(description="Exclusive, UTC; null: open.")
     anchor: str | None = Field(description="Instant from which periods count; null: as the plan.")
     current_period: PeriodAnswer | None = Field(
         description="The period that holds the present instant; null: not started, or ended."
     )
+    quantities: dict[str, int] = Field(description="Such as seats.")
+    changes: dict[str, Any] = Field(
+        description="`moves`, `overrides` and `addons` with their times; absent: none."
+    )
     rating_failed_reason: str | None = Field(
         description="Why its usage is counted and not rated; null: it is rated."
     )
+
+
+class VersionMovedAnswer(BaseModel):
+    """What moving a subscription to another plan version came to, or would."""
+
+    subscription: str = Field(description="Id.")
+    customer: str = Field(description="Whose.")
+    from_version: int = Field(description="Version before.")
+    to_version: int = Field(description="Version after.")
+    effective: str | None = Field(description="From when on, UTC; null: it does not move.")
+    before: str | None = Field(description="Upcoming invoice as it was, in major units.")
+    after: str | None = Field(description="The same on the new version.")
+    refusal: str | None = Field(description="Why it does not move; null: it does.")
+
+
+class VersionsMovedAnswer(BaseModel):
+    """What moving the subscriptions of a plan came to, or would."""
+
+    dry_run: bool = Field(description="Whether nothing was changed.")
+    data: list[VersionMovedAnswer] = Field(description="By id.")
+    next_after: str | None = Field(description="Where the next call goes on; null: all were told.")
 
 
 class InvoiceLineAnswer(BaseModel):
@@ -237,9 +262,16 @@ class CatalogChangeAnswer(BaseModel):
     """One change that applying a catalog makes."""
 
     action: str = Field(description="`create`, `update` or `new_version`.")
-    kind: str = Field(description="`meter`, `plan`, `customer` or `subscription`.")
+    kind: str = Field(description="`meter`, `plan`, `addon`, `customer` or `subscription`.")
     key: str = Field(description="Key or id of the thing.")
     description: str = Field(description="For people.")
+
+
+class UnchangedAnswer(BaseModel):
+    """A thing of a catalog that is applied already."""
+
+    kind: str = Field(description="`meter`, `plan`, `addon`, `customer` or `subscription`.")
+    key: str = Field(description="Key or id of the thing.")
 
 
 class ApplyCatalogAnswer(BaseModel):
@@ -247,6 +279,7 @@ class ApplyCatalogAnswer(BaseModel):
 
     dry_run: bool = Field(description="Whether nothing was changed.")
     changes: list[CatalogChangeAnswer] = Field(description="Empty: all was there already.")
+    unchanged: list[UnchangedAnswer] = Field(description="What is applied already.")
 
 
 class ClockAnswer(BaseModel):

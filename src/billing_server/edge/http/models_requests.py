@@ -57,6 +57,52 @@ class CreateSubscriptionRequest(RequestModel):
         default=None,
         description="RFC 3339 instant from which periods are counted; unset: as the plan says.",
     )
+    quantities: dict[str, int] = Field(default_factory=dict, description="Such as seats.")
+    overrides: dict[str, dict[str, object]] = Field(
+        default_factory=dict, description="By price: the fields that differ."
+    )
+    addons: list[str] = Field(default_factory=list, description="Keys of add-ons to start with.")
+
+
+class MoveVersionRequest(RequestModel):
+    """Which plan version, and from when on."""
+
+    version: int = Field(ge=1, le=2**31 - 1, description="Of the plan; may be an older one.")
+    effective: str = Field(
+        default="renewal", description="`now`, `renewal`, or an RFC 3339 instant."
+    )
+    dry_run: bool = Field(default=False, description="Tell what would be paid; change nothing.")
+
+
+class MoveVersionsRequest(MoveVersionRequest):
+    """Which subscriptions of a plan, onto which version, and from when on."""
+
+    subscriptions: list[str] | None = Field(
+        default=None, max_length=500, description="Only these; unset: all of the plan."
+    )
+    after: str | None = Field(default=None, description="`next_after` of the call before.")
+
+
+class OverrideRequest(RequestModel):
+    """Fields of a price that differ for a subscription."""
+
+    price: str = Field(description="Key of the price.")
+    set: dict[str, object] = Field(
+        description="Fields as in a catalog file, in place of an earlier override; empty: none."
+    )
+    effective: str = Field(default="now", description="`now`, `renewal`, or an instant.")
+
+
+class AddonRequest(RequestModel):
+    """An add-on that is added or removed."""
+
+    addon: str = Field(description="Key of the add-on.")
+    effective: str | None = Field(
+        default=None, description="`now`, `renewal`, or an instant; unset: now, a removal: renewal."
+    )
+    quantities: dict[str, int] = Field(
+        default_factory=dict, description="That its fees are for each unit of."
+    )
 
 
 class EnrollAgentRequest(RequestModel):
@@ -109,4 +155,6 @@ class AdvanceClockRequest(RequestModel):
 
 def given_fields(request: RequestModel) -> dict[str, object]:
     """Return what a request carries, in the form of a catalog file; empty fields are unset."""
-    return {key: value for key, value in request.model_dump().items() if value not in {"", None}}
+    return {
+        key: value for key, value in request.model_dump().items() if value not in ("", None, {}, [])
+    }

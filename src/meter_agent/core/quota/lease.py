@@ -47,7 +47,7 @@ class Lease:
     """Clock of leases; from then on nothing new is taken. None: until recalled; 0: not before the
     server has confirmed it in a session of this process."""
     rate_per_minute: int = 0
-    """Share of a rate; 0 for other kinds."""
+    """Share of a rate; 0 for other kinds, and once it was given back."""
     burst: int = 0
     """Share of a rate's burst: the bucket's size; 0 for other kinds."""
     tokens_us: int = 0
@@ -74,8 +74,11 @@ class Lease:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is a share of a rate, which refills, rather than an amount, which does not."""
-        return self.rate_per_minute > 0 or self.burst > 0
+        """Whether it is a share of a rate, which refills, rather than an amount, which does not.
+
+        One that was given back keeps its burst and has no rate: its bucket stays empty.
+        """
+        return self.burst > 0
 
     def is_usable(self, now_us: int) -> bool:
         """Tells whether something new may be taken from it now."""
@@ -117,6 +120,8 @@ def unhold(lease: Lease, *, amount: int, held_for_us: int, now_us: int) -> Lease
     """
     if not lease.is_share:
         return replace(lease, held=lease.held - amount)
+    if not lease.rate_per_minute:
+        return lease
     filled = refilled(lease, now_us=now_us)
     back_us = max(amount * US_PER_MINUTE - lease.rate_per_minute * held_for_us, 0)
     return replace(filled, tokens_us=min(filled.tokens_us + back_us, lease.burst * US_PER_MINUTE))
@@ -152,7 +157,7 @@ def recalled(lease: Lease, *, recall_no: int) -> Lease:
     if recall_no <= lease.recall_no:
         return lease
     if lease.is_share:
-        return replace(lease, recall_no=recall_no, rate_per_minute=0, burst=0, tokens_us=0)
+        return replace(lease, recall_no=recall_no, rate_per_minute=0, tokens_us=0)
     return replace(returned_rest(lease), recall_no=recall_no)
 
 
@@ -162,7 +167,7 @@ def expired(lease: Lease) -> Lease:
     What is free goes back; what is held stays until its reservation ends.
     """
     if lease.is_share:
-        return replace(lease, is_closed=True, rate_per_minute=0, burst=0, tokens_us=0)
+        return replace(lease, is_closed=True, rate_per_minute=0, tokens_us=0)
     return replace(returned_rest(lease), is_closed=True)
 
 

@@ -168,8 +168,19 @@ def with_news(lease: Lease | None, *, news: LeaseNews, sent_at_us: int, now_us: 
     if news.rate_per_minute or news.burst:
         lease = _with_share(lease, news=news, now_us=now_us)
     lease = replace(lease, granted=max(lease.granted, news.granted))
+    if not lease.is_share:
+        lease = _with_settled(lease, settled=news.settled)
     lease = recalled(lease, recall_no=news.recall_no)
     return lease_expired(lease) if is_closed else lease
+
+
+def _with_settled(lease: Lease, *, settled: int) -> Lease:
+    """Returns the lease with at least as much consumed as the server has counted.
+
+    The server can have counted more only where this disk went back, or a copy of it spent.
+    """
+    bearable = lease.granted - lease.returned - lease.held
+    return replace(lease, consumed=max(lease.consumed, min(settled, bearable)))
 
 
 def _with_share(lease: Lease, *, news: LeaseNews, now_us: int) -> Lease:

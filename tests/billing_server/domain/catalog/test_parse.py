@@ -167,11 +167,17 @@ def test_r32_a_possible_tie_is_refused_and_names_both_prices() -> None:
     [
         ("{kind: recurring, amount: '1'}", "key", "FIELD_MISSING"),
         ("{key: a, kind: recurring}", "amount", "FIELD_MISSING"),
-        ("{key: a, kind: one_time, amount: '1'}", "kind", "NOT_SUPPORTED_YET"),
+        ("{key: a, kind: one_time}", "amount", "FIELD_MISSING"),
+        ("{key: a, kind: one_time, amount: '1', bill: in_arrears}", "bill", "FIELD_UNKNOWN"),
+        (
+            "{key: a, kind: recurring, amount: '1', billing_period: era}",
+            "billing_period",
+            "CHOICE_UNKNOWN",
+        ),
         ("{key: a, kind: recuring, amount: '1'}", "kind", "PRICE_KIND_UNKNOWN"),
         ("{key: a, kind: recurring, amount: '-1'}", "amount", "PRICE_NEGATIVE"),
         ("{key: a, kind: recurring, amount: '1', bill: later}", "bill", "CHOICE_UNKNOWN"),
-        ("{key: a, kind: recurring, amount: '1', per_unit: x}", "per_unit", "NOT_SUPPORTED_YET"),
+        ("{key: a, kind: recurring, amount: '1', per_unit: 3}", "per_unit", "TEXT_NOT_QUOTED"),
         ("{key: a, kind: usage, model: per_unit, unit_price: '1'}", "meter", "FIELD_MISSING"),
         ("{key: a, kind: usage, meter: tokens, model: per_unit}", "unit_price", "FIELD_MISSING"),
         (
@@ -253,13 +259,6 @@ def test_free_units_are_the_included_units() -> None:
 )
 def test_a_wrong_section_is_refused_by_its_field(text: str, field: str, reason: str) -> None:
     assert (field, reason) in mistakes_of(text)
-
-
-@pytest.mark.parametrize("field", ["quantities: {seats: 3}", "overrides: {input: {included: '2'}}"])
-def test_a_subscription_with_terms_of_its_own_is_not_supported_yet(field: str) -> None:
-    text = GOOD + f"  - {{id: sub-3, customer: acme, plan: pro, {field}}}\n"
-    name = field.split(":", maxsplit=1)[0]
-    assert mistakes_of(text) == [(f"subscriptions[2].{name}", "NOT_SUPPORTED_YET")]
 
 
 def test_r73_a_customer_cannot_subscribe_in_another_currency() -> None:

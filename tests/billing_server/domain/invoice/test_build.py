@@ -8,14 +8,12 @@ from decimal import Decimal
 import pytest
 
 from billing_server.domain.invoice.build import (
-    LatePeriod,
-    NothingInvoiced,
     build_late,
     build_periodic,
     build_start,
     build_upcoming,
-    finalize,
 )
+from billing_server.domain.invoice.late import LatePeriod, NothingInvoiced
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import (
     Invoice,
@@ -25,7 +23,7 @@ from billing_server.domain.invoice.model import (
     UnpricedUsage,
 )
 from billing_server.domain.rating.assignment import UsageKey
-from metering.errors import InvalidStateError, InvariantError
+from metering.errors import InvariantError
 from metering.money import Money
 from metering.period import Period
 
@@ -210,58 +208,6 @@ def test_r41_81_small_lines_are_rounded_once_each_and_the_total_is_their_sum(
     assert invoice is not None
     # Each line is 0.335 → 0.34; 81 × 0.34 = 27.54, what the reader of the lines adds up.
     assert invoice.total == Money(2754, "USD")
-
-
-def final_of(draft: Invoice | None) -> Invoice:
-    assert draft is not None
-    return finalize(
-        draft,
-        invoice_id="inv_1",
-        number="INV-000001",
-        issue_time=datetime(2026, 2, 1, 1, tzinfo=UTC),
-        due_time=datetime(2026, 2, 15, 1, tzinfo=UTC),
-    )
-
-
-def test_r66_finalizing_gives_number_and_times_and_changes_no_amount(make_terms: Make) -> None:
-    draft = build_start(make_terms()).invoice
-    final = final_of(draft)
-    assert draft is not None
-    assert (final.state, final.number, final.id) == (
-        InvoiceState.FINALIZED,
-        "INV-000001",
-        "inv_1",
-    )
-    assert (final.lines, final.total, final.inputs_sha256) == (
-        draft.lines,
-        draft.total,
-        draft.inputs_sha256,
-    )
-    with pytest.raises(InvalidStateError) as caught:
-        final_of(final)
-    assert caught.value.reason == "INVOICE_ALREADY_FINALIZED"
-
-
-def test_r69_an_invoice_over_zero_is_paid_at_once(make_terms: Make) -> None:
-    catalog = """
-plans:
-  - {key: pro, currency: USD, prices: [{key: base, kind: recurring, amount: "0"}]}
-"""
-    assert final_of(build_start(make_terms(catalog=catalog)).invoice).state is InvoiceState.PAID
-
-
-def test_r69_a_draft_without_lines_cannot_be_finalized(make_terms: Make) -> None:
-    upcoming = build_upcoming(make_terms(catalog=USAGE_ONLY), period=JANUARY, quantities={})
-    with pytest.raises(InvalidStateError) as caught:
-        final_of(upcoming)
-    assert caught.value.reason == "INVOICE_EMPTY"
-
-
-def test_r74_the_details_of_seller_and_customer_are_copied(make_terms: Make) -> None:
-    invoice = build_start(make_terms()).invoice
-    assert invoice is not None
-    assert invoice.seller == {"name": "Seller Inc."}
-    assert invoice.customer_details == {"name": "Acme", "timezone": "UTC", "country": "DE"}
 
 
 def test_r67_no_charge_key_stands_on_two_invoices(make_terms: Make) -> None:

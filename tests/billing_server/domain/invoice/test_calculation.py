@@ -73,7 +73,10 @@ def test_a_fee_is_told_by_its_quantity_where_it_is_not_one() -> None:
     assert calculation_of(line(quantity="1", **fee), currency="USD") == (
         "amount: 30.00 USD, exact",
     )
-    assert calculation_of(line(quantity="3", unit="", **fee), currency="USD")[0] == "quantity: 3"
+    seats = line(quantity="3", unit="", **fee)
+    assert calculation_of(seats, currency="USD")[0] == "3 × 10 = 30"
+    short = seats | {"proration": {"numerator": 1, "denominator": 2}}
+    assert calculation_of(short, currency="USD")[0] == "3 of them"
 
 
 def test_numbers_in_a_sentence_are_set_apart_and_names_are_not() -> None:

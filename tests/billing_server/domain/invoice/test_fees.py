@@ -33,5 +33,6 @@ def test_r64_a_fee_in_advance_is_due_at_the_start_of_its_period_and_one_in_arrea
 def test_no_fee_is_due_before_the_start_or_in_advance_of_the_end(make_terms: Make) -> None:
     terms = make_terms(start=at(1, 17), end=at(2, 1))
     assert shown(terms, at(1, 1), at(1, 10)) == []
-    assert shown(terms, at(2, 1), at(2, 1)) == []
+    # The fee in arrears of January, and nothing in advance.
+    assert shown(terms, at(2, 1), at(2, 1)) == [("support", Period(at(1, 17), at(2, 1)))]
     assert shown(terms, at(1, 18), at(2, 1)) == [("support", Period(at(1, 17), at(2, 1)))]

@@ -7,14 +7,12 @@ from fractions import Fraction
 
 import pytest
 
-from billing_server.domain.catalog.model import Price, RecurringPrice, UsagePrice
-from billing_server.domain.invoice.build import NothingInvoiced
-from billing_server.domain.invoice.fees import DueFee
+from billing_server.domain.catalog.model import Price, UsagePrice
+from billing_server.domain.invoice.late import NothingInvoiced
 from billing_server.domain.invoice.lines import (
     AlreadyInvoiced,
     BillingTerms,
     charge_key,
-    fee_line,
     late_usage_line,
     rate_segment,
     usage_lines,
@@ -57,29 +55,6 @@ def charged_late(
     return late_usage_line(
         terms, price=price, segment=segment, used=Decimal(quantity), invoiced=invoiced
     )
-
-
-def test_a_fee_of_a_whole_period_is_charged_whole(make_terms: Make) -> None:
-    price = RecurringPrice(key="base", amount=Decimal(20), name="Base fee")
-    terms = make_terms()
-    line = fee_line(terms, fee=DueFee(price, whole(terms, price), JANUARY.start))
-    assert line.kind is LineKind.RECURRING
-    assert line.description == "Base fee"
-    assert line.amount == Money(2000, "USD")
-    assert (line.quantity, line.billable_quantity, line.unit) == (1, 1, "")
-    assert line.proration is None
-
-
-def test_r42_a_stub_fee_is_rounded_once_from_the_exact_share(make_terms: Make) -> None:
-    # $50 from 17 January: 15 of 31 days. 50 / 31 × 15 = 24.193… → 24.19; a daily rate rounded to
-    # 1.61 first would give 24.15.
-    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
-    price = RecurringPrice(key="base", amount=Decimal(50))
-    stub = terms.timeline.first_period()
-    line = fee_line(terms, fee=DueFee(price, whole(terms, price, period=stub), stub.start))
-    assert line.proration == Fraction(15, 31)
-    assert line.amount_exact == Fraction(750, 31)
-    assert line.amount == Money(2419, "USD")
 
 
 def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:

@@ -5,12 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from billing_server.domain.invoice.build import (
-    build_periodic,
-    build_start,
-    build_upcoming,
-    finalize,
-)
+from billing_server.domain.invoice.build import build_periodic, build_start, build_upcoming
+from billing_server.domain.invoice.finalize import finalize
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.invoice.serialize import invoice_to_dict

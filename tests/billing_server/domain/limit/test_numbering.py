@@ -33,13 +33,17 @@ def test_the_next_number_is_accepted_and_the_same_call_again_is_a_repeat() -> No
         (8, b"other"),  # A copy of the disk used the number.
         (7, b"open"),  # The disk went back to before its last sync.
         (6, b"x"),
-        (10, b"x"),  # A number was left out.
     ],
 )
-def test_a_number_that_does_not_follow_is_another_copy_of_the_disk(
+def test_a_number_that_lies_behind_or_was_used_is_another_copy_of_the_disk(
     sync_no: int, nonce: bytes
 ) -> None:
     assert sync(SYNCED, sync_no, nonce) is SyncState.IDENTITY_TAKEN
+
+
+def test_a_number_that_this_server_never_answered_shows_that_it_went_back() -> None:
+    assert sync(SYNCED, 10, b"x") is SyncState.FENCED
+    assert acquire(SYNCED, 9, b"x") is SyncState.FENCED
 
 
 @pytest.mark.parametrize("named", [("other", 3), ("i", 2), ("i", 4)])

@@ -58,9 +58,10 @@ def test_a_burst_holds_one_largest_call_and_never_more_than_the_limits_own() -> 
     assert wanted_share(LIMIT, asker=both[1], demanders=both).burst == 1000
 
 
-def test_no_more_is_given_than_is_free_and_a_share_without_burst_is_none() -> None:
+def test_no_more_is_given_than_is_free_and_a_share_without_rate_or_burst_is_none() -> None:
     assert granted_share(RateShare(500, 50), free=RateShare(200, 80)) == RateShare(200, 50)
     assert granted_share(RateShare(500, 50), free=RateShare(200, 0)) == RateShare(0, 0)
+    assert granted_share(RateShare(500, 50), free=RateShare(0, 80)) == RateShare(0, 0)
 
 
 def test_a_bucket_starts_full_only_where_nobody_could_use_the_limit_for_long_enough() -> None:

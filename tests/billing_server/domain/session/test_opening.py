@@ -64,6 +64,12 @@ def test_a_session_that_was_opened_before_the_latest_sync_is_a_disk_that_went_ba
     assert decided(replace(NEXT, nonce=b"x"), stream=after_sync).action is OpeningAction.TAKEN
 
 
+def test_a_count_that_is_further_than_was_ever_answered_shows_that_the_server_went_back() -> None:
+    ahead = decided(replace(NEXT, sync_no=5), stream=KNOWN)
+    assert (ahead.action, ahead.is_server_behind) == (OpeningAction.CONTINUE, True)
+    assert not decided(NEXT, stream=KNOWN).is_server_behind
+
+
 def test_a_fresh_disk_replaces_the_one_before_it_and_begins_at_one() -> None:
     assert decided(FRESH) == OpeningDecision(OpeningAction.REPLACE_DISK, 0)
 

@@ -106,10 +106,11 @@ def test_what_a_call_did_not_use_of_a_share_comes_back_less_what_was_refilled() 
     assert available(later, now_us=3 * SECOND) == 8  # 3 refilled, 8 − 3 came back
 
 
-def test_a_recalled_share_is_gone_with_its_tokens() -> None:
-    gone = recalled(SHARE, recall_no=1)
-    assert (gone.rate_per_minute, gone.burst, available(gone, now_us=SECOND)) == (0, 0, 0)
-    assert expired(SHARE).burst == 0
+def test_a_share_that_was_given_back_is_empty_for_good() -> None:
+    running = hold(replace(SHARE, granted=10), amount=4, now_us=0)
+    for gone in (recalled(running, recall_no=1), expired(running)):
+        assert (gone.rate_per_minute, available(gone, now_us=SECOND)) == (0, 0)
+        assert unhold(gone, amount=4, held_for_us=0, now_us=0) == gone
 
 
 CALLS = st.lists(

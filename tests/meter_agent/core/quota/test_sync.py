@@ -99,6 +99,14 @@ def test_a_lease_that_is_not_on_record_is_adopted_with_what_the_server_knows_of_
     assert (lease.granted, lease.returned, lease.consumed, lease.free) == (150, 20, 30, 100)
 
 
+def test_a_disk_that_went_back_learns_what_it_had_consumed() -> None:
+    lease = news(replace(LEASE, consumed=10, held=30), replace(NEWS, granted=100, settled=60))
+    assert (lease.consumed, lease.held, lease.free) == (60, 30, 10)
+    # What is held stays held, whatever the server has counted.
+    full = news(replace(LEASE, consumed=10, held=30), replace(NEWS, granted=100, settled=95))
+    assert (full.consumed, full.free) == (70, 0)
+
+
 def test_a_recall_is_answered_with_what_is_free_after_the_grant() -> None:
     lease = news(hold(LEASE, amount=30, now_us=0), replace(NEWS, recall_no=1))
     assert (lease.returned, lease.held, lease.free, lease.recall_no) == (120, 30, 0, 1)

@@ -1,0 +1,101 @@
+"""What invoices issued at a wrong price owe: corrected charges beside the invoiced ones.
+
+An issued invoice never changes (R66). Where it charged too much a credit note is proposed, where it
+charged too little a charge on the next invoice.
+
+Example: tokens of January were invoiced at 0.03 and should have cost 0.02: 30.00 − 20.00 is to be
+credited on the invoice of January.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from metering.money import Money
+from metering.period import Period
+
+
+class Proposal(StrEnum):
+    """How a difference is made good."""
+
+    CREDIT_NOTE = "credit_note"
+    """Too much was charged: a credit note on the invoices that did."""
+    CHARGE = "charge"
+    """Too little was charged: a charge on the next invoice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedLine:
+    """An amount of one price for one billing period, invoiced or as it should have been."""
+
+    price: str
+    """Key of the price."""
+    period: Period
+    """Billing period in which the service began."""
+    amount: Money
+    """What is charged."""
+    number: str | None = None
+    """Of the invoice that carries it; None: none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A price that was charged wrongly in one billing period."""
+
+    price: str
+    """Key of the price."""
+    period: Period
+    """Which billing period."""
+    numbers: tuple[str, ...]
+    """Invoices that carry the price for the period, in order; empty: none does."""
+    invoiced: Money
+    """What they charge in all."""
+    corrected: Money
+    """What the corrected terms charge."""
+
+    @property
+    def difference(self) -> Money:
+        """Returns corrected − invoiced; never zero."""
+        return self.corrected - self.invoiced
+
+    @property
+    def proposal(self) -> Proposal:
+        """How it is made good."""
+        is_less = self.difference.amount_minor < 0
+        return Proposal.CREDIT_NOTE if is_less else Proposal.CHARGE
+
+
+def corrections_of(
+    invoiced: Iterable[ChargedLine], corrected: Iterable[ChargedLine], *, currency: str
+) -> tuple[Correction, ...]:
+    """Returns every price and period whose charge differs, in order of time, then by price.
+
+    Args:
+        invoiced: what issued invoices charge, late usage and all.
+        corrected: what the corrected terms charge for the same periods.
+        currency: of all of them.
+    """
+    nothing = Money.zero(currency)
+    before: dict[tuple[Period, str], Money] = {}
+    after: dict[tuple[Period, str], Money] = {}
+    numbers: dict[tuple[Period, str], set[str]] = {}
+    for line in invoiced:
+        key = line.period, line.price
+        before[key] = before.get(key, nothing) + line.amount
+        if line.number is not None:
+            numbers.setdefault(key, set()).add(line.number)
+    for line in corrected:
+        key = line.period, line.price
+        after[key] = after.get(key, nothing) + line.amount
+    keys = sorted(before.keys() | after.keys(), key=lambda key: (key[0].start, key[1]))
+    found = (
+        Correction(
+            price,
+            period,
+            tuple(sorted(numbers.get((period, price), ()))),
+            before.get((period, price), nothing),
+            after.get((period, price), nothing),
+        )
+        for period, price in keys
+    )
+    return tuple(each for each in found if each.difference.amount_minor)

@@ -1,0 +1,232 @@
+"""What a plan asks of a whole billing period: its commitment and its minimum spend (R34).
+
+The commitment looks at usage alone: below it, the rest is charged; what lies above it is charged
+with the overage discount off. The minimum looks at every line whose service period lies in the
+period, the commitment's among them, before coupons, tax and credits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from billing_server.domain.catalog.model import OneTimePrice, Plan
+from billing_server.domain.invoice.lines import ONE, BillingTerms, LineQuantities, make_line
+from billing_server.domain.invoice.model import InvoiceLine, LineKind
+from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.usage import WHOLE
+from billing_server.domain.subscription.phase import Segment, spans_of
+from billing_server.domain.subscription.timeline import Timeline, share_of_period
+from metering.money import Money, RatedAmount, round_line
+from metering.period import Period
+
+MINIMUM_KEY: Final = "minimum_spend"
+COMMITMENT_KEY: Final = "commitment"
+SPEND_KINDS: Final = frozenset({LineKind.MINIMUM, LineKind.ADJUSTMENT})
+USAGE_KINDS: Final = frozenset({LineKind.USAGE, LineKind.LATE_USAGE})
+NOTHING: Final = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierLine:
+    """A line of an earlier invoice whose service begins in the billing period."""
+
+    charge_key: str
+    """Of the line."""
+    price: str
+    """Key of the price."""
+    kind: LineKind
+    """What it charges."""
+    sequence: int
+    """Of its charge key, >= 0."""
+    service_period: Period
+    """When the service was given."""
+    amount_minor: int
+    """In the currency's minor unit."""
+
+
+def earlier_line(line: InvoiceLine) -> EarlierLine:
+    """Returns what later invoices have to know of a line."""
+    return EarlierLine(
+        charge_key=line.charge_key,
+        price=line.price,
+        kind=line.kind,
+        sequence=line.sequence,
+        service_period=line.service_period,
+        amount_minor=line.amount.amount_minor,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SpendInvoiced:
+    """What earlier lines carry for the commitment or the minimum of a period."""
+
+    amount_minor: int = 0
+    """In all, in minor units; negative: a discount."""
+    sequences: tuple[int, ...] = field(default=())
+    """Of those lines."""
+
+
+def spend_lines(
+    terms: BillingTerms,
+    *,
+    period: Period,
+    lines: Sequence[InvoiceLine],
+    earlier: Sequence[EarlierLine],
+) -> list[InvoiceLine]:
+    """Returns the lines of commitment and minimum, or what changes of them.
+
+    Args:
+        terms: of the subscription.
+        period: a billing period that has come to its end, or is taken to end now.
+        lines: those of the invoice that is made.
+        earlier: those of earlier invoices whose service begins in the period.
+    """
+    timeline = terms.timeline
+    if not has_spend_terms(timeline, period=period):
+        return []
+    inside = [line for line in lines if _lies_in(line.service_period, period=period)]
+    earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
+    usage = _sum(terms, lines=inside, earlier=earlier, kinds=USAGE_KINDS)
+    committed = commitment_adjustment(timeline, period=period, usage=usage)
+    first = _spend_line(
+        terms,
+        key=COMMITMENT_KEY,
+        description="Commitment",
+        period=period,
+        exact=committed,
+        invoiced=_invoiced(earlier, key=COMMITMENT_KEY),
+    )
+    found = [] if first is None else [first]
+    kinds = frozenset(LineKind) - SPEND_KINDS
+    other = _sum(terms, lines=inside, earlier=earlier, kinds=kinds)
+    spent = other + _rounded(terms, committed)
+    minimum = minimum_shortfall(timeline, period=period, spent=spent)
+    second = _spend_line(
+        terms,
+        key=MINIMUM_KEY,
+        description="Minimum spend",
+        period=period,
+        exact=minimum,
+        invoiced=_invoiced(earlier, key=MINIMUM_KEY),
+    )
+    return found if second is None else [*found, second]
+
+
+def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
+    """Tells whether a commitment or a minimum applies somewhere in a period."""
+    return any(
+        plan.commitment is not None or plan.minimum_spend is not None
+        for plan, _ in _shares(timeline, period=period)
+    )
+
+
+def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction) -> Fraction:
+    """Returns what the commitment adds to the usage of a period, exact, in major units.
+
+    Committed 1,000 with an overage discount of 0.2: usage of 700 gives +300, so that 1,000 are
+    paid; usage of 1,500 gives −100, so that 1,400 are paid.
+
+    Args:
+        timeline: of the subscription.
+        period: the billing period; each plan version counts by its share of it (R17).
+        usage: what the usage of the period comes to, in major units.
+    """
+    committed, discounts = NOTHING, []
+    for plan, share in _shares(timeline, period=period):
+        if plan.commitment is not None:
+            committed += Fraction(plan.commitment.amount) * share
+            discounts.append(Fraction(plan.commitment.overage_discount))
+    if not discounts:
+        return NOTHING
+    if usage <= committed:
+        return committed - usage
+    return -(usage - committed) * discounts[-1]
+
+
+def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) -> Fraction:
+    """Returns what is missing to the plan's minimum, exact, in major units, >= 0 (R34).
+
+    10,000 × 2/29 − 36.90 = 652.76 (rounded).
+
+    Args:
+        timeline: of the subscription.
+        period: the billing period; each plan version counts by its share of it (R17).
+        spent: what all lines of the period come to, in major units.
+    """
+    wanted = NOTHING
+    for plan, share in _shares(timeline, period=period):
+        wanted += Fraction(plan.minimum_spend or ZERO) * share
+    return max(wanted - spent, NOTHING)
+
+
+def _shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
+    """Returns the plan versions of a period, each with its share of the whole one."""
+    return [
+        (phase.plan, share_of_period(span, plan=phase.plan, cycle=timeline.cycle))
+        for phase, span in spans_of(timeline.phases, period=period)
+    ]
+
+
+def _sum(
+    terms: BillingTerms,
+    *,
+    lines: Iterable[InvoiceLine],
+    earlier: Iterable[EarlierLine],
+    kinds: frozenset[LineKind],
+) -> Fraction:
+    currency = terms.plan.currency
+    total = sum((line.amount for line in lines if line.kind in kinds), Money.zero(currency))
+    before = sum(line.amount_minor for line in earlier if line.kind in kinds)
+    return Fraction((total + Money(before, currency)).decimal_string())
+
+
+def _rounded(terms: BillingTerms, exact: Fraction) -> Fraction:
+    return Fraction(round_line(RatedAmount(exact, terms.plan.currency)).decimal_string())
+
+
+def _lies_in(span: Period, *, period: Period) -> bool:
+    return period.start <= span.start and span.end <= period.end
+
+
+def _invoiced(earlier: Iterable[EarlierLine], *, key: str) -> SpendInvoiced:
+    found = [line for line in earlier if line.price == key and line.kind in SPEND_KINDS]
+    return SpendInvoiced(
+        sum(line.amount_minor for line in found), tuple(line.sequence for line in found)
+    )
+
+
+def _spend_line(
+    terms: BillingTerms,
+    *,
+    key: str,
+    description: str,
+    period: Period,
+    exact: Fraction,
+    invoiced: SpendInvoiced,
+) -> InvoiceLine | None:
+    """Returns the line of a difference to what is invoiced; None where there is none."""
+    currency = terms.plan.currency
+    whole = round_line(RatedAmount(exact, currency))
+    before = Money(invoiced.amount_minor, currency)
+    if whole == before:
+        return None
+    if invoiced.sequences:
+        description += (
+            f" ({whole.decimal_string()} for the whole period less {before.decimal_string()} "
+            "invoiced)"
+        )
+    version = terms.timeline.plan_at(period.start).version
+    price = OneTimePrice(key=key, amount=ZERO)
+    return make_line(
+        terms,
+        price_key=key,
+        segment=Segment(price, 0, period, WHOLE, version),
+        kind=LineKind.ADJUSTMENT if whole.amount_minor < 0 else LineKind.MINIMUM,
+        description=description,
+        quantities=LineQuantities(ONE, ZERO, ONE),
+        exact=exact - Fraction(before.decimal_string()),
+        amount=whole - before,
+        proration=WHOLE,
+        sequence=max(invoiced.sequences, default=-1) + 1,
+    )

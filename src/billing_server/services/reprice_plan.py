@@ -1,0 +1,298 @@
+"""Wrong prices: what the corrected version of a plan makes of its subscriptions' periods.
+
+Open periods can be priced anew at once. Periods that are invoiced stay as they are (R66): for them
+it is told which credit notes and charges would make them right.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+from billing_server.domain.catalog.model import Plan
+from billing_server.domain.invoice.build import InvoiceBuild, build_periodic, build_start
+from billing_server.domain.invoice.correction import ChargedLine, Correction, corrections_of
+from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.timeline import Timeline
+from billing_server.services.change_terms import (
+    TermsChange,
+    check_change,
+    hold_subscription,
+    timeline_of,
+    write_change,
+)
+from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
+from billing_server.services.move_version import check_grid, draft_total, with_move
+from billing_server.services.open_periods import open_periods
+from billing_server.services.pages import PAGE_LIMIT_MAX
+from billing_server.services.period_usage import fold_period
+from metering.clock import floor_to_minute, parse_instant
+from metering.errors import MeteringError, NotFoundError
+from metering.money import Money
+from metering.period import Period
+
+SUBSCRIPTIONS_MAX = 50
+"""Subscriptions of one call: each folds the usage of every period since the instant."""
+PERIODS_MAX = 60
+"""Invoiced periods of one subscription that are looked at, oldest first: five years of months."""
+
+
+class RepriceMode(Enum):
+    """Whether open periods are priced anew, or it is only told."""
+
+    APPLY = "apply"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepriceWish:
+    """Which prices, and since when they should have been."""
+
+    plan_key: str
+    """Whose subscriptions."""
+    start: datetime
+    """From this instant on, UTC."""
+    version: int | None = None
+    """The version whose prices are right; None: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepricedPeriod:
+    """An open period as it is and as it would be."""
+
+    period: Period
+    """Which one."""
+    before: Money
+    """What its invoice comes to so far."""
+    after: Money
+    """The same at the corrected prices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepricedSubscription:
+    """What the corrected prices make of one subscription."""
+
+    subscription_id: str
+    """Which one."""
+    customer_id: str
+    """Whose."""
+    currency: str
+    """Of all its amounts."""
+    to_version: int
+    """The version whose prices are right."""
+    open_periods: tuple[RepricedPeriod, ...] = ()
+    """Periods without an invoice, oldest first."""
+    corrections: tuple[Correction, ...] = ()
+    """What would make the invoiced periods right."""
+    applied_from: datetime | None = None
+    """From when on the subscription is on the version now; None: nothing was applied."""
+    refusal: str | None = None
+    """Why its prices cannot be corrected like this; None: they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """What the corrected prices make of some subscriptions of a plan."""
+
+    results: tuple[RepricedSubscription, ...]
+    """One for each subscription that runs after the instant, by id."""
+    next_after: str | None
+    """Id after which the next call goes on; None: these were all."""
+
+
+def reprice_plan(
+    context: ServiceContext,
+    *,
+    wish: RepriceWish,
+    mode: RepriceMode = RepriceMode.DRY_RUN,
+    after: str | None = None,
+) -> Repriced:
+    """Tell what corrected prices make of a plan's subscriptions, and apply them to open periods.
+
+    A subscription that cannot be corrected is told with the reason and holds up no other.
+
+    Args:
+        context: the world.
+        wish: which prices, and since when.
+        mode: whether open periods are priced anew; nothing that is invoiced is touched.
+        after: go on behind this subscription.
+
+    Raises:
+        NotFoundError: PLAN_NOT_FOUND, PLAN_VERSION_NOT_FOUND.
+    """
+    with context.store.read() as unit:
+        target = _target(unit, wish=wish)
+        found = unit.subscriptions.on_plan(wish.plan_key, after=after, limit=SUBSCRIPTIONS_MAX)
+    results = [
+        _repriced(context, subscription=each, target=target, wish=wish, mode=mode)
+        for each in found
+        if each.end is None or each.end > wish.start
+    ]
+    return Repriced(tuple(results), found[-1].id if len(found) == SUBSCRIPTIONS_MAX else None)
+
+
+def _target(unit: UnitOfWork, *, wish: RepriceWish) -> Plan:
+    newest = unit.catalog.latest_plan(wish.plan_key)
+    if newest is None:
+        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {wish.plan_key!r}")
+    if wish.version is None:
+        return newest
+    plan = unit.catalog.plan(wish.plan_key, version=wish.version)
+    if plan is None:
+        raise NotFoundError(
+            reason="PLAN_VERSION_NOT_FOUND",
+            message=f"plan {wish.plan_key!r} has no version {wish.version}; its versions are 1 to "
+            f"{newest.version}",
+        )
+    return plan
+
+
+def _repriced(
+    context: ServiceContext,
+    *,
+    subscription: Subscription,
+    target: Plan,
+    wish: RepriceWish,
+    mode: RepriceMode,
+) -> RepricedSubscription:
+    try:
+        with context.store.read() as unit:
+            told = _told(unit, context=context, subscription=subscription, target=target, wish=wish)
+        if mode is RepriceMode.DRY_RUN or not told.open_periods:
+            return told
+        start = max(floor_to_minute(wish.start), told.open_periods[0].period.start)
+        with context.store.write() as unit:
+            held = hold_subscription(unit, subscription_id=subscription.id)
+            change = TermsChange(with_move(held, version=target.version, start=start), start)
+            before = timeline_of(unit, subscription=held)
+            write_change(unit, context=context, before=before, change=change)
+        return replace(told, applied_from=start)
+    except MeteringError as error:
+        return RepricedSubscription(
+            subscription_id=subscription.id,
+            customer_id=subscription.customer_id,
+            currency=target.currency,
+            to_version=target.version,
+            refusal=f"{error.reason}: {error.message}",
+        )
+
+
+def _told(
+    unit: UnitOfWork,
+    *,
+    context: ServiceContext,
+    subscription: Subscription,
+    target: Plan,
+    wish: RepriceWish,
+) -> RepricedSubscription:
+    start = max(floor_to_minute(wish.start), subscription.start)
+    timeline = timeline_of(unit, subscription=subscription)
+    check_grid(timeline, target=target)
+    changed = with_move(subscription, version=target.version, start=start)
+    check_change(unit, change=TermsChange(changed, start))
+    corrected = timeline_of(unit, subscription=changed)
+    terms = load_customer_terms(unit, customer_id=subscription.customer_id)
+    now = context.clock.now()
+    running = tuple(open_periods(unit, timeline=timeline, now=now))
+    return RepricedSubscription(
+        subscription_id=subscription.id,
+        customer_id=subscription.customer_id,
+        currency=target.currency,
+        to_version=target.version,
+        open_periods=tuple(
+            RepricedPeriod(
+                period,
+                draft_total(unit, terms=terms, timeline=timeline, period=period, at=now),
+                draft_total(unit, terms=terms, timeline=corrected, period=period, at=now),
+            )
+            for period in running
+            if period.end > start
+        ),
+        corrections=_corrections(
+            unit, terms=terms, corrected=corrected, start=start, running=running
+        ),
+    )
+
+
+def _corrections(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    corrected: Timeline,
+    start: datetime,
+    running: tuple[Period, ...],
+) -> tuple[Correction, ...]:
+    """Return what would make the invoices right that stand for time after an instant."""
+    timeline = terms.timelines[corrected.subscription.id]
+    invoiced = [
+        line
+        for content in _invoices_of(unit, timeline=timeline)
+        for line in _charged_lines(content, timeline=timeline)
+        if line.period.end > start
+    ]
+    until = running[0].start if running else timeline.subscription.end or start
+    wanted = [
+        line
+        for build in _corrected_builds(
+            unit, terms=terms, corrected=corrected, start=start, until=until
+        )
+        if build.invoice is not None
+        for line in _lines_of(build, timeline=timeline)
+        if line.period.end > start
+    ]
+    return corrections_of(invoiced, wanted, currency=timeline.plan.currency)
+
+
+def _corrected_builds(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    corrected: Timeline,
+    start: datetime,
+    until: datetime,
+) -> Iterator[InvoiceBuild]:
+    """Walk the invoices of ended periods as they should have been, by the corrected terms alone.
+
+    The one before the instant is among them: it carries the fees in advance of the first period.
+    """
+    subscription_id = corrected.subscription.id
+    changed = replace(terms, timelines={**terms.timelines, subscription_id: corrected})
+    subscribed = changed.of_subscription(subscription_id)
+    first = corrected.first_period()
+    if start < first.end and not unit.subscriptions.is_start_invoice_due(subscription_id):
+        yield build_start(subscribed)
+    periods = [
+        period
+        for period in corrected.periods_between(start=corrected.subscription.start, end=until)
+        if period.end >= start
+    ]
+    for period in periods[:PERIODS_MAX]:
+        usage = fold_period(unit, terms=changed, subscription_id=subscription_id, period=period)
+        yield build_periodic(subscribed, period=period, quantities=usage.quantities)
+
+
+def _invoices_of(unit: UnitOfWork, *, timeline: Timeline) -> Iterator[InvoiceContent]:
+    """Walk the issued invoices of a subscription that are not void."""
+    wanted = InvoiceFilter(subscription_id=timeline.subscription.id)
+    after: str | None = None
+    while page := unit.invoices.page(wanted, after=after, limit=PAGE_LIMIT_MAX):
+        yield from (content for content in page if content["state"] != "void")
+        after = page[-1]["number"]
+
+
+def _charged_lines(content: InvoiceContent, *, timeline: Timeline) -> Iterator[ChargedLine]:
+    for line in content["lines"]:
+        period = timeline.period_at(parse_instant(line["service_period"]["start"]))
+        if period is not None:
+            amount = Money.from_decimal_string(line["amount"], content["currency"])
+            yield ChargedLine(line["price"], period, amount, content["number"])
+
+
+def _lines_of(build: InvoiceBuild, *, timeline: Timeline) -> Iterator[ChargedLine]:
+    for line in build.invoice.lines if build.invoice is not None else ():
+        period = timeline.period_at(line.service_period.start)
+        if period is not None:
+            yield ChargedLine(line.price, period, line.amount)

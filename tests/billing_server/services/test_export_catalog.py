@@ -1,0 +1,29 @@
+"""The exported catalog, on both databases."""
+
+import yaml
+
+from billing_server.services.export_catalog import export_catalog
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.world import CATALOG, apply, make_context
+
+MORE = """
+plans:
+  - key: deal
+    currency: USD
+    minimum_spend: "50"
+    commitment: {amount: "1000", overage_discount: "0.2"}
+    thresholds: {every: "500"}
+    prices:
+      - {key: setup, kind: one_time, amount: "99"}
+      - {key: seats, kind: recurring, amount: "10", per_unit: seats, billing_period: year}
+addons: [{key: help, prices: [{key: help, kind: recurring, amount: "28.00"}]}]
+"""
+
+
+def test_what_is_exported_applies_to_itself_without_a_change(store: SqlStore) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    apply(context, MORE)
+    text = yaml.safe_dump(export_catalog(context), sort_keys=False)
+    assert apply(context, text) == []
+    assert [plan["key"] for plan in yaml.safe_load(text)["plans"]] == ["deal", "pro"]

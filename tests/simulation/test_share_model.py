@@ -1,0 +1,308 @@
+"""Every order of calls, recalls and expiries of small rates and slots, second by second.
+
+Rate: two agents share a token bucket by shares with a time to live. In any span of seconds the
+calls that were granted use at most the rate and one burst. Slots: two agents share one slot; that
+of a silent agent is granted to the other only once its time and the longest call are over, so no
+two calls ever run at once. Both use the real functions of agent and server.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+
+from billing_server.domain.limit import shares
+from billing_server.domain.limit.lease import Lease as ServerLease
+from billing_server.domain.limit.lease import WindowKey
+from billing_server.domain.limit.shares import RateShare
+from billing_server.domain.limit.silence import slots_are_free_at
+from meter_agent.core.quota import lease as agent_lease
+from meter_agent.core.quota.lease import Lease, available, consume_held, hold, unhold
+from meter_agent.core.quota.sync import LeaseNews, with_news
+from metering.limits import LimitKind
+from tests.simulation.search import Violation, search_all
+
+SECOND = 1_000_000
+START = datetime(2026, 3, 1, tzinfo=UTC)
+LIMIT = RateShare(60, 2)  # One unit a second, two at once.
+MAX_HOLD = timedelta(seconds=3)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The functions under test, each replaceable by a mutant."""
+
+    first_tokens: Callable[..., int] = shares.first_tokens
+    unhold: Callable[..., Lease] = unhold
+    slots_are_free_at: Callable[..., datetime | None] = slots_are_free_at
+    counts_recalled_shares: bool = True
+    heeds_time: bool = True
+
+
+class Call(NamedTuple):
+    """A call that runs."""
+
+    agent: int
+    begun: int
+    amount: int
+
+
+class World(NamedTuple):
+    """Two agents with a lease each, and the server's view of them."""
+
+    ttl: int = 2
+    """Seconds; the server takes a lease for over a second later."""
+    end: int = 4
+    """Second at which time stops."""
+    now: int = 0
+    own: tuple[Lease | None, ...] = (None, None)
+    known: tuple[ServerLease | None, ...] = (None, None)
+    last_end: int | None = None
+    """Second at which the last share that was over could be used last; None: none was."""
+    running: tuple[Call, ...] = ()
+    used: tuple[tuple[int, int], ...] = ()
+    """Second of the reservation, and what was used in the end."""
+    serial: int = 0
+
+
+def put(
+    pair: tuple[Lease | None, ...], index: int, lease: Lease | None
+) -> tuple[Lease | None, ...]:
+    return (*pair[:index], lease, *pair[index + 1 :])
+
+
+def at(second: int) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+def is_over(world: World, lease: ServerLease) -> bool:
+    return lease.expire_time is not None and at(world.now) >= lease.expire_time
+
+
+def granted(world: World, index: int, *, rate: int, burst: int, tokens: int, rules: Rules) -> World:
+    """Grants a new lease and lets the agent hear of it at once."""
+    lease = ServerLease(
+        lease_id=b"%d" % world.serial,
+        key=WindowKey("acme", "limit", "w"),
+        agent_ref=index,
+        granted=tokens,
+        rate_per_minute=rate,
+        burst=burst,
+        expire_time=at(world.now + world.ttl + 1),
+        create_time=START,
+    )
+    news = LeaseNews(
+        lease_id=lease.lease_id,
+        customer_id="acme",
+        limit_key="limit",
+        window_id="w",
+        granted=tokens,
+        rate_per_minute=rate,
+        burst=burst,
+        remaining_us=world.ttl * SECOND if rules.heeds_time else None,
+    )
+    now_us = world.now * SECOND
+    own = with_news(None, news=news, sent_at_us=now_us, now_us=now_us)
+    known = (*world.known[:index], lease, *world.known[index + 1 :])
+    return world._replace(own=put(world.own, index, own), known=known, serial=world.serial + 1)
+
+
+def rate_steps(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
+    now_us = world.now * SECOND
+    if world.now < world.end:
+        yield "a second passes", world._replace(now=world.now + 1)
+    for index, lease in enumerate(world.own):
+        known = world.known[index]
+        if known is not None and is_over(world, known):
+            end = max(world.last_end or 0, world.now)
+            gone = (*world.known[:index], None, *world.known[index + 1 :])
+            yield f"over at {index}", world._replace(known=gone, last_end=end)
+        if known is None:
+            yield from _grant_share(world, index, rules)
+        elif lease is not None and rules.counts_recalled_shares:
+            recalled = agent_lease.recalled(lease, recall_no=1)
+            if recalled != lease:
+                gone = (*world.known[:index], None, *world.known[index + 1 :])
+                after = world._replace(own=put(world.own, index, recalled), known=gone)
+                yield f"recall {index}", after._replace(last_end=world.now)
+        elif lease is not None:
+            # Mutant: the server takes a share for free when it asks for it back.
+            gone = (*world.known[:index], None, *world.known[index + 1 :])
+            yield f"recall {index}", world._replace(known=gone, last_end=world.now)
+        if lease is not None and len(world.running) + len(world.used) < 2:
+            for amount in (1, 2):
+                if amount <= available(lease, now_us=now_us):
+                    held = hold(lease, amount=amount, now_us=now_us)
+                    call = Call(index, world.now, amount)
+                    after = world._replace(running=(*world.running, call))
+                    yield (
+                        f"reserve {amount} at {index}",
+                        after._replace(own=put(world.own, index, held)),
+                    )
+    for call in world.running:
+        for used in {call.amount, 0}:
+            yield f"end with {used}", _ended(world, call, used, rules)
+
+
+def _grant_share(world: World, index: int, rules: Rules) -> Iterator[tuple[str, World]]:
+    held = [each for each in world.known if each is not None]
+    free = shares.free_share(LIMIT, leases=held)
+    quiet = None if world.last_end is None else timedelta(seconds=world.now - world.last_end)
+    if held:
+        quiet = timedelta(0) if world.last_end is not None else None
+    for wanted in (RateShare(60, 2), RateShare(30, 1)):
+        share = shares.granted_share(wanted, free=free)
+        if share.burst and world.serial < 2:
+            tokens = rules.first_tokens(share, quiet=quiet)
+            yield (
+                f"grant {share.burst} to {index}",
+                granted(
+                    world,
+                    index,
+                    rate=share.rate_per_minute,
+                    burst=share.burst,
+                    tokens=tokens,
+                    rules=rules,
+                ),
+            )
+
+
+def _ended(world: World, call: Call, used: int, rules: Rules) -> World:
+    running = list(world.running)
+    running.remove(call)
+    lease, now_us = world.own[call.agent], world.now * SECOND
+    assert lease is not None
+    lease = consume_held(lease, held=used, used=used)
+    lease = rules.unhold(
+        lease,
+        amount=call.amount - used,
+        held_for_us=(world.now - call.begun) * SECOND,
+        now_us=now_us,
+    )
+    done = tuple(sorted((*world.used, (call.begun, used)))) if used else world.used
+    return world._replace(running=tuple(running), own=put(world.own, call.agent, lease), used=done)
+
+
+def rate_problem(world: World) -> str:
+    calls = [*world.used, *((call.begun, call.amount) for call in world.running)]
+    for first, _ in calls:
+        for last, _ in calls:
+            if last >= first:
+                total = sum(amount for second, amount in calls if first <= second <= last)
+                if total > last - first + LIMIT.burst:
+                    return f"{total} were used in the {last - first} s from second {first} on"
+    return ""
+
+
+def slot_steps(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
+    now_us = world.now * SECOND
+    if world.now < world.end and not any(
+        at(world.now + 1) > at(call.begun) + MAX_HOLD for call in world.running
+    ):
+        yield "a second passes", world._replace(now=world.now + 1)
+    for index, lease in enumerate(world.own):
+        known = world.known[index]
+        others = [each for each in world.known if each is not None]
+        if known is not None:
+            freed_at = rules.slots_are_free_at(known, kind=LimitKind.CONCURRENCY, max_hold=MAX_HOLD)
+            if freed_at is not None and at(world.now) >= freed_at:
+                gone = (*world.known[:index], None, *world.known[index + 1 :])
+                yield f"freed from {index}", world._replace(known=gone)
+            if lease is not None and lease.free and not lease.held:
+                back = agent_lease.returned_rest(lease)
+                gone = (*world.known[:index], None, *world.known[index + 1 :])
+                yield (
+                    f"return at {index}",
+                    world._replace(own=put(world.own, index, back), known=gone),
+                )
+        elif not others and world.serial < 3:
+            yield f"grant to {index}", granted(world, index, rate=0, burst=0, tokens=1, rules=rules)
+        if lease is not None and available(lease, now_us=now_us):
+            held = hold(lease, amount=1, now_us=now_us)
+            after = world._replace(running=(*world.running, Call(index, world.now, 1)))
+            yield f"call at {index}", after._replace(own=put(world.own, index, held))
+    for call in world.running:
+        own = world.own[call.agent]
+        if own is not None and own.held:
+            yield "end", _ended(world, call, 0, rules)
+        else:  # The lease was replaced meanwhile: the call of the old one ends.
+            running = list(world.running)
+            running.remove(call)
+            yield "end", world._replace(running=tuple(running))
+
+
+def slot_problem(world: World) -> str:
+    return "two calls run at once" if len(world.running) > 1 else ""
+
+
+WORLD = World()
+SLOTS = World(end=6)
+
+
+def search(
+    steps: Callable[[World, Rules], Iterator[tuple[str, World]]],
+    problem_of: Callable[[World], str],
+    rules: Rules,
+    *,
+    start: World = WORLD,
+) -> int:
+    return search_all(
+        start,
+        steps=lambda world: steps(world, rules),
+        faults=lambda _world: (),
+        problem_of=problem_of,
+        is_at_rest=lambda world: not world.running,
+    )
+
+
+def test_any_span_sees_at_most_its_rate_and_one_burst() -> None:
+    assert search(rate_steps, rate_problem, Rules(), start=World(ttl=1, end=3)) > 1_000
+
+
+@pytest.mark.long
+def test_any_longer_span_sees_at_most_its_rate_and_one_burst() -> None:
+    assert search(rate_steps, rate_problem, Rules()) > 10_000
+
+
+def test_no_more_calls_run_than_there_are_slots() -> None:
+    assert search(slot_steps, slot_problem, Rules(), start=SLOTS) > 100
+
+
+def buckets_always_start_full(share: RateShare, **_fields: object) -> int:
+    return share.burst
+
+
+def all_that_was_not_used_comes_back(lease: Lease, *, held_for_us: int, **fields: int) -> Lease:
+    return unhold(lease, held_for_us=held_for_us * 0, **fields)
+
+
+def slots_are_free_when_their_time_is_over(
+    lease: ServerLease, **_fields: object
+) -> datetime | None:
+    return lease.expire_time
+
+
+MUTANTS = {
+    "every bucket starts full": Rules(first_tokens=buckets_always_start_full),
+    "all that a call did not use comes back": Rules(unhold=all_that_was_not_used_comes_back),
+    "a share counts as free when it is recalled": Rules(counts_recalled_shares=False),
+    "an agent does not stop when its time is over": Rules(heeds_time=False),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_mutant_of_the_rate_is_caught(name: str) -> None:
+    with pytest.raises(Violation):
+        search(rate_steps, rate_problem, MUTANTS[name])
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [Rules(slots_are_free_at=slots_are_free_when_their_time_is_over), Rules(heeds_time=False)],
+    ids=["a running call is forgotten", "an agent does not stop when its time is over"],
+)
+def test_each_mutant_of_the_slots_is_caught(rules: Rules) -> None:
+    with pytest.raises(Violation):
+        search(slot_steps, slot_problem, rules, start=SLOTS)
