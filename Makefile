@@ -88,6 +88,10 @@ docs-check: $(STAMP)
 bench: $(STAMP) ## Measure speed and memory beside a limit in the same run. BENCH=name for one of them.
 	@$(BIN)/python -m tests.bench $(BENCH)
 
+.PHONY: bench-quota
+bench-quota: $(STAMP) ## Overspend and false refusals under partitions and kills, beside two common designs. TRACE=file.csv
+	@$(BIN)/python -m tests.bench.bench_quota $(if $(TRACE),--trace "$(TRACE)")
+
 .PHONY: lock
 lock: $(STAMP) ## Resolve the locked development dependencies anew.
 	@$(BIN)/python -m pip install --quiet uv

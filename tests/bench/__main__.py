@@ -21,6 +21,7 @@ BENCHES = {
     "drain": "A backlog of 3,000,000 events",
     "visible": "From a use to the live charge",
     "server": "The server on SQLite, one core",
+    "counting": "Counting beside its prices and its past, and verify, one core",
     "rating": "Rating, one core, without a store",
 }
 

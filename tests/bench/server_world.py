@@ -20,6 +20,7 @@ from billing_server.domain.rating.graduated import Graduated
 from billing_server.domain.rating.tier import Tier
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.open_session import SessionRequest, open_session
+from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.services.usage_payload import PushedBlock, UsagePush
 from billing_server.store.unit_of_work import SqlStore, open_store
 from metering.api.v1 import ingest_pb2, usage_pb2
@@ -36,7 +37,7 @@ EVENTS_PER_SECOND = 10_000
 PUSH_EVENTS = 5_000
 QUANTITIES = ("input_tokens", "output_tokens")
 DIMENSIONS = {"model": "large", "region": "eu"}
-DATABASE_VERSION = 3
+DATABASE_VERSION = 4
 """Raised when the preloaded database has to be built anew."""
 
 MakeId = Callable[[int, random.Random], str]
@@ -179,11 +180,17 @@ def _build(path: Path, *, preload_events: int) -> None:
         )
         connection.execute(
             "INSERT INTO usage_bucket (minute, customer_id, series_id, value, event_count) "
-            "SELECT event_time / 60000000, customer_id, series_id, 1000 * count(*), count(*) "
+            "SELECT event_time / 60000000, customer_id, series_id, "
+            "CASE meter_key WHEN 'input_tokens' THEN 4321 ELSE 987 END * count(*), count(*) "
             "FROM usage_event JOIN usage_series USING (customer_id) GROUP BY 1, 2, 3"
         )
         connection.commit()
         connection.execute("PRAGMA journal_mode=WAL")
+    store = open_store(f"sqlite:///{path}")
+    with store.write() as unit:
+        for number in range(CUSTOMER_COUNT):
+            rebuild_running_charges(unit, customer_id=customer_name(number))
+    store.close()
 
 
 def _event_rows(count: int) -> Iterator[tuple[str, str, int, int, int, bytes]]:

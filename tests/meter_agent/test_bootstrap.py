@@ -46,7 +46,7 @@ def test_a_wrong_token_shows_in_the_status_and_recording_goes_on(tmp_path: Path)
         FakeServer() as server,
         RunningAgent(tmp_path, server=server.address, token="wrong-secret") as agent,
     ):
-        wait_until(lambda: "agent enroll" in agent.status().last_error)
+        wait_until(lambda: "refused the agent's token" in agent.status().last_error)
         assert agent.record(numbered(0, 5)).accepted_count == 5
         status = agent.status()
         assert status.buffered_event_count == 5

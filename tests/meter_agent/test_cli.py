@@ -180,7 +180,8 @@ def test_logs_are_json_where_stderr_is_no_terminal_and_hold_no_token(
         stub = agent_pb2_grpc.AgentServiceStub(channel)
         process.wait_for(
             lambda: (
-                "agent enroll" in stub.GetAgentStatus(agent_pb2.GetAgentStatusRequest()).last_error
+                "refused the agent's token"
+                in stub.GetAgentStatus(agent_pb2.GetAgentStatusRequest()).last_error
             )
         )
         channel.close()

@@ -43,13 +43,21 @@ def test_leases_are_found_by_id_window_and_agent_while_they_are_open(store: SqlS
         assert unit.leases.by_id([first.lease_id])[first.lease_id] == risen
 
 
-def test_a_live_lease_that_was_not_told_of_is_silent(store: SqlStore) -> None:
+def test_live_leases_of_agents_that_have_not_synced_are_silent(store: SqlStore) -> None:
     later = NOW + timedelta(hours=1)
-    told, untold = lease(1, report_time=later), lease(2)
-    lost = lease(3, state=LeaseState.WRITTEN_OFF)
     with store.write() as unit:
-        unit.leases.put([told, untold, lost])
-        assert unit.leases.silent(before=later, limit=9) == (untold,)
+        for name in ("heard", "silent"):
+            unit.agents.enroll(agent_id=name, name=name, token_sha256=name, create_time=NOW)
+        heard, silent = (unit.agents.by_name(name) for name in ("heard", "silent"))
+        assert heard is not None
+        assert silent is not None
+        unit.agents.note_sync(heard, sync_no=1, nonce=b"n" * 16, at=later)
+        unit.agents.note_sync(silent, sync_no=1, nonce=b"n" * 16, at=NOW)
+        live = lease(1, agent_ref=silent.ref)
+        lost = lease(2, agent_ref=silent.ref, state=LeaseState.WRITTEN_OFF)
+        fresh = lease(3, agent_ref=silent.ref, create_time=later)
+        unit.leases.put([live, lost, fresh, lease(4, agent_ref=heard.ref)])
+        assert unit.leases.silent(before=later, limit=9) == (live,)
 
 
 def test_closed_leases_of_windows_that_ended_are_forgotten(store: SqlStore) -> None:

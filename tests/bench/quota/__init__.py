@@ -1,0 +1,1 @@
+"""The overspend experiment: leases beside the two common designs, under partitions and kills."""

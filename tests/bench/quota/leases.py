@@ -1,0 +1,163 @@
+"""The product under the experiment: one server, its agents, each behind a proxy."""
+
+import contextlib
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any, Final
+
+from metering import Meter, MeterOptions, QuotaDenied
+from tests.bench.programs import bench_directory
+from tests.bench.quota.calls import Call
+from tests.bench.quota.design import Host, Work
+from tests.support.fault_proxy import Fault, FaultProxy
+from tools.programs import Program, agent_program, free_port, run_command, server_program
+
+CUSTOMER: Final = "acme"
+LIMIT_KEY: Final = "tokens-a-month"
+DRAIN_SECONDS: Final = 120
+_CATALOG: Final = """
+meters:
+  - {{key: tokens, unit: token, aggregation: sum}}
+plans:
+  - key: metered
+    currency: USD
+    prices:
+      - {{key: tokens, kind: usage, meter: tokens, model: per_unit, unit_price: "0.000001"}}
+    limits:
+      - {{key: {key}, meter: tokens, window: month, max: "{limit}", enforcement: hard}}
+customers:
+  - {{id: {customer}, currency: USD}}
+subscriptions:
+  - {{id: sub-{customer}, customer: {customer}, plan: metered}}
+"""
+
+
+class _AgentHost:
+    """A host with an agent; its callers use the SDK."""
+
+    def __init__(self, program: Program, *, address: str, proxy: FaultProxy) -> None:
+        self.program = program
+        self.meter = Meter(address, options=MeterOptions(quota_timeout_seconds=1.0))
+        self._proxy = proxy
+        self.reasons: Counter[str] = Counter()
+
+    def run(self, call: Call, *, work: Work) -> bool:
+        try:
+            with self.meter.reserve(
+                customer=CUSTOMER, quantities={"tokens": call.reserved}
+            ) as reservation:
+                reservation.settle({"tokens": work(call.reserved)})
+        except QuotaDenied as denied:
+            self.reasons[denied.reason] += 1
+            return False
+        return True
+
+    def cut(self, fault: Fault) -> None:
+        self._proxy.fault = fault
+
+    def heal(self) -> None:
+        self._proxy.fault = Fault.NONE
+
+    def kill(self) -> None:
+        self.program.kill()
+        self.program.start()
+
+
+class Leases:
+    """Shares of the limit are leased to agents, which answer without asking."""
+
+    name = "leases (this product)"
+
+    def __init__(self, *, host_count: int) -> None:
+        self._host_count = host_count
+        self._own: list[_AgentHost] = []
+        self._room = Path()
+        self._http_port = 0
+        self.hosts: list[Host] = []
+
+    @contextlib.contextmanager
+    def running(self, limit: int) -> Iterator[None]:
+        """Runs the server and the agents."""
+        with contextlib.ExitStack() as stack:
+            self._room = stack.enter_context(bench_directory("quota"))
+            grpc_port, self._http_port = free_port(), free_port()
+            server = server_program(
+                self._room / "server", grpc_port=grpc_port, http_port=self._http_port
+            )
+            server.start()
+            stack.callback(server.stop)
+            catalog = self._room / "catalog.yaml"
+            catalog.write_text(_CATALOG.format(key=LIMIT_KEY, limit=limit, customer=CUSTOMER))
+            self._billing("apply", catalog)
+            self._own = [
+                self._start_host(stack, number=number, grpc_port=grpc_port)
+                for number in range(self._host_count)
+            ]
+            with futures.ThreadPoolExecutor(self._host_count) as pool:
+                list(pool.map(lambda host: host.program.start(), self._own))
+            self.hosts = list(self._own)
+            yield
+            for host in self._own:
+                host.meter.close(timeout=1)
+
+    def _start_host(
+        self, stack: contextlib.ExitStack, *, number: int, grpc_port: int
+    ) -> _AgentHost:
+        token_file = self._room / f"agent-{number}.token"
+        self._billing("agent", "enroll", f"host-{number}", f"--token-file={token_file}")
+        proxy = stack.enter_context(FaultProxy(grpc_port))
+        port = free_port()
+        program = agent_program(
+            self._room / f"agent-{number}", port=port, server_port=proxy.port, token_file=token_file
+        )
+        stack.callback(program.stop)
+        return _AgentHost(program, address=f"127.0.0.1:{port}", proxy=proxy)
+
+    def stranded(self, cut_off: set[int]) -> int:
+        """Returns the rests of the leases at hosts that are cut off, as the server knows them."""
+        names = {f"host-{number}" for number in cut_off}
+        view = self._limit()
+        return sum(int(lease["rest"]) for lease in view["leases"] if lease["agent"] in names)
+
+    def settle_all(self) -> None:
+        """Waits until all agents have shipped what they hold."""
+        ports = [host.program.arguments[1].rpartition(":")[2] for host in self._own]
+
+        def drain(port: str) -> None:
+            run_command(
+                "meter-agent", "drain", f"--address=127.0.0.1:{port}", f"--timeout={DRAIN_SECONDS}"
+            )
+
+        for host in self._own:
+            host.meter.flush(timeout=DRAIN_SECONDS)
+        with futures.ThreadPoolExecutor(self._host_count) as pool:
+            list(pool.map(drain, ports))
+
+    def known_use(self) -> int:
+        """Returns what the server knows to be used of the limit."""
+        return int(self._limit()["used"])
+
+    def _limit(self) -> dict[str, Any]:
+        key = (self._room / "server" / "admin.key").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._http_port}/v1/customers/{CUSTOMER}/limits",
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - loopback
+            views = json.load(reply)["data"]
+        [view] = [view for view in views if view["key"] == LIMIT_KEY]
+        return dict(view)
+
+    def _billing(self, *words: str | Path) -> None:
+        run_command(
+            "billing-server",
+            *words,
+            env={
+                "BILLING_SERVER_URL": f"http://127.0.0.1:{self._http_port}",
+                "BILLING_SERVER_DATA_DIR": str(self._room / "server"),
+            },
+        )
