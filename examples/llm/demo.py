@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from examples.llm.invoices import compare, print_invoices
+from examples.llm.limited import CUSTOMER, LimitedCustomer, read_calls
 from examples.llm.live import LiveView
 from metering.clock import format_instant
 from tools.programs import (
@@ -100,6 +101,11 @@ class Demo:
             server_port=self.grpc_port,
             token_file=self.token_file,
         )
+        self.limited = LimitedCustomer(
+            f"127.0.0.1:{self.agent_port}",
+            calls=read_calls(SMALL_TRACE, first_event=self.first_event),
+            seconds=REPLAY_SECONDS,
+        )
 
     def billing(self, *words: str | Path) -> str:
         """Runs a command of billing-server against the demo's server."""
@@ -142,6 +148,7 @@ class Demo:
             request_count=sum(_row_count(path) for path, _ in self.traces),
         )
         say(f"replaying {view.request_count} requests at {self.speed} times their speed")
+        say(f"beside it, {CUSTOMER} asks the agent before each call: it has a hard limit")
         replays = [
             subprocess.Popen(
                 [str(BIN / "meter"), *self.replay_words(path, model=model, speed=str(self.speed))],
@@ -152,6 +159,7 @@ class Demo:
         ]
         faults = [(0.25, "agent", self.agent), (0.55, "server", self.server)]
         with view:
+            self.limited.start()
             began = time.monotonic()
             while any(replay.poll() is None for replay in replays):
                 view.refresh()
@@ -163,6 +171,7 @@ class Demo:
                 _, said = replay.communicate()
                 if replay.returncode != 0:
                     raise ProgramError(f"meter replay failed: {said.decode(errors='replace')}")
+            self.limited.finish()
             self.drain()
             view.refresh()
         if faults:
@@ -172,6 +181,23 @@ class Demo:
         """Waits until the agent has shipped all that it holds."""
         address = f"--address=127.0.0.1:{self.agent_port}"
         run_command("meter-agent", "drain", address, "--timeout=60")
+
+    def check_limit(self) -> None:
+        """Compares what the limited customer used with its limit, as the server counts it."""
+        mine = self.limited
+        (limit,) = json.loads(self.billing("limits", "show", CUSTOMER, "--json"))
+        if mine.refusal is None or mine.granted_count == 0:
+            raise ProgramError(f"{CUSTOMER} was not refused before a call: {limit}")
+        say(
+            f"{CUSTOMER}: {mine.granted_count} calls granted ({mine.shortened_count} of them with"
+            f" fewer tokens), {mine.refused_count} refused before they were made"
+        )
+        denied = mine.refusal
+        left = denied.remaining.get("output_tokens", 0)
+        print(f"  ✗ QuotaDenied: {denied.reason}, limit {denied.limit_key}, {left} tokens left")
+        print(f"  used {limit['used']} of {limit['max']} output tokens")
+        if not int(limit["used"]) == mine.output_tokens <= int(limit["max"]):
+            raise ProgramError(f"the limit shows {limit}, the calls used {mine.output_tokens}")
 
     def play_again(self) -> None:
         """Sends every event a second time, and one that no price matches."""
@@ -206,6 +232,7 @@ class Demo:
             traces=self.traces,
             subscribed_at=self.subscribed_at,
             customer_count=CUSTOMER_COUNT,
+            metered={CUSTOMER: self.limited.usage},
         )
 
     def stop(self) -> None:
@@ -250,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         demo.set_up()
         demo.play()
+        demo.check_limit()
         demo.play_again()
         is_equal = demo.close_month()
     except ProgramError as error:

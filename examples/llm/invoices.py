@@ -1,13 +1,13 @@
 """Prints the demo's invoices and compares them with the independent recomputation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from examples.llm.recompute import expected_invoices
+from examples.llm.recompute import Usage, expected_invoices
 
 Invoices = Sequence[dict]
 """Invoices in the product's JSON form."""
@@ -33,8 +33,9 @@ def compare(
     traces: Sequence[tuple[Path, str]],
     subscribed_at: datetime,
     customer_count: int,
+    metered: Mapping[str, Usage],
 ) -> bool:
-    """Prints every total beside one computed from the traces; tells whether all are equal."""
+    """Prints every total beside one computed from the traffic; tells whether all are equal."""
     billed = {
         (invoice["customer"], invoice["reason"]): _minor(invoice["total"]) for invoice in invoices
     }
@@ -45,13 +46,14 @@ def compare(
             traces=traces,
             subscribed_at=subscribed_at,
             customer_count=customer_count,
+            metered=metered,
         ).items()
         for reason, amount in (
             ("start", amounts.start_minor),
             ("periodic", amounts.periodic_minor),
         )
     }
-    table = Table("customer", "invoice", "billed", "recomputed from the traces", "", title="check")
+    table = Table("customer", "invoice", "billed", "recomputed from the traffic", "", title="check")
     for key in sorted(billed.keys() | expected.keys()):
         mark = "equal" if billed.get(key) == expected.get(key) else "DIFFERENT"
         table.add_row(*key, _major(billed.get(key)), _major(expected.get(key)), mark)

@@ -6,7 +6,7 @@ them down. The demo compares its result with the server's, to the cent.
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -88,13 +88,17 @@ def expected_invoices(
     traces: Sequence[tuple[Path, str]],
     subscribed_at: datetime,
     customer_count: int,
+    metered: Mapping[str, Usage],
 ) -> dict[str, Expected]:
-    """Returns what every customer of the demo's catalog must be invoiced."""
+    """Returns what every customer of the demo's catalog must be invoiced.
+
+    `metered` is, by customer, what was used outside the traces.
+    """
     catalog = yaml.safe_load(catalog_path.read_text())
     prices = catalog["plans"][0]["prices"]
-    usage = usage_by_customer(traces, customer_count=customer_count)
+    usage = {**usage_by_customer(traces, customer_count=customer_count), **metered}
     expected = {}
-    for customer in catalog["customers"][:customer_count]:
+    for customer in catalog["customers"]:
         share = month_share(subscribed_at, timezone=customer["timezone"])
         fee = sum(Fraction(price["amount"]) for price in prices if price["kind"] == "recurring")
         used = usage[customer["id"]]

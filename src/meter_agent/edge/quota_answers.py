@@ -109,7 +109,10 @@ def denial_to_proto(passed: Passed, *, clock: LeaseClock) -> agent_pb2.QuotaDeni
     denial, limit = passed.denial, passed.limit
     message = agent_pb2.QuotaDenial(limit_key=denial.limit_key, reason=denial.reason.value)
     if limit is not None:
-        left = unscale_quantity(denial.remaining + limit.remaining, decimals=limit.decimals)
+        # What the server had left when it last told is nothing to count on while it is away.
+        is_away = denial.reason is DenialReason.SERVER_AWAY
+        amount = denial.remaining if is_away else denial.remaining + limit.remaining
+        left = unscale_quantity(amount, decimals=limit.decimals)
         message.remaining[_unit(limit)] = plain_decimal(left)
         if limit.window_ends_at_us is not None:
             rest_us = max(limit.window_ends_at_us - clock.now_us(), 0)

@@ -60,7 +60,7 @@ def test_a_denial_tells_what_is_left_here_and_at_the_server_and_until_when() -> 
     [
         (DenialReason.CUSTOMER_UNKNOWN, None, "knows no such customer"),
         (DenialReason.SERVER_AWAY, None, "are not known on this host"),
-        (DenialReason.SERVER_AWAY, LIMIT, "left on this host, and the billing server cannot"),
+        (DenialReason.SERVER_AWAY, LIMIT, "1000 output: 0.25 left on this host, and the billing"),
         (DenialReason.PRICE_NOT_ESTIMABLE, LIMIT, "estimate_unit_price"),
         (DenialReason.LIMIT_REACHED, LIMIT, "5.25 left"),
     ],

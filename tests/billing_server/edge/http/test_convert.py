@@ -26,9 +26,10 @@ def test_a_subscription_that_has_not_begun_has_no_running_period() -> None:
     subscription = Subscription(
         id="sub-1", customer_id="acme", plan_key="pro", plan_version=3, start=START
     )
-    shown = subscription_to_json(subscription, current=None, rating_failed_reason="broken")
+    shown = subscription_to_json(subscription, now=END, current=None, rating_failed_reason="broken")
     assert shown["rating_failed_reason"] == "broken"
     assert (shown["plan_version"], shown["end"], shown["current_period"]) == (3, None, None)
+    assert (shown["quantities"], shown["changes"]) == ({}, {})
 
 
 def test_a_list_of_one_page_has_no_cursor() -> None:
