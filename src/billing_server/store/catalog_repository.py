@@ -1,9 +1,16 @@
-"""Meters and plan versions in the database."""
+"""Meters and plan versions in the database.
 
+A document is read once however often it is asked for: what a text says never changes, so that what
+was parsed is kept by the text itself, and no rollback or other server can make it wrong.
+"""
+
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, bindparam, func, select, type_coerce
 
 from billing_server.domain.catalog.model import Addon, Meter, Plan
 from billing_server.domain.catalog.serialize import (
@@ -22,6 +29,20 @@ from billing_server.store.tables import (
     usage_series,
 )
 from billing_server.store.upsert import conflict_insert
+
+DOCUMENTS_CACHED_MAX: Final = 2_000
+"""Parsed meters, and as many plan and add-on versions; a plan of 50 prices takes some 50 KiB."""
+_METER_TEXT: Final = type_coerce(meter.c.content, Text)
+_PLAN_TEXT: Final = type_coerce(plan_version.c.content, Text)
+_ADDON_TEXT: Final = type_coerce(addon_version.c.content, Text)
+# Made once: building a statement costs more than running it.
+_METERS: Final = select(_METER_TEXT).order_by(meter.c.key)
+_PLAN: Final = select(_PLAN_TEXT).where(
+    plan_version.c.key == bindparam("key"), plan_version.c.version == bindparam("version")
+)
+_ADDON: Final = select(_ADDON_TEXT).where(
+    addon_version.c.key == bindparam("key"), addon_version.c.version == bindparam("version")
+)
 
 
 class SqlCatalogRepository:
@@ -51,13 +72,12 @@ class SqlCatalogRepository:
 
     def meters(self) -> tuple[Meter, ...]:
         """Returns every meter, by key."""
-        rows = self._connection.execute(select(meter.c.content).order_by(meter.c.key))
-        return tuple(meter_from_dict(row.content) for row in rows)
+        return tuple(_meter(text) for text in self._connection.execute(_METERS).scalars())
 
     def meter(self, key: str) -> Meter | None:
         """Returns one meter."""
-        row = self._connection.execute(select(meter.c.content).where(meter.c.key == key)).first()
-        return None if row is None else meter_from_dict(row.content)
+        text = self._connection.execute(select(_METER_TEXT).where(meter.c.key == key)).scalar()
+        return None if text is None else _meter(text)
 
     def put_meter(self, wanted: Meter, *, update_time: datetime) -> None:
         """Writes a meter, new or changed."""
@@ -107,14 +127,14 @@ class SqlCatalogRepository:
             .subquery()
         )
         rows = self._connection.execute(
-            select(plan_version.c.content)
+            select(_PLAN_TEXT)
             .join(
                 newest,
                 (plan_version.c.key == newest.c.key) & (plan_version.c.version == newest.c.version),
             )
             .order_by(plan_version.c.key)
         )
-        return tuple(plan_from_dict(row.content) for row in rows)
+        return tuple(_plan(text) for text in rows.scalars())
 
     def latest_plan(self, key: str) -> Plan | None:
         """Returns the newest version of a plan."""
@@ -123,21 +143,15 @@ class SqlCatalogRepository:
 
     def plan(self, key: str, *, version: int) -> Plan | None:
         """Returns one version of a plan."""
-        row = self._connection.execute(
-            select(plan_version.c.content).where(
-                plan_version.c.key == key, plan_version.c.version == version
-            )
-        ).first()
-        return None if row is None else plan_from_dict(row.content)
+        text = self._connection.execute(_PLAN, {"key": key, "version": version}).scalar()
+        return None if text is None else _plan(text)
 
     def plan_versions(self, key: str) -> tuple[Plan, ...]:
         """Returns every version of a plan, oldest first."""
         rows = self._connection.execute(
-            select(plan_version.c.content)
-            .where(plan_version.c.key == key)
-            .order_by(plan_version.c.version)
+            select(_PLAN_TEXT).where(plan_version.c.key == key).order_by(plan_version.c.version)
         )
-        return tuple(plan_from_dict(row.content) for row in rows)
+        return tuple(_plan(text) for text in rows.scalars())
 
     def add_plan_version(self, plan: Plan, *, create_time: datetime) -> None:
         """Writes a new version of a plan."""
@@ -154,21 +168,17 @@ class SqlCatalogRepository:
     def latest_addons(self) -> tuple[Addon, ...]:
         """Returns the newest version of every add-on, by key."""
         rows = self._connection.execute(
-            select(addon_version.c.key, addon_version.c.content).order_by(
+            select(addon_version.c.key, _ADDON_TEXT.label("text")).order_by(
                 addon_version.c.key, addon_version.c.version
             )
         )
-        newest = {row.key: row.content for row in rows}
-        return tuple(addon_from_dict(content) for content in newest.values())
+        newest = {row.key: row.text for row in rows}
+        return tuple(_addon(text) for text in newest.values())
 
     def addon(self, key: str, *, version: int) -> Addon | None:
         """Returns one version of an add-on."""
-        row = self._connection.execute(
-            select(addon_version.c.content).where(
-                addon_version.c.key == key, addon_version.c.version == version
-            )
-        ).first()
-        return None if row is None else addon_from_dict(row.content)
+        text = self._connection.execute(_ADDON, {"key": key, "version": version}).scalar()
+        return None if text is None else _addon(text)
 
     def add_addon_version(self, addon: Addon, *, create_time: datetime) -> None:
         """Writes a new version of an add-on."""
@@ -180,3 +190,18 @@ class SqlCatalogRepository:
                 create_time=create_time,
             )
         )
+
+
+@lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
+def _meter(text: str) -> Meter:
+    return meter_from_dict(json.loads(text))
+
+
+@lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
+def _plan(text: str) -> Plan:
+    return plan_from_dict(json.loads(text))
+
+
+@lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
+def _addon(text: str) -> Addon:
+    return addon_from_dict(json.loads(text))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from billing_server.domain.catalog.read_limit import limit_to_dict
 from billing_server.domain.catalog.serialize import limits_from_plain
@@ -15,6 +15,8 @@ from billing_server.store.tables import customer
 CONTENT_FIELDS = ("country", "tax_id", "email", "purchase_order")
 """Fields that nothing is searched by: kept together, so that a new one needs no migration."""
 
+_BY_ID = customer.select().where(customer.c.id == bindparam("customer_id"))
+
 
 class SqlCustomerRepository:
     """Customers by id."""
@@ -24,8 +26,7 @@ class SqlCustomerRepository:
 
     def get(self, customer_id: str) -> Customer | None:
         """Returns a customer."""
-        row = self._connection.execute(customer.select().where(customer.c.id == customer_id))
-        found = row.first()
+        found = self._connection.execute(_BY_ID, {"customer_id": customer_id}).first()
         return None if found is None else customer_from_row(found)
 
     def add(self, new: Customer, *, create_time: datetime) -> None:

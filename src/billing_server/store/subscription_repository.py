@@ -4,13 +4,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
 
 from billing_server.domain.ports.customers import DueKey, StartInvoice
 from billing_server.domain.subscription.history import history_from_dict, history_to_dict
 from billing_server.domain.subscription.model import Subscription
 from billing_server.store.tables import subscription
 from metering.quantity import plain_decimal
+
+_OF_CUSTOMER = (
+    subscription.select()
+    .where(subscription.c.customer_id == bindparam("of_customer"))
+    .order_by(subscription.c.start_time, subscription.c.id)
+)
 
 
 class SqlSubscriptionRepository:
@@ -47,11 +53,8 @@ class SqlSubscriptionRepository:
 
     def of_customer(self, customer_id: str) -> tuple[Subscription, ...]:
         """Returns the subscriptions of a customer by start, then id."""
-        return self._read(
-            subscription.select()
-            .where(subscription.c.customer_id == customer_id)
-            .order_by(subscription.c.start_time, subscription.c.id)
-        )
+        rows = self._connection.execute(_OF_CUSTOMER, {"of_customer": customer_id})
+        return tuple(subscription_from_row(row) for row in rows)
 
     def page(
         self, *, after: str | None, limit: int, customer_id: str | None = None

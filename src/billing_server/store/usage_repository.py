@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, tuple_, type_coerce
+from sqlalchemy import Connection, bindparam, func, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import (
     BucketChange,
@@ -34,12 +34,16 @@ from billing_server.store.tables import (
     usage_bucket,
     usage_conflict,
     usage_event,
-    usage_series,
 )
 from billing_server.store.types import Int64
-
-HIGH_BITS = 32
-"""Values are summed in two halves of 32 bits, so that no sum over any number of rows overflows."""
+from billing_server.store.usage_statements import (
+    FAILED,
+    FOLD,
+    FOLD_METER,
+    HIGH_BITS,
+    RUNNING_CHARGES,
+    SPAN,
+)
 
 # Times as plain numbers: an event may wait precisely because its time is out of any range.
 EVENT_ROW = tuple(
@@ -134,27 +138,15 @@ class SqlUsageRepository:
         self, subscription_id: str, *, customer_id: str, period_start: datetime
     ) -> tuple[RunningCharge, ...]:
         """Returns the running charges of a period by price."""
-        columns = running_charge.c
-        statement = (
-            select(
-                columns.subscription_id,
-                columns.period_start,
-                columns.price_key,
-                columns.segment,
-                columns.quantity,
-                columns.amount_exact,
-                columns.amount_minor,
-                columns.group_key,
-                columns.value_count,
-            )
-            .where(
-                columns.customer_id == customer_id,
-                columns.subscription_id == subscription_id,
-                columns.period_start == period_start,
-            )
-            .order_by(columns.price_key, columns.segment, columns.group_key)
+        rows = self._connection.execute(
+            RUNNING_CHARGES,
+            {
+                "of_customer": customer_id,
+                "of_subscription": subscription_id,
+                "of_period": period_start,
+            },
         )
-        return tuple(RunningCharge(*row) for row in self._connection.execute(statement))
+        return tuple(RunningCharge(*row) for row in rows)
 
     def delete_charges(
         self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
@@ -172,29 +164,12 @@ class SqlUsageRepository:
         self, customer_id: str, *, start: datetime, end: datetime, meter_key: str | None = None
     ) -> tuple[SeriesUsage, ...]:
         """Folds the minute buckets of a customer over [start, end), by series."""
-        bucket, series = usage_bucket.c, usage_series.c
-        statement = (
-            select(
-                series.series_id,
-                series.meter_key,
-                series.dimensions,
-                func.sum(bucket.value.op(">>")(literal_column(str(HIGH_BITS)))),
-                func.sum(bucket.value.op("&")((1 << HIGH_BITS) - 1)),
-                func.max(bucket.value),
-                func.sum(bucket.event_count),
-                func.max(bucket.last_time),
-            )
-            .join(
-                usage_bucket,
-                (bucket.customer_id == series.customer_id) & (bucket.series_id == series.series_id),
-            )
-            .where(series.customer_id == customer_id, bucket.minute >= start, bucket.minute < end)
-            .group_by(series.series_id, series.meter_key, series.dimensions)
-            .order_by(series.meter_key, series.dimensions)
-        )
+        values = {"of_customer": customer_id, "start": start, "end": end}
+        statement = FOLD
         if meter_key is not None:
-            statement = statement.where(series.meter_key == meter_key)
-        rows = self._connection.execute(statement).all()
+            statement = FOLD_METER
+            values["of_meter"] = meter_key
+        rows = self._connection.execute(statement, values).all()
         latest: dict[int, LatestValue] = {}
         if any(row[-1] is not None for row in rows):  # Some meter keeps the latest value.
             latest = self._latest_values(customer_id, start=start, end=end)
@@ -233,11 +208,7 @@ class SqlUsageRepository:
 
     def usage_span(self, customer_id: str) -> tuple[datetime, datetime] | None:
         """Returns the first and the last minute with usage of a customer; None where none is."""
-        minute = usage_bucket.c.minute
-        of_customer = usage_bucket.c.customer_id == customer_id
-        # Two look-ups at the ends of an index; asked together they would read all between.
-        first = self._connection.execute(select(func.min(minute)).where(of_customer)).scalar()
-        last = self._connection.execute(select(func.max(minute)).where(of_customer)).scalar()
+        first, last = self._connection.execute(SPAN, {"of_customer": customer_id}).one()
         return None if first is None or last is None else (first, last)
 
     def set_rating_failed(self, subscription_id: str, *, reason: str | None) -> None:
@@ -250,11 +221,8 @@ class SqlUsageRepository:
 
     def rating_failed(self, customer_id: str) -> dict[str, str]:
         """Returns the subscriptions of a customer whose rating failed, with the reason."""
-        statement = select(subscription.c.id, subscription.c.rating_failed_reason).where(
-            subscription.c.customer_id == customer_id,
-            subscription.c.rating_failed_reason.is_not(None),
-        )
-        return {row[0]: row[1] for row in self._connection.execute(statement)}
+        rows = self._connection.execute(FAILED, {"of_customer": customer_id})
+        return {row[0]: row[1] for row in rows}
 
     def quarantined(
         self, *, customer_id: str | None = None, after: EventKey | None = None, limit: int

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, select, type_coerce, union
+from sqlalchemy import Connection, bindparam, select, type_coerce, union
 
 from billing_server.domain.ports.usage import ReadingRow, SeriesKey
 from billing_server.domain.ports.usage_facts import Adjustment, Correction
@@ -45,6 +45,13 @@ _FIRST: Final = (
 )
 _SERIES: Final = (
     "SELECT series_id FROM usage_series WHERE customer_id = ? AND meter_key = ? AND dimensions = ?"
+)
+
+_CHARGE_PERIODS: Final = (
+    select(running_charge.c.subscription_id, running_charge.c.period_start)
+    .distinct()
+    .where(running_charge.c.customer_id == bindparam("of_customer"))
+    .order_by(running_charge.c.subscription_id, running_charge.c.period_start)
 )
 
 
@@ -130,14 +137,8 @@ class SqlUsageScan:
 
     def charge_periods(self, customer_id: str) -> list[tuple[str, datetime]]:
         """Returns the subscriptions and period starts for which a customer has running charges."""
-        columns = running_charge.c
-        statement = (
-            select(columns.subscription_id, columns.period_start)
-            .distinct()
-            .where(columns.customer_id == customer_id)
-            .order_by(columns.subscription_id, columns.period_start)
-        )
-        return [(row[0], row[1]) for row in self._connection.execute(statement)]
+        found = self._connection.execute(_CHARGE_PERIODS, {"of_customer": customer_id})
+        return [(row[0], row[1]) for row in found]
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         if self._is_postgresql:

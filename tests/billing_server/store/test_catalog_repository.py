@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import METER, NOW, PLAN, write_rows
 
@@ -47,3 +49,20 @@ def test_a_meter_has_usage_once_a_series_of_it_is_there(store: SqlStore) -> None
         assert unit.catalog.meters_with_usage(["tokens"]) == frozenset()
         unit.usage.series_ids([("acme", "tokens", "{}")])
         assert unit.catalog.meters_with_usage(["tokens", "other"]) == {"tokens"}
+
+
+def test_a_document_is_parsed_once_and_one_that_was_rolled_back_is_forgotten(
+    store: SqlStore,
+) -> None:
+    undone = replace(PLAN, name="Undone")
+    with pytest.raises(ZeroDivisionError), store.write() as unit:
+        unit.catalog.add_plan_version(undone, create_time=NOW)
+        assert unit.catalog.plan("pro", version=1) == undone
+        raise ZeroDivisionError
+    with store.write() as unit:
+        write_rows(unit)
+    with store.read() as first:
+        found = first.catalog.plan("pro", version=1)
+    with store.read() as second:
+        assert second.catalog.plan("pro", version=1) is found
+    assert found == PLAN
