@@ -111,19 +111,14 @@ def _check_window(
     )
     report.event_count += len(events)
     wrong: dict[str, set[int]] = defaultdict(set)
-    missing = set(expected.places())
     stored = scan.buckets(start, end=end)
     report.bucket_count += len(stored)
-    series: set[int] = set()
-    for minute, customer_id, series_id, *state in stored:
-        place = (minute, series_id)
-        missing.discard(place)
-        wanted = expected.bucket(place)
-        if wanted != tuple(state):
-            wrong[customer_id].add(minute)
-            report.tell(_difference(customer_id, minute, series_id, tuple(state), wanted))
-        series.add(series_id)
-    for minute, series_id in sorted(missing):
+    differing, missing = expected.compare(stored)
+    for minute, customer_id, series_id, *state in differing:
+        wanted = expected.bucket((minute, series_id))
+        wrong[customer_id].add(minute)
+        report.tell(_difference(customer_id, minute, series_id, tuple(state), wanted))
+    for minute, series_id in missing:
         customer_id = counter.owners[series_id][0]
         wrong[customer_id].add(minute)
         wanted = expected.bucket((minute, series_id))

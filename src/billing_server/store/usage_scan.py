@@ -28,7 +28,7 @@ _EVENTS: Final = (
 )
 _BUCKETS: Final = (
     "SELECT minute, customer_id, series_id, value, event_count, last_time, last_event_id "
-    "FROM usage_bucket WHERE minute >= ? AND minute < ?"
+    "FROM usage_bucket WHERE minute >= ? AND minute < ? ORDER BY minute"
 )
 _READINGS: Final = (
     "SELECT customer_id, series_id, event_time, event_id, value, is_change, money "
@@ -69,14 +69,12 @@ class SqlUsageScan:
 
     def events(self, start: int, *, end: int | None) -> list[ScannedEvent]:
         """Returns the counted events of the minutes [start, end)."""
-        make = ScannedEvent._make
-        return [make(row) for row in self._rows(_EVENTS, _instants(start, end))]
+        return cast("list[ScannedEvent]", self._rows(_EVENTS, _instants(start, end)))
 
     def buckets(self, start: int, *, end: int | None) -> list[StoredBucket]:
-        """Returns the buckets of the minutes [start, end)."""
-        make = StoredBucket._make
+        """Returns the buckets of the minutes [start, end), by minute."""
         window = (start, _FOREVER if end is None else end)
-        return [make(row) for row in self._rows(_BUCKETS, window)]
+        return cast("list[StoredBucket]", self._rows(_BUCKETS, window))
 
     def readings(
         self, customer_id: str, *, series_id: int, start: int, end: int | None

@@ -1,7 +1,7 @@
 """A window is counted from payloads alone, apart from ingest."""
 
 from billing_server.domain.catalog.model import Aggregation, Meter
-from billing_server.domain.ports.usage_scan import ScannedEvent
+from billing_server.domain.ports.usage_scan import ScannedEvent, StoredBucket
 from billing_server.services.recount_window import WindowCounter
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.ingest_world import event
@@ -15,7 +15,7 @@ METERS = (
 
 def scanned(event_id: str, tokens: str, **dimensions: str) -> ScannedEvent:
     message = event(event_id, quantities={"tokens": tokens}, dimensions=dimensions)
-    return ScannedEvent("acme", 60_000_000, event_id, message.SerializeToString())
+    return "acme", 60_000_000, event_id, message.SerializeToString()
 
 
 def test_events_feed_the_meters_that_read_them(memory_store: SqlStore) -> None:
@@ -27,9 +27,11 @@ def test_events_feed_the_meters_that_read_them(memory_store: SqlStore) -> None:
     ]
     with memory_store.read() as unit:
         expected = counter.count(unit, events=events)
+    differing, missing = expected.compare([])
+    assert differing == []
     named = {
         (counter.owners[series][1], counter.owners[series][2]): expected.bucket((minute, series))
-        for minute, series in expected.places()
+        for minute, series in missing
     }
     both = '{"model":"large","user":"u1"}'
     assert named == {
@@ -41,3 +43,22 @@ def test_events_feed_the_meters_that_read_them(memory_store: SqlStore) -> None:
     }
     # None of these series is stored: they have numbers of their own.
     assert all(series < 0 for series in counter.owners)
+
+
+def test_buckets_that_differ_are_told_apart_from_those_that_are_missing(
+    memory_store: SqlStore,
+) -> None:
+    counter = WindowCounter(METERS[:1], kept_by_event={})
+    with memory_store.read() as unit:
+        expected = counter.count(unit, events=[scanned("a", "007"), scanned("b", "0.5", user="u")])
+    (first, second) = sorted(counter.owners, reverse=True)
+    right: StoredBucket = (1, "acme", first, 70, 1, None, None)
+    assert expected.compare([right]) == ([], [(1, second)])
+    unexpected: StoredBucket = (2, "acme", first, 70, 1, None, None)
+    for wrong in (
+        [(1, "acme", first, 71, 1, None, None), unexpected],
+        [(1, "acme", first, 70, 2, None, None), unexpected],
+        [(1, "acme", first, 70, 1, 5, "a"), unexpected],
+        [(1, "acme", first, 69, 1 + 2**32, None, None), unexpected],
+    ):
+        assert expected.compare(wrong) == (wrong, [(1, second)])

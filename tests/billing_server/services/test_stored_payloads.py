@@ -1,5 +1,7 @@
 """Many payloads are read at once, and say what protobuf says one by one."""
 
+import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +25,8 @@ def test_payloads_read_together_say_what_each_says_alone(
 ) -> None:
     reader = PayloadReader()
     for _ in range(2):  # The second time from what is remembered.
-        read = reader.read([event.SerializeToString() for event in events])
-        assert [dict(quantities) for quantities, _ in read] == [
+        read = list(reader.read([event.SerializeToString() for event in events]))
+        assert [{name: str(value) for name, value in quantities} for quantities, _ in read] == [
             dict(event.quantities) for event in events
         ]
         for event, (_, dimensions) in zip(events, read, strict=True):
@@ -43,4 +45,49 @@ def test_equal_dimensions_have_one_number_in_whatever_order_they_came() -> None:
 def test_of_a_quantity_that_stands_twice_the_last_one_counts() -> None:
     twice = b'"\x06\n\x01a\x12\x011' + b'"\x06\n\x01a\x12\x012'
     ((quantities, _),) = PayloadReader().read([twice])
-    assert quantities == [("a", "2")]
+    assert quantities == [("a", 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("42", 42),
+        ("9" * 18, 10**18 - 1),
+        ("007", "007"),
+        ("00", "00"),
+        ("1.5", "1.5"),
+        ("\N{ARABIC-INDIC DIGIT ONE}", "\N{ARABIC-INDIC DIGIT ONE}"),
+        ("9" * 19, "9" * 19),
+    ],
+)
+def test_only_a_number_that_its_integer_gives_back_is_read_as_one(
+    text: str, value: int | str
+) -> None:
+    payload = usage_pb2.UsageEvent(quantities={"a": text}).SerializeToString()
+    ((quantities, _),) = PayloadReader().read([payload])
+    assert quantities == [("a", value)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "entry"),
+    [
+        (b"", ("", "")),
+        (b"\n", None),
+        (b"\n\x01a", ("a", "")),
+        (b"\x12\x011", ("", 1)),
+        (b"\x12\x011\n\x01a", ("a", 1)),
+        (b"\n\x01a\x12\x011\x12\x012", ("a", 2)),
+        (b"\n\x7fa", None),
+    ],
+)
+def test_an_entry_of_an_unusual_form_is_read_as_protobuf_reads_it(
+    raw: bytes, entry: tuple[str, int | str] | None
+) -> None:
+    payload = b'"' + bytes([len(raw)]) + raw
+    if entry is None:
+        with pytest.raises(DecodeError):
+            list(PayloadReader().read([payload]))
+        return
+    ((quantities, _),) = PayloadReader().read([payload])
+    assert quantities == [entry]

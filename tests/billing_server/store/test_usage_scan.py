@@ -25,8 +25,8 @@ def test_windows_tile_the_time_and_hold_about_as_many_events_as_asked(store: Sql
         while start is not None:
             end = scan.window_end(start, limit=2)
             events = scan.events(start, end=end)
-            found.append(sorted(event.event_id for event in events))
-            assert [bucket.minute for bucket in scan.buckets(start, end=end)] == (
+            found.append(sorted(event_id for _, _, event_id, _ in events))
+            assert [bucket[0] for bucket in scan.buckets(start, end=end)] == (
                 [9] if start == 9 else []
             )
             start = end

@@ -2,31 +2,18 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from billing_server.domain.ports.usage import ReadingRow, SeriesKey
 from billing_server.domain.ports.usage_facts import Adjustment, Correction
 
+ScannedEvent = tuple[str, int, str, bytes]
+"""A counted event: customer, event time in microseconds, id, payload. A plain tuple, as the driver
+makes it: there are millions."""
 
-class ScannedEvent(NamedTuple):
-    """A counted event, as far as a check needs it."""
-
-    customer_id: str
-    event_time_us: int
-    event_id: str
-    payload: bytes
-
-
-class StoredBucket(NamedTuple):
-    """A minute bucket as it is stored."""
-
-    minute: int
-    customer_id: str
-    series_id: int
-    value: int
-    event_count: int
-    last_time_us: int | None
-    last_event_id: str | None
+StoredBucket = tuple[int, str, int, int, int, int | None, str | None]
+"""A minute bucket: minute, customer, series, value, event count, last time in microseconds and last
+event id. A plain tuple, too."""
 
 
 class UsageScan(Protocol):
@@ -47,7 +34,7 @@ class UsageScan(Protocol):
         """Return the counted events of the minutes [start, end)."""
 
     def buckets(self, start: int, *, end: int | None) -> list[StoredBucket]:
-        """Return the buckets of the minutes [start, end)."""
+        """Return the buckets of the minutes [start, end), by minute."""
 
     def readings(
         self, customer_id: str, *, series_id: int, start: int, end: int | None
