@@ -21,7 +21,7 @@ def test_an_invoice_can_be_followed_line_by_line(commands: Commands) -> None:
         "Invoice INV-000002   periodic   finalized",
         "acme (Acme)",
         "Tokens",
-        "1500 − 1000 included = 500 token",
+        "1,500 − 1,000 included = 500 token",
         "500 × 0.01 = 5",
         "25.00 USD",
     ):
