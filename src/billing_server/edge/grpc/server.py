@@ -122,8 +122,11 @@ class IngestServer:
     def stop(self) -> None:
         """Says NOT_SERVING, takes no new calls, lets those in flight end within a bound.
 
-        Syncs that wait for news are ended at once: their agents call another server.
+        Syncs that wait for news are ended at once: their agents call another server. A second stop
+        does nothing.
         """
+        if self._loop.loop.is_closed():
+            return
         self._loop.run(self._stop())
         self._end()
 

@@ -231,3 +231,10 @@ def test_a_port_in_use_is_named_with_its_remedy(server: IngestServer, world: Ing
     with pytest.raises(UnavailableError, match="--grpc-listen") as raised:
         IngestServer(store=world.store, clock=world.clock, listen=f"127.0.0.1:{server.port}")
     assert raised.value.reason == "PORT_IN_USE"
+
+
+def test_a_second_stop_does_nothing(world: IngestWorld) -> None:
+    server = IngestServer(store=world.store, clock=ManualClock(NOON), listen="127.0.0.1:0")
+    server.start()
+    server.stop()
+    server.stop()
