@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 
 from billing_server.store.unit_of_work import SqlStore, open_store
@@ -16,6 +17,14 @@ from billing_server.store.unit_of_work import SqlStore, open_store
 # A busy machine is slow, not wrong: no time limit per example beside the one per test.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+# As in the programs: traces without the values of variables. Writing those out took minutes.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 TEMPLATE_DATABASE = "template_of_tests"
 _numbers = itertools.count()

@@ -180,6 +180,7 @@ def check(
     assert by_price([line for invoice in page.entries for line in invoice["lines"]]) == wanted
 
 
+@pytest.mark.timeout(240)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     events=EVENTS,
