@@ -32,7 +32,7 @@ run: $(STAMP) ## Start the server and an agent on this machine and stay; data in
 
 .PHONY: test
 test: check ## Run the checks and every test that fits in CI.
-	@$(BIN)/pytest -n $(WORKERS) -m "not long"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not long"
 
 .PHONY: test-long
 test-long: $(STAMP) ## Run the long suites too: soak, many kills.
