@@ -30,6 +30,14 @@ TEMPLATE_DATABASE = "template_of_tests"
 _numbers = itertools.count()
 
 
+@pytest.fixture(autouse=True)
+def same_logging() -> Iterator[None]:
+    """Undoes what a test does to logging: a program that it ran silenced the tests behind it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Callable[[str], str]]:
     """Starts PostgreSQL from its wheel and yields a function from database name to URL.
