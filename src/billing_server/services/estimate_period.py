@@ -26,6 +26,8 @@ from metering.quantity import plain_decimal
 METHOD: Final = "linear_run_rate"
 """The one method: usage so far divided by the part of the period that has passed."""
 SHARE_PLACES: Final = 6
+ELAPSED_SHARE_MIN: Final = Fraction(1, 100)
+"""Earlier than this a pace says nothing: one call in the first minute would become thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class PeriodEstimate:
     draft: Invoice
     """What its invoice would be."""
     elapsed: Fraction
-    """Part of the period that has passed, > 0 and < 1."""
+    """Part of the period that has passed, ≥ `ELAPSED_SHARE_MIN` and < 1."""
 
 
 def estimate_period(
@@ -47,7 +49,7 @@ def estimate_period(
     now: datetime,
     earlier: Sequence[EarlierLine] | None = None,
 ) -> PeriodEstimate | None:
-    """Estimate the invoice of a running period; None where it has not begun or has ended.
+    """Estimate the invoice of a running period; None outside it and in its first hundredth.
 
     Args:
         terms: of the subscription.
@@ -58,7 +60,7 @@ def estimate_period(
         earlier: lines of earlier invoices whose service begins in the period; None: by the terms.
     """
     elapsed = elapsed_share(period, now=now)
-    if not 0 < elapsed < 1:
+    if not ELAPSED_SHARE_MIN <= elapsed < 1:
         return None
     projected = project_quantities(
         terms.timeline.usage_segments(period),

@@ -48,6 +48,15 @@ def test_tiers_that_are_still_to_come_stand_in_the_estimate(context: ServiceCont
     assert upcoming_invoice(context, customer_id="acme")["total"] == "20.00"
 
 
+def test_nothing_is_estimated_from_the_first_minutes_of_a_period(context: ServiceContext) -> None:
+    Usage(context).send("600", at="2026-01-31T10:00:00Z")
+    # A hundredth of 28 days are 6:43:12 h.
+    advance_clock(context, to=parse_instant("2026-01-31T16:43:11Z"))
+    assert estimate(context) is None
+    advance_clock(context, to=parse_instant("2026-01-31T16:43:12Z"))
+    assert estimate(context)["periods"][0]["elapsed_share"] == "0.01"
+
+
 def test_nothing_is_estimated_before_a_period_has_begun(context: ServiceContext) -> None:
     assert estimate(context) is None
     assert estimate_to_dict([], now=context.clock.now()) is None
@@ -73,6 +82,7 @@ def test_late_usage_stands_in_the_estimate_once_and_as_it_is(context: ServiceCon
     usage.send("1000", at="2026-02-01T00:00:00Z")
     advance_clock(context, to=parse_instant("2026-02-28T12:00:00Z"))
     usage.send("100", at="2026-02-02T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-03-07T10:00:00Z"))
     lines = estimate(context)["periods"][0]["lines"]
     assert [(line["kind"], line["quantity"], line["amount"]) for line in lines] == [
         ("recurring", "1", "20.00"),

@@ -172,7 +172,8 @@ class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
     )
     estimate: dict[str, Any] | None = Field(
         description="What the running periods come to at their ends if usage goes on at its pace, "
-        "line by line; an estimate, and marked as one. Null: no period runs."
+        "line by line; an estimate, and marked as one. Null: no period runs, or less than a "
+        "hundredth of it has passed."
     )
     margin: dict[str, Any] | None = Field(
         description="What the usage costs the seller, and what is left of its charges, line by "
