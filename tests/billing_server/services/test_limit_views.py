@@ -24,7 +24,6 @@ from tests.billing_server.lease_world import LeaseWorld, want
 from tests.billing_server.limit_world import debited, money, units
 from tests.billing_server.world import context_of
 
-
 SLOTS = {"subject": LimitSubject.CONCURRENCY, "meter": ""}
 
 
