@@ -1,12 +1,14 @@
 """Two hundred agents come back after an outage, and do not come as one.
 
 Method: 200 shippers, each with a buffer on disk of its own, ship to one real server over real
-connections. It is stopped; each agent records and fails. It is started again on the same port with
-the same database. The seconds after that are looked at: when each agent first called again, and
-that all of them drain, each event counted once.
+connections. It is stopped; each agent records and fails, and draws how long to wait. It is started
+again on the same port with the same database, and only then do the waits begin, a tenth as long:
+so neither the length of the outage nor the speed of the machine decides what is seen. No agent may
+call before its wait has passed, and the waits of all may hold no crowd.
 """
 
 import hashlib
+import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -29,8 +31,10 @@ from tests.meter_agent.support import NOW_US, Store, event, wait_until
 
 AGENT_COUNT = 200
 WAIT_SECONDS = 10.0
-"""Both bounds of the waits: so long an outage is not worth a test's time."""
-BUSIEST_SECOND_MAX = 60
+"""Both bounds of the waits."""
+PACE = 0.1
+"""Seconds that pass in this test for each second of a wait."""
+BUSIEST_SECOND_MAX = 50
 """Of 200 first calls. 200 waits between 0 and 10 s give 20 a second, at most some 35 by chance."""
 
 
@@ -39,6 +43,9 @@ class Fleet:
 
     def __init__(self, room: Path, *, address: str, stack: ExitStack) -> None:
         self.calls: list[tuple[float, str, str]] = []
+        self.waits: dict[str, float] = {}
+        self.is_away = threading.Event()
+        self.is_over = threading.Event()
         self.stores: list[Store] = []
         self.shippers: list[Shipper] = []
         for number in range(AGENT_COUNT):
@@ -71,6 +78,18 @@ class Fleet:
                 return real(client, request)
 
             monkeypatch.setattr(IngestClient, name, noted)
+
+    def hold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Lets the waits of all agents begin together, once the outage is over."""
+
+        def sleep(shipper: Shipper, seconds: float) -> None:
+            if not self.is_away.is_set():
+                return
+            self.waits.setdefault(f"mat_{self.shippers.index(shipper)}", seconds)
+            self.is_over.wait(60)
+            shipper._stopping.wait(seconds * PACE)
+
+        monkeypatch.setattr(Shipper, "_sleep", sleep)
 
     def record(self, name: str) -> None:
         """Records one event at each agent."""
@@ -110,24 +129,31 @@ def test_two_hundred_agents_come_back_spread_over_time_and_all_drain(
     with ExitStack() as stack:
         fleet = Fleet(tmp_path, address=f"127.0.0.1:{port}", stack=stack)
         fleet.watch(monkeypatch)
+        fleet.hold(monkeypatch)
         fleet.record("before")
         for shipper in fleet.shippers:
             shipper.start()
         wait_until(fleet.is_drained, seconds=60)
+        fleet.is_away.set()
         server.stop()
         fleet.record("during")
-        wait_until(lambda: all(each.health.last_error for each in fleet.shippers))
-        restart = time.monotonic()
+        wait_until(lambda: len(fleet.waits) == AGENT_COUNT)
         server = started(world, port=port)
         stack.callback(server.stop)
+        restart = time.monotonic()
+        fleet.is_over.set()
         wait_until(fleet.is_drained, seconds=60)
         calls = [call for call in fleet.calls if call[0] >= restart]
     first: dict[str, float] = {}
     for at, token, _ in calls:
         first.setdefault(token, at - restart)
     assert len(first) == AGENT_COUNT
-    # A window of a second that begins with any first call, so that no border hides a crowd.
-    busiest = max(sum(begin <= at < begin + 1 for at in first.values()) for begin in first.values())
+    waits = fleet.waits
+    assert all(at >= waits[token] * PACE for token, at in first.items())
+    # A window of a second that begins with any wait, so that no border hides a crowd.
+    busiest = max(
+        sum(begin <= wait < begin + 1 for wait in waits.values()) for begin in waits.values()
+    )
     assert busiest <= BUSIEST_SECOND_MAX
     # The sessions go on: a restart of the server is no reason to open 200 new ones.
     assert Counter(name for _, _, name in calls)["open_session"] == 0

@@ -63,7 +63,7 @@ def show_command(
                 each["enforcement"],
                 each["unit"],
                 *(each[name] for name in AMOUNTS),
-                each["bound"],
+                each["bound"] or "none",
             )
             for each in found
         ),

@@ -1,7 +1,7 @@
 """Readers that turn located values into typed ones and collect every mistake on the way."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -182,9 +182,15 @@ class FieldReader:
                 self.note(key, reason=NOT_SUPPORTED, problem=problem)
                 continue
             known = sorted(set(self._asked) | set(later))
-            near = difflib.get_close_matches(key, known, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+            remedy = _nearest(key, known) or f"known are: {', '.join(known)}"
             self.note(key, reason="FIELD_UNKNOWN", problem=f"unknown field; {remedy}")
+
+    def note_misspelt(self, *wanted: str) -> None:
+        """Notes what looks like one of `wanted`; for where the other fields cannot be judged."""
+        for key in self._entries:
+            remedy = _nearest(key, wanted)
+            if remedy is not None and key not in self._asked and key not in wanted:
+                self.note(key, reason="FIELD_UNKNOWN", problem=f"unknown field; {remedy}")
 
     def _get(self, key: str) -> Node | None:
         self._asked[key] = None
@@ -194,22 +200,15 @@ class FieldReader:
         return node
 
     def _parse(self, key: str, node: Node, parser: Parser[T]) -> T | None:
-        try:
-            return parser(node)
-        except (FieldMistake, MeteringError) as error:
-            self._refuse(self.path_of(key), node, error)
-            return None
+        return self._parse_at(self.path_of(key), node, parser)
 
     def _parse_at(self, path: str, node: Node, parser: Parser[T]) -> T | None:
         try:
             return parser(node)
         except (FieldMistake, MeteringError) as error:
-            self._refuse(path, node, error)
+            problem = error.problem if isinstance(error, FieldMistake) else error.message
+            self.mistakes.add(path, line=node.line, reason=error.reason, problem=problem)
             return None
-
-    def _refuse(self, path: str, node: Node, error: FieldMistake | MeteringError) -> None:
-        problem = error.problem if isinstance(error, FieldMistake) else error.message
-        self.mistakes.add(path, line=node.line, reason=error.reason, problem=problem)
 
     def _add(self, key: str, *, line: int | None, reason: str, problem: str) -> None:
         self.mistakes.add(self.path_of(key), line=line, reason=reason, problem=problem)
@@ -340,9 +339,13 @@ def not_a_choice(
     if raw in later:
         problem = f"{raw}: {later[raw]} is not supported by this version yet; {options}"
         return FieldMistake(NOT_SUPPORTED, problem)
-    near = difflib.get_close_matches(raw, [*known, *later], n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else options
+    remedy = _nearest(raw, [*known, *later]) or options
     return FieldMistake(reason, f"{raw!r} is not known here; {remedy}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def currency(node: Node) -> str:

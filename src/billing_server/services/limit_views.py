@@ -1,7 +1,8 @@
 """Limits as people see them: what is used, reserved, leased where, presumed, and left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.limit.escrow import Bound, Escrow, escrow_of
@@ -18,7 +19,7 @@ from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.pages import Page, PageRequest, page_from
 from metering.errors import ValidationError
-from metering.limits import LimitKind, OfflinePolicy
+from metering.limits import Enforcement, LimitKind, OfflinePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,34 @@ class LimitView:
     """With what went beyond leases and estimates."""
     shares: tuple[HeldShare, ...]
     """Leases that are not closed, by agent."""
+    allowance_used: int
+    """The part of what is settled that agents bore with their offline allowances. >= 0."""
+    allowance_left: int
+    """What the allowances of all agents that know of the limit may still bear. >= 0."""
+    released_rest: int
+    """What may still be used of leases that an operator released. >= 0."""
 
     @property
-    def bound(self) -> Bound:
-        """What actual use may come to at most, allowances counted for each agent with a lease."""
+    def bound(self) -> Bound | None:
+        """What use may come to at most as long as all of it is reserved; None: nothing bounds it.
+
+        A limit that does not refuse bounds nothing, nor does one that is open while the server is
+        away, nor slots of which nobody says how long a call may hold one.
+        """
         limit, definition = self.limit, self.limit.limit
-        allowance = 0
-        if definition.when_offline is OfflinePolicy.ALLOWANCE:
-            agents = {share.lease.agent_ref for share in self.shares}
-            allowance = limit.scaled(definition.allowance) * len(agents)
+        is_approximate = limit.kind is LimitKind.CONCURRENCY and definition.max_hold is None
+        is_open = definition.when_offline is OfflinePolicy.OPEN
+        if definition.enforcement is not Enforcement.HARD or is_open or is_approximate:
+            return None
+        is_rate = limit.kind is LimitKind.RATE
         return Bound(
-            maximum=max(self.account.maximum_granted, self.maximum),
+            # What shares of a rate hold is time, and no amount of a window.
+            escrow=Escrow(0) if is_rate else self.escrow,
+            maximum=self.maximum,
             unknown_max=limit.scaled(definition.reclaim_max),
-            overrun=self.account.overrun + self.account.estimate_error,
-            offline_allowance=allowance,
-            unreserved=self.account.unreserved,
-            released=self.account.released,
+            allowance_left=self.allowance_left,
+            released=self.released_rest,
+            burst=limit.scaled(definition.burst or Decimal(0)),
         )
 
 
@@ -121,6 +134,8 @@ def _views(
     keys = {window.key for window in windows}
     accounts = unit.limits.find_accounts(keys)
     leases = unit.leases.of_windows(keys)
+    allowances = unit.limits.allowance_uses(keys)
+    watchers = unit.leases.watchers(limits.customer_id)
     holders = unit.agents.by_refs({lease.agent_ref for lease in leases})
     views = []
     for window in windows:
@@ -130,6 +145,8 @@ def _views(
         )
         of_window = [lease for lease in leases if lease.key == window.key]
         settled = settled_in(unit, limit=limit, account=account, now=now)
+        borne = allowances.get(window.key, {})
+        disks = {lease.agent_ref for lease in of_window} | set(watchers)
         maximum = maximum_of(unit, limit=limit)
         escrow = escrow_of(settled, leases=of_window)
         views.append(
@@ -143,6 +160,9 @@ def _views(
                 left=_left(limit, escrow=escrow, maximum=maximum, leases=of_window),
                 account=account,
                 shares=_shares(of_window, holders=holders),
+                allowance_used=sum(borne.values()),
+                allowance_left=_allowance_left(limit, borne=borne, disks=disks),
+                released_rest=unit.leases.released_rest(window.key) if account.released else 0,
             )
         )
     return tuple(views)
@@ -153,6 +173,14 @@ def _left(limit: LimitInForce, *, escrow: Escrow, maximum: int, leases: Sequence
         shared = sum(each.rate_per_minute for each in leases if each.state is LeaseState.LIVE)
         return max(0, maximum - shared)
     return escrow.left(maximum=maximum, unknown_max=limit.scaled(limit.limit.reclaim_max))
+
+
+def _allowance_left(limit: LimitInForce, *, borne: Mapping[int, int], disks: Iterable[int]) -> int:
+    """Returns what agents may still use of their allowances, one for each disk and window."""
+    if limit.limit.when_offline is not OfflinePolicy.ALLOWANCE:
+        return 0
+    allowance = limit.scaled(limit.limit.allowance)
+    return sum(max(0, allowance - borne.get(disk, 0)) for disk in disks)
 
 
 def _shares(leases: Sequence[Lease], *, holders: Mapping[int, Agent]) -> tuple[HeldShare, ...]:

@@ -236,6 +236,7 @@ def _place_for_disk(
             # What the old disk holds may still be used by nobody knows whom: it stays with it.
             unit.leases.move(enrolled.ref, to_ref=retired.ref)
             unit.leases.forget_agent(enrolled.ref)
+            unit.limits.move_allowance_use(enrolled.ref, to_ref=retired.ref)
         _note_lost_buffer(unit, agent=enrolled, now=now)
     return enrolled
 

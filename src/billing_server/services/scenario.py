@@ -14,6 +14,7 @@ from billing_server.domain.fields import (
     FieldReader,
     Mistakes,
     currency,
+    not_a_choice,
     text,
     timezone,
 )
@@ -261,6 +262,7 @@ def _read_step(
     action: Action | None = None
     match verb:
         case None:
+            reader.note_misspelt("at", "do")
             return None
         case "create_customer":
             action = _read_customer(reader, node=node, defaults=defaults)
@@ -290,9 +292,9 @@ def _note_verb(reader: FieldReader, *, verb: str) -> None:
         problem = f"{verb!r} is not supported by this version"
         reader.note("do", reason=NOT_SUPPORTED, problem=problem)
     else:
-        known = ("create_customer", "subscribe", "usage", "apply", *TERMS_VERBS, *READERS)
-        problem = f"{verb!r} is not known; use one of: {', '.join(known)}"
-        reader.note("do", reason="VERB_UNKNOWN", problem=problem)
+        known = ["create_customer", "subscribe", "usage", "apply", *TERMS_VERBS, *READERS]
+        mistake = not_a_choice(verb, known=known, later={}, reason="VERB_UNKNOWN")
+        reader.note("do", reason=mistake.reason, problem=mistake.problem)
 
 
 def _read_customer(
@@ -330,5 +332,6 @@ def _as_catalog_entry(
         entries["id"] = Scalar(ScalarKind.TEXT, f"subscription-{number}", node.line)
     else:
         reader.note(id_field, reason="FIELD_MISSING", problem="the field is missing")
+        reader.note_misspelt(id_field)
         return None
     return FieldReader(MapNode(entries, node.line), path=reader.path, mistakes=reader.mistakes)

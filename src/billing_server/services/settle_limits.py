@@ -2,12 +2,12 @@
 
 Units: the use counts (S), and so do the debits of leases. Money: the change of the customer's
 cumulative rated amount counts, never a rounded cost of one event. What no lease bore is told apart:
-unreserved where nothing was reserved, overrun beyond a reservation, an error of the estimate for
-money.
+borne by an offline allowance of the agent, unreserved where nothing was reserved, overrun beyond a
+reservation, an error of the estimate for money.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -59,6 +59,21 @@ class _Booking:
     """Whether any of its events named a lease."""
     latest_use: list[tuple[datetime | None, int]] = field(default_factory=list)
     """Of a rolling window: when leases could be spent last, with the use."""
+    claimed: Counter[int] = field(default_factory=Counter)
+    """Of a money window: what allowances bore of the estimate, by disk."""
+    allowances: Counter[int] = field(default_factory=Counter)
+    """What offline allowances bore of the use, by disk."""
+
+    def book_surplus(self, surplus: int, *, claimed: Mapping[int, int], is_reserved: bool) -> None:
+        """Books use that no lease bore: first to allowances, as far as they say that they did."""
+        for agent_ref, amount in sorted(claimed.items()):
+            part = min(surplus, amount)
+            self.allowances[agent_ref] += part
+            surplus -= part
+        if is_reserved:
+            self.overrun += surplus
+        else:
+            self.unreserved += surplus
 
 
 @contextmanager
@@ -159,13 +174,16 @@ class _Settling:
                 if booking is None:
                     continue
                 booking.event_count += 1
-                booking.is_reserved |= limit.key in borne
+                claimed = {each.event.row.agent_ref: carried.allowances.get(limit.key, 0)}
                 if limit.kind is LimitKind.MONEY:
+                    booking.is_reserved |= limit.key in borne or any(claimed.values())
                     booking.debited += borne.get(limit.key, 0)
+                    booking.claimed.update(claimed)
                     continue
                 used = _used(limit, each)
-                if used:
-                    self._book_use(booking, used, borne.get(limit.key, 0), carried)
+                booking.used += used
+                surplus = max(0, used - borne.get(limit.key, 0))
+                booking.book_surplus(surplus, claimed=claimed, is_reserved=carried.is_settlement)
 
     def book_money(self, rated_before: dict[str, Decimal]) -> None:
         """Books the rated change of each customer to the windows of its limits on money."""
@@ -186,6 +204,7 @@ class _Settling:
             )
             thresholds += crossed
             changed.append(replace(account, threshold=highest))
+            self._unit.limits.add_allowance_use(key, amounts=booking.allowances)
         self._unit.limits.put_accounts(changed)
         self._unit.leases.put(list(self._leases.values()))
         self._unit.limits.add_threshold_events(thresholds)
@@ -233,14 +252,6 @@ class _Settling:
                 booking.latest_use.append((lease.expire_time, part))
         return borne
 
-    def _book_use(self, booking: _Booking, used: int, borne: int, carried: "_Carried") -> None:
-        booking.used += used
-        surplus = max(0, used - borne)
-        if carried.is_settlement:
-            booking.overrun += surplus
-        else:
-            booking.unreserved += surplus
-
     def _book_rated(self, limit: LimitInForce, change: int) -> None:
         bookings = [
             booking
@@ -256,11 +267,11 @@ class _Settling:
             part = rest if is_last else change * weights[number] // total
             rest -= part
             booking.used += part
-            surplus = max(0, part - booking.debited)
-            if booking.is_reserved:
-                booking.overrun += surplus
-            else:
-                booking.unreserved += surplus
+            booking.book_surplus(
+                max(0, part - booking.debited),
+                claimed=booking.claimed,
+                is_reserved=booking.is_reserved,
+            )
 
     def _booked(self, booking: _Booking, *, account: LimitAccount) -> LimitAccount:
         is_money = booking.limit.kind is LimitKind.MONEY
@@ -305,6 +316,8 @@ class _Carried(NamedTuple):
     """What the agent wrote beside the content of an event."""
 
     debits: Sequence[usage_pb2.Debit]
+    allowances: Mapping[str, int]
+    """Limit key to what an allowance of the agent's own bore."""
     is_settlement: bool
     settled_elsewhere: str | None
     """The reservation that another agent holds; None: none."""
@@ -316,6 +329,7 @@ def _carried(event: DecodedEvent) -> _Carried:
     is_elsewhere = settlement.kind == usage_pb2.SETTLEMENT_KIND_ELSEWHERE
     return _Carried(
         list(message.debits),
+        {each.limit_key: max(each.amount, 0) for each in settlement.allowances},
         message.HasField("settlement"),
         settlement.reservation_id if is_elsewhere and settlement.reservation_id else None,
     )

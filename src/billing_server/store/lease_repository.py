@@ -111,6 +111,20 @@ class SqlLeaseRepository:
             [_lease_values(each) for each in leases],
         )
 
+    def released_rest(self, key: WindowKey) -> int:
+        """Returns what may still be used of leases that an operator released."""
+        columns = lease.c
+        rest = columns.granted - columns.returned - columns.settled
+        # Of a closed lease of an amount something is left only where a person released it.
+        statement = select(func.coalesce(func.sum(rest), 0)).where(
+            columns.customer_id == key.customer_id,
+            columns.limit_key == key.limit_key,
+            columns.window_id == key.window_id,
+            columns.state == LeaseState.CLOSED.value,
+            rest > 0,
+        )
+        return int(self._connection.execute(statement).scalar_one())
+
     def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
         """Returns up to `limit` live leases whose agents have not synced since an instant."""
         is_silent = or_(agent.c.sync_time.is_(None), agent.c.sync_time < before)

@@ -1,6 +1,6 @@
 """Accounts of limits, thresholds and balances in the database."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from billing_server.domain.ports.limits import (
 )
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import (
+    allowance_use,
     balance_entry,
     limit_account,
     limit_bucket,
@@ -171,6 +172,43 @@ class SqlLimitRepository:
     def purge_rolling(self, *, before: datetime) -> None:
         """Forgets buckets that no window reaches back to."""
         self._connection.execute(limit_bucket.delete().where(limit_bucket.c.bucket < before))
+
+    def add_allowance_use(self, key: WindowKey, *, amounts: Mapping[int, int]) -> None:
+        """Adds what offline allowances bore of a window, by disk."""
+        rows = [
+            {**key._asdict(), "agent_ref": agent_ref, "used": used}
+            for agent_ref, used in sorted(amounts.items())
+            if used
+        ]
+        if not rows:
+            return
+        statement = conflict_insert(self._connection, allowance_use)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["customer_id", "limit_key", "window_id", "agent_ref"],
+                set_={"used": allowance_use.c.used + statement.excluded.used},
+            ),
+            rows,
+        )
+
+    def allowance_uses(self, keys: Collection[WindowKey]) -> dict[WindowKey, dict[int, int]]:
+        """Returns what offline allowances have borne of windows, by disk."""
+        columns = allowance_use.c
+        name = tuple_(columns.customer_id, columns.limit_key, columns.window_id)
+        found: dict[WindowKey, dict[int, int]] = {}
+        for some in chunks(sorted(set(keys))):
+            for row in self._connection.execute(allowance_use.select().where(name.in_(some))):
+                key = WindowKey(row.customer_id, row.limit_key, row.window_id)
+                found.setdefault(key, {})[row.agent_ref] = row.used
+        return found
+
+    def move_allowance_use(self, agent_ref: int, *, to_ref: int) -> None:
+        """Gives what a disk's allowances bore to the row that stands for it from now on."""
+        self._connection.execute(
+            allowance_use.update()
+            .where(allowance_use.c.agent_ref == agent_ref)
+            .values(agent_ref=to_ref)
+        )
 
     def add_threshold_events(self, events: Sequence[ThresholdEvent]) -> None:
         """Writes threshold events."""

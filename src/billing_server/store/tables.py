@@ -16,6 +16,7 @@ from billing_server.store.tables_billing import (
     subscription,
 )
 from billing_server.store.tables_limits import (
+    allowance_use,
     audit_entry,
     balance_entry,
     lease,
@@ -53,6 +54,7 @@ __all__ = [
     "agent",
     "agent_customer",
     "alert",
+    "allowance_use",
     "api_key",
     "audit_entry",
     "balance_entry",

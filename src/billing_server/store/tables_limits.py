@@ -43,6 +43,21 @@ limit_bucket = key_ordered_table(
 )
 """Use of rolling windows by bucket."""
 
+allowance_use = key_ordered_table(
+    "allowance_use",
+    Column("customer_id", Key, nullable=False),
+    Column("limit_key", Key, nullable=False),
+    Column("window_id", Key, nullable=False),
+    Column("agent_ref", Int64, nullable=False),
+    Column("used", Int64, nullable=False),
+    PrimaryKeyConstraint(
+        "customer_id", "limit_key", "window_id", "agent_ref", name="pk_allowance_use"
+    ),
+)
+"""What offline allowances bore of windows, by disk: the part of the bound that is known."""
+
+Index("ix_allowance_use_agent", allowance_use.c.agent_ref)
+
 lease = row_table(
     "lease",
     Column("lease_id", Bytes, primary_key=True),

@@ -10,7 +10,7 @@ import sqlite_utils
 
 from meter_agent.doctor.finding import Finding, error, ok, warning
 from meter_agent.store.data_dir import DATABASE_NAME, refuse_network_file_system
-from meter_agent.store.database import open_reader
+from meter_agent.store.database import damage_cause, open_reader
 from meter_agent.store.schema import MIGRATIONS
 from metering.errors import MeteringError
 
@@ -148,9 +148,8 @@ def _known_migrations() -> set[str]:
 
 
 def _damaged_or_unreadable(database: Path, refused: MeteringError) -> Finding:
-    if refused.reason == "DATABASE_DAMAGED":
-        return _damaged(database, refused.message)
-    return _not_readable(database, refused.message)
+    cause = damage_cause(refused)
+    return _not_readable(database, refused.message) if cause is None else _damaged(database, cause)
 
 
 def _damaged(database: Path, why: str) -> Finding:
@@ -158,7 +157,8 @@ def _damaged(database: Path, why: str) -> Finding:
         "database",
         "DATABASE_DAMAGED",
         f"{database}: {why}",
-        remedy="keep the file and check the disk (`dmesg`, SMART); then restart the agent",
+        remedy="check the disk (`dmesg`, SMART), then restart the agent: it keeps the file and "
+        "salvages what can be read into a new one",
     )
 
 

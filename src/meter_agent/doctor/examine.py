@@ -37,8 +37,11 @@ def examine(settings: AgentSettings, *, clock: Clock) -> list[Finding]:
         )
         return findings
     token = None if settings.token is None else settings.token.get_secret_value()
-    findings += server.check_token(settings.token_file, token=token)
-    shown = TokenSource(token_file=settings.token_file, token=token).read()
+    found = server.check_token(settings.token_file, token=token)
+    findings += found
+    is_usable = all(item.severity is not Severity.ERROR for item in found)
+    source = TokenSource(token_file=settings.token_file, token=token)
+    shown = source.read() if is_usable else ""
     for address in settings.servers:
         findings += _examine_server(
             address, tls=TlsSource(settings.tls_settings), token=shown, clock=clock

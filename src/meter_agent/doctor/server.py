@@ -15,6 +15,7 @@ from meter_agent.edge.addresses import parse_address
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
 from metering.clock import Clock, format_instant
+from metering.errors import ValidationError
 from metering.rpc import bearer_metadata, error_from_rpc
 
 CALL_SECONDS: Final = 5.0
@@ -39,17 +40,20 @@ class ServerAnswer:
 
 def check_token(token_file: Path | None, *, token: str | None) -> list[Finding]:
     """Looks at the token without showing it: there, readable, closed to others."""
-    source = TokenSource(token_file=token_file, token=token)
+    try:
+        shown = TokenSource(token_file=token_file, token=token).read()
+    except ValidationError as malformed:
+        what, _, remedy = malformed.message.partition(": ")
+        return [error("token", malformed.reason, what, remedy=remedy)]
     if token_file is None:
-        if source.read():
+        if shown:
             return [ok("token", "it is given by METER_AGENT_TOKEN")]
         return [_token_missing("there is no token")]
     try:
         mode = token_file.stat().st_mode
-        readable = bool(source.read())
     except OSError as refused:
         return [_token_missing(f"{token_file}: {refused.strerror}")]
-    if not readable:
+    if not shown:
         return [_token_missing(f"{token_file} is empty, or this user may not read it")]
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         return [
@@ -81,21 +85,24 @@ def check_address(server: str) -> list[Finding]:
                 f"(`getent hosts {address.host}`)",
             )
         ]
-    host, port = str(found[0][4][0]), address.port
-    try:
-        with socket.create_connection((host, port), timeout=CALL_SECONDS):
-            return [ok("server", f"{server} is listening")]
-    except OSError as refused:
-        return [
-            error(
-                "server",
-                "SERVER_UNREACHABLE",
-                f"{server} cannot be reached ({refused})",
-                remedy="check that `billing-server serve` runs and listens on this address "
-                "(--grpc-listen, 127.0.0.1:4280 unless it is set), and the firewall between; "
-                "until then the agent buffers",
-            )
-        ]
+    # A name may have several: localhost is often ::1 first, where the server does not listen.
+    refusals = []
+    for host in dict.fromkeys(str(each[4][0]) for each in found):
+        try:
+            with socket.create_connection((host, address.port), timeout=CALL_SECONDS):
+                return [ok("server", f"{server} is listening")]
+        except OSError as refused:
+            refusals.append(f"{host}: {refused}")
+    return [
+        error(
+            "server",
+            "SERVER_UNREACHABLE",
+            f"{server} cannot be reached ({'; '.join(refusals)})",
+            remedy="check that `billing-server serve` runs and listens on this address "
+            "(--grpc-listen, 127.0.0.1:4280 unless it is set), and the firewall between; "
+            "until then the agent buffers",
+        )
+    ]
 
 
 def check_service(channel: grpc.Channel, *, server: str) -> ServerAnswer:

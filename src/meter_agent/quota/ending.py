@@ -26,6 +26,7 @@ from metering.api.v1.usage_pb2 import (
     SETTLEMENT_KIND_LATE,
     SETTLEMENT_KIND_RELEASED,
     SETTLEMENT_KIND_SETTLED,
+    AllowanceUse,
     Debit,
     Settlement,
     SettlementKind,
@@ -105,6 +106,11 @@ def debits_of(effect: Effect) -> list[Debit]:
     return [Debit(lease_id=lease_id, amount=amount) for lease_id, amount in effect.debits]
 
 
+def allowances_of(effect: Effect) -> list[AllowanceUse]:
+    """Returns what an event used of the agent's own allowances."""
+    return [AllowanceUse(limit_key=key, amount=amount) for key, amount in effect.allowances.items()]
+
+
 def _effect(
     asked: End, known: Reservation, *, case: EndCase, terms: CustomerTerms, counter: Counter
 ) -> Effect:
@@ -140,6 +146,7 @@ def _event(asked: End, known: Reservation, *, case: EndCase, effect: Effect) -> 
             reservation_id=known.reservation_id,
             kind=_kind(asked.kind, case),
             voids_event_id=known.expiry_event_id,
+            allowances=allowances_of(effect),
         ),
     )
 

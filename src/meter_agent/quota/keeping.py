@@ -10,7 +10,7 @@ from meter_agent.core.quota.lease import Lease
 from meter_agent.core.quota.reservation import LATE_US_DEFAULT, Reservation
 from meter_agent.core.quota.sync import may_forget, run_out
 from meter_agent.core.quota.terms import CustomerTerms, LimitTerms
-from meter_agent.quota.ending import debits_of, recorded
+from meter_agent.quota.ending import allowances_of, debits_of, recorded
 from meter_agent.quota.reserving import Counter
 from meter_agent.store.operation import Recorded
 from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, Settlement, UsageEvent
@@ -143,7 +143,11 @@ def _give_back(item: Reservation, *, counter: Counter) -> UsageEvent | None:
         quantities=quantities,
         dimensions=dict(item.content.dimensions),
         debits=debits_of(effect),
-        settlement=Settlement(reservation_id=item.reservation_id, kind=SETTLEMENT_KIND_EXPIRED),
+        settlement=Settlement(
+            reservation_id=item.reservation_id,
+            kind=SETTLEMENT_KIND_EXPIRED,
+            allowances=allowances_of(effect),
+        ),
     )
 
 

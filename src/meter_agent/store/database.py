@@ -11,7 +11,7 @@ import sqlite_utils
 from meter_agent.core.positions import Positions
 from meter_agent.store.data_dir import FILE_MODE, sync_directory
 from meter_agent.store.schema import migrate
-from metering.errors import InvalidStateError, UnavailableError
+from metering.errors import InvalidStateError, MeteringError, UnavailableError
 
 PAGE_BYTES: Final = 4096
 """Larger pages save a fifth of the store's CPU on large blocks, and waste half of the disk and of
@@ -156,6 +156,13 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
+def damage_cause(error: MeteringError | None) -> str | None:
+    """Returns what told of a damage, without what callers are told to do; None for other errors."""
+    if error is None or error.reason != "DATABASE_DAMAGED":
+        return None
+    return error.metadata.get("cause", error.message)
+
+
 def disk_full_error(directory: Path) -> UnavailableError:
     """Returns what callers are told when the disk under a data directory is full."""
     return UnavailableError(
@@ -173,9 +180,9 @@ def store_error(error: sqlite3.Error, *, path: Path) -> UnavailableError | Inval
     if is_damage(error):
         return InvalidStateError(
             reason="DATABASE_DAMAGED",
-            message=f"{path} is damaged ({error}); move it aside and keep it, then start again: "
-            "the agent makes a new one",
-            metadata={"path": str(path)},
+            message=f"{path} is damaged ({error}); check the disk, then restart the agent: it "
+            "keeps the file and salvages what can be read into a new one",
+            metadata={"path": str(path), "cause": str(error)},
         )
     return UnavailableError(
         reason="DATABASE_UNAVAILABLE",

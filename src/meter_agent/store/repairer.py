@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from meter_agent.store.database import is_damage, open_writer
+from meter_agent.store.database import damage_cause, is_damage, open_writer
 from meter_agent.store.outbox import Outbox
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.repair import finish_repair, repair_database
@@ -45,9 +45,10 @@ def open_outbox(path: Path, *, now: Callable[[], datetime]) -> Outbox:
     try:
         return _open(path)
     except InvalidStateError as error:
-        if error.reason != "DATABASE_DAMAGED":
+        cause = damage_cause(error)
+        if cause is None:
             raise
-        repair_database(path, cause=error.message, now=now())
+        repair_database(path, cause=cause, now=now())
     return _open(path)
 
 
@@ -139,5 +140,5 @@ def _open(path: Path) -> Outbox:
         raise InvalidStateError(
             reason="DATABASE_DAMAGED",
             message=f"{path} is damaged ({error})",
-            metadata={"path": str(path)},
+            metadata={"path": str(path), "cause": str(error)},
         ) from error

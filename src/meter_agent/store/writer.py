@@ -17,7 +17,7 @@ from meter_agent.store.admission import AdmissionControl
 from meter_agent.store.applied_watch import AppliedWatch
 from meter_agent.store.border import Border
 from meter_agent.store.commit_times import SLOW_SECONDS, CommitTimes
-from meter_agent.store.database import store_error
+from meter_agent.store.database import damage_cause, store_error
 from meter_agent.store.group import Append, DurableCount, Ticket
 from meter_agent.store.items import CommitItem, Damage, Stop, Transition
 from meter_agent.store.operation import Ledger, Operation
@@ -283,7 +283,8 @@ class Writer:
         error = None
         if admitted or transitions or not group:
             error = self._try_commit(admitted, transitions)
-        if error is not None and error.reason == "DATABASE_DAMAGED" and self._repair(error.message):
+        damage = damage_cause(error)
+        if damage is not None and self._repair(damage):
             error = self._try_commit(admitted, transitions)
         if error is not None and error.reason == "DISK_FULL":
             # What was asked for is refused; with the ballast's room, rows can still be deleted.

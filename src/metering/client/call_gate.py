@@ -18,10 +18,7 @@ class CallGate:
         self._is_shut = False
 
     def __enter__(self) -> None:
-        with self._condition:
-            while self._is_shut:
-                self._condition.wait()
-            self._inside += 1
+        self.enter()
 
     def __exit__(
         self,
@@ -29,16 +26,27 @@ class CallGate:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.leave()
+
+    def enter(self) -> None:
+        """Lets a call in, once the gate is open; whoever enters leaves, from any thread."""
+        with self._condition:
+            while self._is_shut:
+                self._condition.wait()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Says that a call has ended."""
         with self._condition:
             self._inside -= 1
             if self._is_shut:
                 self._condition.notify_all()
 
-    def shut(self, *, timeout_seconds: float) -> None:
-        """Lets no call in, and waits until those inside have ended, at most `timeout_seconds`."""
+    def shut(self, *, timeout_seconds: float) -> bool:
+        """Lets no call in, and waits until those inside have ended; False on time-out."""
         with self._condition:
             self._is_shut = True
-            self._condition.wait_for(lambda: self._inside == 0, timeout_seconds)
+            return self._condition.wait_for(lambda: self._inside == 0, timeout_seconds)
 
     def open(self) -> None:
         """Lets calls in again."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from metering.client.address import find_agent_address
 from metering.client.buffer import EventBuffer
 from metering.client.event import RecordedEvent
-from metering.client.lifecycle import track_engine
+from metering.client.lifecycle import CUT_SETTLE_SECONDS, CUT_TIMEOUT_SECONDS, track_engine
 from metering.client.options import MeterOptions
 from metering.client.sender import Sender
 from metering.client.stats import MeterStats
@@ -29,12 +29,6 @@ While it looks, `record` need not wake it: a wake-up costs the caller a system c
 
 STOP_TIMEOUT_SECONDS = 1.0
 """How long the end of a meter waits for its thread, once its request was cancelled."""
-
-CUT_TIMEOUT_SECONDS = 1.0
-"""How long a fork waits for a request that was cut; it ends at once, whatever the agent does."""
-
-CUT_SETTLE_SECONDS = 0.05
-"""How long a fork waits behind a request that was cut."""
 
 ERROR_PAUSE_SECONDS = 1.0
 """Pause after an unforeseen exception in the sender."""

@@ -42,8 +42,14 @@ FORK_TIMEOUT_SECONDS = 0.25
 
 A child that is forked while another thread is inside gRPC inherits its locks as they are, and
 imports that will never end. A request to an agent on the same host is over long before; where the
-agent hangs, the request is cut, and its events are sent again.
+agent hangs, the request is cut, and sent again under its ids.
 """
+
+CUT_TIMEOUT_SECONDS = 1.0
+"""How long a fork waits for a request that was cut; it ends at once, whatever the agent does."""
+
+CUT_SETTLE_SECONDS = 0.05
+"""How long a fork waits behind a request that was cut."""
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 

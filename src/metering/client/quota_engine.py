@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from metering.api.v1 import agent_pb2
 from metering.client.backoff import FullJitterBackoff
 from metering.client.call_gate import CallGate
-from metering.client.lifecycle import track_engine
+from metering.client.lifecycle import CUT_SETTLE_SECONDS, CUT_TIMEOUT_SECONDS, track_engine
 from metering.client.options import MeterOptions
 from metering.client.quota_transport import (
     AgentAwayError,
@@ -125,8 +125,16 @@ class QuotaEngine:
         Raises:
             AgentAwayError: The meter is closed.
         """
-        with self._gate:
-            return self._open().begin(request, timeout_seconds=timeout_seconds)
+        gate = self._gate
+        gate.enter()
+        try:
+            call = self._open().begin(request, timeout_seconds=timeout_seconds)
+        except BaseException:
+            gate.leave()
+            raise
+        # The library works on it in threads of its own until it is over.
+        call.when_done(gate.leave)
+        return call
 
     def renew(self, reservation: Renewable) -> None:
         """Renews a reservation until it ends, or until nobody holds the object any more."""
@@ -170,8 +178,20 @@ class QuotaEngine:
             thread.join(STOP_TIMEOUT_SECONDS)
 
     def pause_for_fork(self, *, timeout_seconds: float) -> None:
-        """Waits until no call is inside gRPC, and lets none in."""
-        self._gate.shut(timeout_seconds=timeout_seconds)
+        """Waits until no call is inside gRPC, and lets none in; calls that take longer are cut.
+
+        Who waits for a call that was cut tries again behind the fork, under the same ids.
+        """
+        if self._gate.shut(timeout_seconds=timeout_seconds):
+            return
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        transport.close()
+        if self._gate.shut(timeout_seconds=CUT_TIMEOUT_SECONDS):
+            # The library takes a connection down in threads of its own, which hold its locks.
+            time.sleep(CUT_SETTLE_SECONDS)
 
     def resume_after_fork(self) -> None:
         """Lets the parent go on."""

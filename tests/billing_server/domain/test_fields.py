@@ -130,6 +130,18 @@ def test_a_required_field_that_is_absent_is_noted() -> None:
     assert reasons(fields) == [("x.a", "FIELD_MISSING")]
 
 
+def test_what_looks_like_a_missing_field_is_noted_and_nothing_else() -> None:
+    fields = reader({"modle": "flat", "mdoel": "flat", "amount": "1", "kind": "usage", "key": "a"})
+    fields.required("model", text)
+    fields.maybe("mdoel", text)
+    fields.note_misspelt("model", "amounts", "key")
+    assert [(item.field, item.description) for item in fields.mistakes.violations] == [
+        ("model", "model: the field is missing"),
+        ("modle", "modle: unknown field; did you mean 'model'?"),
+        ("amount", "amount: unknown field; did you mean 'amounts'?"),
+    ]
+
+
 def test_an_unknown_field_is_named_with_the_nearest_known_one() -> None:
     fields = reader({"unit_prise": "1", "zzz": "1", "trial": "1"})
     fields.maybe("unit_price", price)

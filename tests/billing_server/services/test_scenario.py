@@ -80,6 +80,23 @@ def test_every_mistake_is_named_with_its_field() -> None:
     ]
 
 
+def test_a_misspelt_verb_or_field_is_named_with_the_nearest_known_one() -> None:
+    timeline = """
+  - {at: "2026-02-01T00:00:00Z", do: usge, customer: acme}
+  - {at: "2026-02-01T00:00:00Z", doo: usage, customer: acme}
+  - {at: "2026-02-01T00:00:00Z", do: create_customer, custmer: acme}
+"""
+    with pytest.raises(ValidationError) as refused:
+        parse_scenario(f"timeline:{timeline}", name="s.yaml")
+    assert [violation.description for violation in refused.value.violations] == [
+        "s.yaml:2: timeline[0].do: 'usge' is not known here; did you mean 'usage'?",
+        "s.yaml:3: timeline[1].do: the field is missing",
+        "s.yaml:3: timeline[1].doo: unknown field; did you mean 'do'?",
+        "s.yaml:4: timeline[2].customer: the field is missing",
+        "s.yaml:4: timeline[2].custmer: unknown field; did you mean 'customer'?",
+    ]
+
+
 def test_settings_and_sections_of_later_versions_are_refused() -> None:
     with pytest.raises(ValidationError) as refused:
         parse_scenario(

@@ -24,6 +24,17 @@ WATCH = TermsWatch(
 )
 
 
+def test_what_an_operator_released_is_what_closed_leases_have_left(store: SqlStore) -> None:
+    first = lease(1, granted=50, returned=5, settled=15, state=LeaseState.CLOSED)
+    second = lease(2, granted=7, state=LeaseState.CLOSED)
+    overdrawn = lease(3, granted=7, settled=9, state=LeaseState.CLOSED)
+    written_off = lease(4, granted=80, state=LeaseState.WRITTEN_OFF)
+    with store.write() as unit:
+        unit.leases.put([first, second, overdrawn, written_off])
+        assert unit.leases.released_rest(DAY) == 30 + 7
+        assert unit.leases.released_rest(DAY._replace(window_id="x")) == 0
+
+
 def test_leases_are_found_by_id_window_and_agent_while_they_are_open(store: SqlStore) -> None:
     first = lease(1, granted=5, report_time=NOW, expire_time=NOW, rate_per_minute=3, burst=2)
     second = lease(2, agent_ref=2, state=LeaseState.RECLAIMED)

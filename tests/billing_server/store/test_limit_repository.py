@@ -46,6 +46,18 @@ def test_rolling_use_adds_up_in_buckets_and_is_forgotten(store: SqlStore) -> Non
         assert unit.limits.rolling_total(DAY, since=NOW) == 4
 
 
+def test_use_of_allowances_adds_up_by_disk_and_moves_with_it(store: SqlStore) -> None:
+    other = DAY._replace(window_id="x")
+    with store.write() as unit:
+        unit.limits.add_allowance_use(DAY, amounts={1: 5, 2: 7, 3: 0})
+        unit.limits.add_allowance_use(DAY, amounts={1: 10})
+        unit.limits.add_allowance_use(other, amounts={})
+        assert unit.limits.allowance_uses([DAY, other]) == {DAY: {1: 15, 2: 7}}
+        unit.limits.move_allowance_use(1, to_ref=9)
+    with store.read() as unit:
+        assert unit.limits.allowance_uses([DAY]) == {DAY: {9: 15, 2: 7}}
+
+
 def test_threshold_events_are_numbered_in_the_order_they_came(store: SqlStore) -> None:
     rising = ThresholdEvent(
         key=DAY,

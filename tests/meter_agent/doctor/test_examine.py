@@ -69,6 +69,23 @@ def test_a_real_server_that_does_not_know_the_token_is_an_error(
     assert "mat_secret" not in out
 
 
+def test_a_malformed_token_hides_nothing_else(tmp_path: Path, server: IngestServer) -> None:
+    token_file = tmp_path / "token"
+    token_file.write_text("mat_one\nmat_two\n")
+    token_file.chmod(0o600)
+    settings = AgentSettings(
+        data_dir=tmp_path,
+        listen=(f"unix:{tmp_path}/a.sock",),
+        server=f"127.0.0.1:{server.port}",
+        token_file=token_file,
+    )
+    findings = examine(settings, clock=SystemClock())
+    assert [item.reason for item in findings if item.severity is Severity.ERROR] == [
+        "TOKEN_MALFORMED"
+    ]
+    assert findings[-1].message.startswith("a billing server answers")
+
+
 def test_a_server_that_is_away_ends_the_way_to_it(tmp_path: Path, server: IngestServer) -> None:
     port = server.port
     server.stop()

@@ -50,6 +50,36 @@ def test_a_token_is_looked_at_without_being_shown(tmp_path: Path) -> None:
     assert (found.reason, "0644" in found.message) == ("TOKEN_FILE_OPEN", True)
 
 
+@pytest.mark.parametrize("content", [f"{TOKEN}\n{TOKEN}", f"token: {TOKEN}", "mat_\u00e9"])
+def test_a_file_that_holds_more_than_a_token_is_found(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(content)
+    path.chmod(0o600)
+    [found] = doctor.check_token(path, token=None)
+    assert reasons([found]) == ["TOKEN_MALFORMED"]
+    assert str(path) in found.message
+    assert "agent enroll" in found.remedy
+
+
+def test_a_name_with_several_addresses_is_reached_by_any(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(fake.address.rpartition(":")[2])
+    tcp = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    known = [(*tcp, ("127.0.0.2", port)), (*tcp, ("127.0.0.1", port))]
+    monkeypatch.setattr(doctor.socket, "getaddrinfo", lambda *_, **__: known)
+    connect = socket.create_connection
+
+    def only_the_second(address: tuple[str, int], timeout: float) -> socket.socket:
+        if address[0] == "127.0.0.2":
+            raise ConnectionRefusedError(111, "Connection refused")
+        monkeypatch.undo()
+        return connect(address, timeout)
+
+    monkeypatch.setattr(doctor.socket, "create_connection", only_the_second)
+    assert reasons(doctor.check_address(f"localhost:{port}")) == [""]
+
+
 def test_an_address_where_nobody_listens_is_found(fake: FakeServer) -> None:
     assert reasons(doctor.check_address(fake.address)) == [""]
     address = fake.address

@@ -60,7 +60,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     path = tmp_path / "agent.db"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     before = path.read_bytes()
-    with pytest.raises(InvalidStateError, match="move it aside") as caught:
+    with pytest.raises(InvalidStateError, match="salvages what can be read") as caught:
         database.open_writer(path)
     assert caught.value.reason == "DATABASE_DAMAGED"
     assert path.read_bytes() == before

@@ -254,7 +254,7 @@ def test_a_damaged_page_is_told_with_the_remedy(path: Path, table: str) -> None:
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     path.write_bytes(content)
     damaged = open_writer(path)
-    with pytest.raises(InvalidStateError, match="move it aside") as caught:
+    with pytest.raises(InvalidStateError, match="salvages what can be read") as caught:
         Outbox(path, connection=damaged)
     assert caught.value.reason == "DATABASE_DAMAGED"
     with pytest.raises(sqlite3.ProgrammingError):

@@ -52,5 +52,6 @@ def test_shutting_waits_for_the_calls_inside() -> None:
 def test_a_call_that_hangs_holds_a_fork_up_for_its_bound_only() -> None:
     gate = CallGate()
     with gate:
-        gate.shut(timeout_seconds=0.01)
+        assert not gate.shut(timeout_seconds=0.01)
         gate.open()
+    assert gate.shut(timeout_seconds=0)

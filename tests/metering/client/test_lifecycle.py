@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -68,6 +69,29 @@ def test_a_fork_does_not_wait_for_an_agent_that_hangs() -> None:
         os.waitpid(child, 0)
         agent.recover()
         assert meter.close(timeout=30)
+
+
+def test_a_fork_does_not_wait_for_a_reservation_that_hangs() -> None:
+    options = MeterOptions(quota_timeout_seconds=3_600.0)
+    with FakeAgent() as agent, Meter(agent.address, options=options) as meter:
+        agent.delay(3_600.0)
+        is_asked = threading.Event()
+
+        def use() -> None:
+            is_asked.set()
+            with meter.reserve(customer="acme", quantities={"tokens": 1}) as reservation:
+                reservation.settle({"tokens": 1})
+
+        calling = threading.Thread(target=use)
+        calling.start()
+        assert is_asked.wait(30)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        agent.recover()
+        calling.join(30)
+        assert [dict(event.quantities) for event in agent.events] == [{"tokens": "1"}]
 
 
 def _run(code: str, address: str) -> "subprocess.CompletedProcess[str]":

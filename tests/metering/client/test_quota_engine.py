@@ -19,9 +19,11 @@ from metering.client.options import MeterOptions
 from metering.client.quota_engine import QuotaEngine
 from metering.client.quota_transport import (
     AgentAwayError,
+    DoneCall,
     QuotaCall,
     QuotaRequest,
     QuotaResponse,
+    QuotaTransport,
 )
 from metering.errors import AlreadyExistsError, NotFoundError
 from metering.testing import FakeAgent
@@ -177,6 +179,79 @@ def test_an_unforeseen_exception_does_not_end_the_thread(caplog: pytest.LogCaptu
     engine.renew(held)
     assert wire.answered.acquire(timeout=10)
     assert "going on" in caplog.text
+    engine.stop()
+
+
+class HangingUntilClosed:
+    """A transport to an agent that never answers."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+        self.is_over = threading.Event()
+        self._when_done: list[DoneCall] = []
+
+    def call(self, request: QuotaRequest, *, timeout_seconds: float) -> QuotaResponse:
+        self.is_asked.set()
+        assert self.is_over.wait(30)
+        raise AWAY
+
+    def begin(self, request: QuotaRequest, *, timeout_seconds: float) -> QuotaCall:
+        return self
+
+    def result(self) -> QuotaResponse:
+        raise AWAY
+
+    def cancel(self) -> None:
+        raise AssertionError
+
+    def when_done(self, call: DoneCall) -> None:
+        self._when_done.append(call)
+
+    def close(self) -> None:
+        self.is_over.set()
+        for call in self._when_done:
+            call()
+
+
+def test_a_fork_cuts_a_call_that_hangs_and_the_call_is_tried_again() -> None:
+    hanging, answering = HangingUntilClosed(), Wire()
+    wires: list[QuotaTransport] = [hanging, answering]
+    engine = QuotaEngine("127.0.0.1:1", options=FAST, connect=lambda _: wires.pop(0))
+    calling = threading.Thread(target=lambda: engine.call(settle(), timeout_seconds=30))
+    calling.start()
+    assert hanging.is_asked.wait(30)
+    engine.pause_for_fork(timeout_seconds=0.01)
+    assert hanging.is_over.is_set()
+    assert answering.requests == []  # Nothing is inside gRPC while the process forks.
+    engine.resume_after_fork()
+    calling.join(30)
+    assert answering.requests == [settle()]
+    engine.stop()
+
+
+def test_a_fork_cuts_a_call_that_was_begun_and_waits_for_its_end() -> None:
+    hanging, answering = HangingUntilClosed(), Wire()
+    wires: list[QuotaTransport] = [hanging, answering]
+    engine = QuotaEngine("127.0.0.1:1", options=FAST, connect=lambda _: wires.pop(0))
+    engine.begin(settle(), timeout_seconds=30)
+    engine.pause_for_fork(timeout_seconds=0.01)
+    assert hanging.is_over.is_set()
+    engine.resume_after_fork()
+    # Whoever waits for it tries again over a connection of its own.
+    engine.call(settle(), timeout_seconds=5)
+    assert answering.requests == [settle()]
+    engine.stop()
+
+
+def test_a_fork_leaves_the_connection_alone_where_no_call_hangs() -> None:
+    wire = Wire()
+    engine = engine_on(wire)
+    engine.call(settle(), timeout_seconds=5)
+    with pytest.raises(NotImplementedError):
+        engine.begin(settle(), timeout_seconds=5)
+    engine.pause_for_fork(timeout_seconds=5)
+    engine.resume_after_fork()
+    assert not wire.is_closed
     engine.stop()
 
 

@@ -96,6 +96,7 @@ def read_limit(reader: FieldReader) -> Limit | None:
     key = reader.required("key", key_text)
     subject = _read_subject(reader)
     if key is None or subject is None:
+        reader.note_misspelt("key", *_SUBJECT_FIELDS)
         return None
     maximum = _read_maximum(reader, subject)
     window = _read_window(reader, subject)

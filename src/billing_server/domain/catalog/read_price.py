@@ -28,7 +28,7 @@ from billing_server.domain.fields import (
 )
 from billing_server.domain.rating.adjustments import read_discount
 from billing_server.domain.rating.conversion import read_conversion
-from billing_server.domain.rating.models import read_price_model
+from billing_server.domain.rating.models import price_model_reader
 from billing_server.domain.rating.price_model import ZERO
 from metering.quantity import plain_decimal
 
@@ -49,6 +49,7 @@ def read_price(reader: FieldReader) -> Price | None:
     """Reads a price of any kind."""
     kind = reader.required("kind", _price_kind)
     if kind is None:
+        reader.note_misspelt("kind", "key")
         return None
     return kind(reader)
 
@@ -114,10 +115,15 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
     prorate = _read_prorate(reader)
     estimate = reader.maybe("estimate_unit_price", price)
     unit_cost = reader.maybe("unit_cost", price)
-    model = read_price_model(reader)
-    if model is None:
-        return None  # Which further fields belong here is not known without a model.
+    read_model = reader.required("model", price_model_reader)
+    if read_model is None:
+        # Which further fields belong here is not known without a model.
+        reader.note_misspelt("model")
+        return None
+    model = read_model(reader)
     reader.finish(later=LATER_USAGE_PRICE)
+    if model is None:
+        return None
     return UsagePrice(
         key=key,
         meter=meter,

@@ -62,29 +62,28 @@ def escrow_of(settled: int, *, leases: Iterable[Lease]) -> Escrow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What actual use of one window can come to at most: A <= B + U_max + δ + F + V + W."""
+    """What actual use of one window can come to at most, from where it stands.
 
+    Use that was counted is in S, whatever let it pass: it is not added a second time. Only a grant
+    raises `taken + unknown`, and not past B + U_max; beside it there are only allowances that are
+    not used yet, and leases that an operator released.
+    """
+
+    escrow: Escrow
+    """As it stands."""
     maximum: int
-    """B: the largest limit in force at any grant."""
+    """B, the limit in force."""
     unknown_max: int = 0
     """U_max."""
-    overrun: int = 0
-    """δ: use beyond what was reserved, and for money what was rated beyond its estimate."""
-    offline_allowance: int = 0
-    """F: allowances of all agents."""
-    unreserved: int = 0
-    """V: usage recorded without a reservation that no lease could bear."""
+    allowance_left: int = 0
+    """What offline allowances of all agents may still bear. >= 0."""
     released: int = 0
-    """W: written-off leases that an operator released."""
+    """What may still be used of leases that an operator released. >= 0."""
+    burst: int = 0
+    """Of a rate: what a minute may see beyond it. >= 0."""
 
     @property
     def total(self) -> int:
         """The bound."""
-        return (
-            self.maximum
-            + self.unknown_max
-            + self.overrun
-            + self.offline_allowance
-            + self.unreserved
-            + self.released
-        )
+        escrowed = max(self.maximum + self.unknown_max, self.escrow.taken + self.escrow.unknown)
+        return escrowed + self.allowance_left + self.released + self.burst

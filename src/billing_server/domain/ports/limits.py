@@ -32,7 +32,8 @@ class LimitAccount:
     unreserved: int = 0
     """V: the part of it that no lease bore because nothing was reserved. >= 0."""
     overrun: int = 0
-    """δ: the part of it beyond what was reserved for it. >= 0."""
+    """δ: the part of it that neither a lease nor an allowance bore although it was reserved: beyond
+    the reservation, or let pass by a limit that does not refuse. >= 0."""
     estimate_error: int = 0
     """The part of rated money beyond what agents had estimated. >= 0."""
     released: int = 0
@@ -193,6 +194,15 @@ class LimitRepository(Protocol):
     def purge_rolling(self, *, before: datetime) -> None:
         """Forget buckets that no window reaches back to."""
 
+    def add_allowance_use(self, key: WindowKey, *, amounts: Mapping[int, int]) -> None:
+        """Add what offline allowances bore of a window, by disk."""
+
+    def allowance_uses(self, keys: Collection[WindowKey]) -> dict[WindowKey, dict[int, int]]:
+        """Return what offline allowances have borne of windows, by disk."""
+
+    def move_allowance_use(self, agent_ref: int, *, to_ref: int) -> None:
+        """Give what a disk's allowances bore to the row that stands for it from now on."""
+
     def add_threshold_events(self, events: Sequence[ThresholdEvent]) -> None:
         """Write threshold events."""
 
@@ -250,6 +260,9 @@ class LeaseRepository(Protocol):
 
     def put(self, leases: Sequence[Lease]) -> None:
         """Write leases, new or over what is there."""
+
+    def released_rest(self, key: WindowKey) -> int:
+        """Return what may still be used of leases that an operator released."""
 
     def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
         """Return up to `limit` live leases whose agents have not synced since an instant."""

@@ -33,13 +33,12 @@ PRICE_MODELS: Final[Mapping[str, Callable[[FieldReader], PriceModel | None]]] = 
 """The word in `model` to the reader of the model's own fields."""
 
 
-def read_price_model(fields: FieldReader) -> PriceModel | None:
-    """Reads `model` and the fields of that model; None where something is wrong, which is noted."""
-    reader = fields.required("model", _model_reader)
-    return None if reader is None else reader(fields)
+def price_model_reader(node: Node) -> Callable[[FieldReader], PriceModel | None]:
+    """Reads the word in `model` and returns the reader of that model's own fields.
 
-
-def _model_reader(node: Node) -> Callable[[FieldReader], PriceModel | None]:
+    Raises:
+        FieldMistake: PRICE_MODEL_UNKNOWN.
+    """
     word = text(node)
     reader = PRICE_MODELS.get(word)
     if reader is None:

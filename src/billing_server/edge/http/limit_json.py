@@ -41,8 +41,10 @@ def limit_view_to_json(view: LimitView) -> dict[str, Any]:
         "unreserved": amount(account.unreserved),
         "overrun": amount(account.overrun),
         "estimate_error": amount(account.estimate_error),
+        "allowance_used": amount(view.allowance_used),
+        "allowance_left": amount(view.allowance_left),
         "released": amount(account.released),
-        "bound": amount(view.bound.total),
+        "bound": None if view.bound is None else amount(view.bound.total),
         "definition": limit_to_dict(limit.limit),
         "leases": [_share_to_json(share, limit=limit) for share in view.shares],
     }

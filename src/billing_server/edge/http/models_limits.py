@@ -83,7 +83,7 @@ class LeaseAnswer(BaseModel):
 
 
 class LimitViewAnswer(BaseModel):
-    """A limit of a customer as it stands. Use is at most `bound`."""
+    """A limit of a customer as it stands."""
 
     key: str = Field(description="Key of the limit.")
     kind: str = Field(description="`units`, `money`, `rate`, `concurrency` or `rolling`.")
@@ -99,10 +99,18 @@ class LimitViewAnswer(BaseModel):
     presumed: str = Field(description="Of lost agents; never billed.")
     left: str = Field(description="What may still be granted.")
     unreserved: str = Field(description="Part of `used` without a reservation or lease.")
-    overrun: str = Field(description="Part of `used` beyond what was reserved for it.")
+    overrun: str = Field(
+        description="Part of `used` that was reserved and that nothing bore: beyond the "
+        "reservation, or let pass by a limit that does not refuse."
+    )
     estimate_error: str = Field(description="Part of `used` beyond its estimate, for money.")
+    allowance_used: str = Field(description="Part of `used` that offline allowances bore.")
+    allowance_left: str = Field(description="What allowances of all agents may still bear.")
     released: str = Field(description="Written-off leases that an operator released.")
-    bound: str = Field(description="What use can come to at most.")
+    bound: str | None = Field(
+        description="What use can come to at most from here, as long as it is reserved and keeps "
+        "to that; null: the limit bounds nothing."
+    )
     definition: dict[str, Any] = Field(description="As in the catalog file.")
     leases: list[LeaseAnswer] = Field(description="By agent.")
 

@@ -32,6 +32,8 @@ class Effect:
     """Those that changed, as they are to be."""
     debits: tuple[tuple[bytes, int], ...] = ()
     """Lease id and amount, for the event; in the order of limit keys."""
+    allowances: Mapping[str, int] = field(default_factory=dict)
+    """Limit key to what the agent's own offline allowance bore, > 0; no part of the debits."""
     uncovered: Mapping[str, int] = field(default_factory=dict)
     """Limit key to what no lease could bear, > 0."""
 
@@ -155,6 +157,7 @@ class _Book:
         self._now = dict(self._before)
         self._now_us = now_us
         self._debits: dict[bytes, int] = {}
+        self._allowances: dict[str, int] = {}
         self._uncovered: dict[str, int] = {}
 
     def hold(self, take: Take) -> None:
@@ -191,8 +194,15 @@ class _Book:
     def effect(self) -> Effect:
         """Returns all that changed."""
         changed = [lease for key, lease in self._now.items() if self._before[key] != lease]
-        return Effect(tuple(changed), tuple(self._debits.items()), self._uncovered)
+        return Effect(
+            tuple(changed), tuple(self._debits.items()), self._allowances, self._uncovered
+        )
 
     def _owe(self, lease: Lease, amount: int) -> None:
-        if amount and lease.lease_id != OFFLINE_LEASE_ID and not lease.is_share:
+        if not amount or lease.is_share:
+            return
+        if lease.lease_id == OFFLINE_LEASE_ID:
+            used = self._allowances.get(lease.limit_key, 0)
+            self._allowances[lease.limit_key] = used + amount
+        else:
             self._debits[lease.lease_id] = self._debits.get(lease.lease_id, 0) + amount

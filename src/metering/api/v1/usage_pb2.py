@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetering/api/v1/usage.proto\x12\x0fmetering.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x03\n\nUsageEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\nquantities\x18\x04 \x03(\x0b\x32+.metering.api.v1.UsageEvent.QuantitiesEntry\x12?\n\ndimensions\x18\x05 \x03(\x0b\x32+.metering.api.v1.UsageEvent.DimensionsEntry\x12&\n\x06\x64\x65\x62its\x18\x06 \x03(\x0b\x32\x16.metering.api.v1.Debit\x12/\n\nsettlement\x18\x07 \x01(\x0b\x32\x1b.metering.api.v1.Settlement\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x05\x44\x65\x62it\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"k\n\nSettlement\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.metering.api.v1.SettlementKind\x12\x16\n\x0evoids_event_id\x18\x03 \x01(\t\"Q\n\rRejectedEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*\xc2\x01\n\x0eSettlementKind\x12\x1f\n\x1bSETTLEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17SETTLEMENT_KIND_SETTLED\x10\x01\x12\x1c\n\x18SETTLEMENT_KIND_RELEASED\x10\x02\x12\x18\n\x14SETTLEMENT_KIND_LATE\x10\x03\x12\x1d\n\x19SETTLEMENT_KIND_ELSEWHERE\x10\x04\x12\x1b\n\x17SETTLEMENT_KIND_EXPIRED\x10\x05*P\n\x08\x41\x63kLevel\x12\x19\n\x15\x41\x43K_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43K_LEVEL_LOCAL\x10\x01\x12\x14\n\x10\x41\x43K_LEVEL_SERVER\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetering/api/v1/usage.proto\x12\x0fmetering.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x03\n\nUsageEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\nquantities\x18\x04 \x03(\x0b\x32+.metering.api.v1.UsageEvent.QuantitiesEntry\x12?\n\ndimensions\x18\x05 \x03(\x0b\x32+.metering.api.v1.UsageEvent.DimensionsEntry\x12&\n\x06\x64\x65\x62its\x18\x06 \x03(\x0b\x32\x16.metering.api.v1.Debit\x12/\n\nsettlement\x18\x07 \x01(\x0b\x32\x1b.metering.api.v1.Settlement\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x05\x44\x65\x62it\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"1\n\x0c\x41llowanceUse\x12\x11\n\tlimit_key\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"\x9e\x01\n\nSettlement\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.metering.api.v1.SettlementKind\x12\x16\n\x0evoids_event_id\x18\x03 \x01(\t\x12\x31\n\nallowances\x18\x04 \x03(\x0b\x32\x1d.metering.api.v1.AllowanceUse\"Q\n\rRejectedEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*\xc2\x01\n\x0eSettlementKind\x12\x1f\n\x1bSETTLEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17SETTLEMENT_KIND_SETTLED\x10\x01\x12\x1c\n\x18SETTLEMENT_KIND_RELEASED\x10\x02\x12\x18\n\x14SETTLEMENT_KIND_LATE\x10\x03\x12\x1d\n\x19SETTLEMENT_KIND_ELSEWHERE\x10\x04\x12\x1b\n\x17SETTLEMENT_KIND_EXPIRED\x10\x05*P\n\x08\x41\x63kLevel\x12\x19\n\x15\x41\x43K_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43K_LEVEL_LOCAL\x10\x01\x12\x14\n\x10\x41\x43K_LEVEL_SERVER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGEEVENT_QUANTITIESENTRY']._serialized_options = b'8\001'
   _globals['_USAGEEVENT_DIMENSIONSENTRY']._loaded_options = None
   _globals['_USAGEEVENT_DIMENSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_SETTLEMENTKIND']._serialized_start=740
-  _globals['_SETTLEMENTKIND']._serialized_end=934
-  _globals['_ACKLEVEL']._serialized_start=936
-  _globals['_ACKLEVEL']._serialized_end=1016
+  _globals['_SETTLEMENTKIND']._serialized_start=843
+  _globals['_SETTLEMENTKIND']._serialized_end=1037
+  _globals['_ACKLEVEL']._serialized_start=1039
+  _globals['_ACKLEVEL']._serialized_end=1119
   _globals['_USAGEEVENT']._serialized_start=82
   _globals['_USAGEEVENT']._serialized_end=502
   _globals['_USAGEEVENT_QUANTITIESENTRY']._serialized_start=402
@@ -48,8 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGEEVENT_DIMENSIONSENTRY']._serialized_end=502
   _globals['_DEBIT']._serialized_start=504
   _globals['_DEBIT']._serialized_end=545
-  _globals['_SETTLEMENT']._serialized_start=547
-  _globals['_SETTLEMENT']._serialized_end=654
-  _globals['_REJECTEDEVENT']._serialized_start=656
-  _globals['_REJECTEDEVENT']._serialized_end=737
+  _globals['_ALLOWANCEUSE']._serialized_start=547
+  _globals['_ALLOWANCEUSE']._serialized_end=596
+  _globals['_SETTLEMENT']._serialized_start=599
+  _globals['_SETTLEMENT']._serialized_end=757
+  _globals['_REJECTEDEVENT']._serialized_start=759
+  _globals['_REJECTEDEVENT']._serialized_end=840
 # @@protoc_insertion_point(module_scope)

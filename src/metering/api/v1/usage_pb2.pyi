@@ -74,15 +74,25 @@ class Debit(_message.Message):
     amount: int
     def __init__(self, lease_id: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
 
+class AllowanceUse(_message.Message):
+    __slots__ = ("limit_key", "amount")
+    LIMIT_KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    limit_key: str
+    amount: int
+    def __init__(self, limit_key: _Optional[str] = ..., amount: _Optional[int] = ...) -> None: ...
+
 class Settlement(_message.Message):
-    __slots__ = ("reservation_id", "kind", "voids_event_id")
+    __slots__ = ("reservation_id", "kind", "voids_event_id", "allowances")
     RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     VOIDS_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOWANCES_FIELD_NUMBER: _ClassVar[int]
     reservation_id: str
     kind: SettlementKind
     voids_event_id: str
-    def __init__(self, reservation_id: _Optional[str] = ..., kind: _Optional[_Union[SettlementKind, str]] = ..., voids_event_id: _Optional[str] = ...) -> None: ...
+    allowances: _containers.RepeatedCompositeFieldContainer[AllowanceUse]
+    def __init__(self, reservation_id: _Optional[str] = ..., kind: _Optional[_Union[SettlementKind, str]] = ..., voids_event_id: _Optional[str] = ..., allowances: _Optional[_Iterable[_Union[AllowanceUse, _Mapping]]] = ...) -> None: ...
 
 class RejectedEvent(_message.Message):
     __slots__ = ("index", "event_id", "reason", "message")

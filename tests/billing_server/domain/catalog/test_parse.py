@@ -204,6 +204,38 @@ def test_a_wrong_price_is_refused_by_its_field(price: str, field: str, reason: s
     assert found == [(f"plans[0].prices[0].{field}", reason)]
 
 
+@pytest.mark.parametrize(
+    ("price", "misspelt", "meant"),
+    [
+        (
+            "{key: a, kind: usage, meter: tokens, modle: per_unit, unit_price: '1'}",
+            "modle",
+            "model",
+        ),
+        (
+            "{key: a, kind: usage, meter: tokens, model: per_unit, unit_prise: '1'}",
+            "unit_prise",
+            "unit_price",
+        ),
+        ("{key: a, kind: usage, metre: tokens, model: flat, amount: '1'}", "metre", "meter"),
+        ("{key: a, knid: recurring, amount: '1'}", "knid", "kind"),
+        ("{kye: a, kind: recurring, amount: '1'}", "kye", "key"),
+    ],
+)
+def test_a_misspelt_field_is_named_beside_the_one_that_is_missing(
+    price: str, misspelt: str, meant: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse_catalog(with_prices(f"      - {price}"), name="c.yaml")
+    where = "c.yaml:7: plans[0].prices[0]"
+    assert sorted(item.description for item in caught.value.violations) == sorted(
+        [
+            f"{where}.{meant}: the field is missing",
+            f"{where}.{misspelt}: unknown field; did you mean {meant!r}?",
+        ]
+    )
+
+
 def test_free_units_are_the_included_units() -> None:
     catalog = parse_catalog(
         with_prices(

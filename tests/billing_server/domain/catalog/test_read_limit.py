@@ -133,6 +133,7 @@ def test_a_prepaid_balance_a_rate_and_slots_are_limits_too() -> None:
             "above 0",
         ),
         ("meter: tokens, max: 5, window: day, maxx: 5", "FIELD_UNKNOWN", "did you mean 'max'"),
+        ("metre: tokens, max: 5, window: day", "FIELD_UNKNOWN", "did you mean 'meter'"),
     ],
 )
 def test_a_mistake_names_its_line_its_field_and_the_remedy(

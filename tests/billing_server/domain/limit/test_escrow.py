@@ -54,12 +54,15 @@ def test_reclaimed_leases_are_granted_again_only_within_the_bound() -> None:
     assert escrow.left(maximum=100, unknown_max=500) == 60
 
 
-def test_the_bound_is_the_sum_of_its_terms() -> None:
-    bound = Bound(
-        maximum=100, unknown_max=10, overrun=5, offline_allowance=3, unreserved=2, released=1
-    )
-    assert bound.total == 121
-    assert Bound(maximum=100).total == 100
+def test_the_bound_counts_nothing_twice() -> None:
+    assert Bound(escrow=Escrow(settled=40, out=60), maximum=100).total == 100
+    # What went past the limit is in what is settled; no grant adds to it.
+    past = Escrow(settled=90, out=5, unknown=8, presumed=10)
+    assert Bound(escrow=past, maximum=100).total == 113
+    assert Bound(escrow=past, maximum=100, unknown_max=20).total == 120
+    # What may still be used beside the escrow comes on top.
+    bound = Bound(escrow=past, maximum=100, allowance_left=3, released=2, burst=1)
+    assert bound.total == 113 + 3 + 2 + 1
 
 
 STEPS = st.lists(
@@ -77,6 +80,7 @@ def test_no_step_ever_takes_more_than_the_limit_and_what_may_be_unknown(
     steps: list[tuple[str, int, int]], unknown_max: int
 ) -> None:
     maximum, settled = 100, 0
+    bounds: list[int] = []
     leases = [replace(LEASE, lease_id=bytes([number])) for number in range(3)]
     for step, number, amount in steps:
         held = leases[number]
@@ -94,3 +98,5 @@ def test_no_step_ever_takes_more_than_the_limit_and_what_may_be_unknown(
             leases[number] = reclaimed(held) if step == "reclaim" else written_off(held)
         escrow = escrow_of(settled, leases=leases)
         assert escrow.taken + escrow.unknown <= maximum + unknown_max
+        bounds.append(Bound(escrow=escrow, maximum=maximum, unknown_max=unknown_max).total)
+    assert all(settled <= bound for bound in bounds)

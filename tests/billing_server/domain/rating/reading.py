@@ -2,7 +2,7 @@
 
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
-from billing_server.domain.rating.models import read_price_model
+from billing_server.domain.rating.models import price_model_reader
 from billing_server.domain.rating.price_model import EventModel, EventUsage, QuantityModel
 from metering.quantity import parse_quantity
 
@@ -13,7 +13,8 @@ def read_model(fields: dict[str, object]) -> tuple[QuantityModel | EventModel | 
     """Returns the model of plain fields and what was refused of them."""
     mistakes = Mistakes("test")
     reader = FieldReader(node_from_plain(fields), path="", mistakes=mistakes)
-    found = read_price_model(reader)
+    read = reader.required("model", price_model_reader)
+    found = None if read is None else read(reader)
     reader.finish()
     return found, [(violation.field, violation.reason) for violation in mistakes.violations]
 

@@ -2,7 +2,7 @@
 
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
-from billing_server.domain.rating.models import PRICE_MODELS, read_price_model
+from billing_server.domain.rating.models import PRICE_MODELS, price_model_reader
 from tests.billing_server.domain.rating.reading import refusals_of
 
 
@@ -27,7 +27,7 @@ def test_a_price_without_a_model_is_refused() -> None:
 def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
     mistakes = Mistakes("test")
     reader = FieldReader(node_from_plain({"model": "gradated"}), path="", mistakes=mistakes)
-    assert read_price_model(reader) is None
+    assert reader.required("model", price_model_reader) is None
     (violation,) = mistakes.violations
     assert violation.reason == "PRICE_MODEL_UNKNOWN"
     assert "did you mean 'graduated'?" in violation.description

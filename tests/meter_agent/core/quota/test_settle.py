@@ -117,6 +117,7 @@ def test_use_of_an_offline_allowance_is_debited_to_no_lease() -> None:
     found, leases = held(Take("tokens", OFFLINE_LEASE_ID, 15), leases=[own])
     effect = settled(found, leases=leases, output="10")
     assert (effect.debits, effect.uncovered) == ((), {})
+    assert effect.allowances == {"tokens": 10}
     assert effect.leases == (replace(own, consumed=10),)
 
 
