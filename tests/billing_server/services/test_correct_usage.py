@@ -1,5 +1,8 @@
 """Voids, amendments and adjustments are new facts; what came is kept. On both databases."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -112,10 +115,9 @@ def test_what_cannot_be_corrected_is_refused_by_reason(store: SqlStore) -> None:
     sender.send({"tokens": "5"}, at=NOON, event_id="e1")
     sender.send({"unknown": "5"}, at=NOON, event_id="waits")
 
-    def adjust(meter: str, quantity: str = "1", reason: str = "why", customer: str = "acme"):  # type: ignore[no-untyped-def]
-        return AdjustmentRequest(
-            customer_id=customer, meter_key=meter, quantity=quantity, reason=reason
-        )
+    def adjust(meter: str, quantity: str = "1", **changes: Any) -> AdjustmentRequest:
+        fields = {"reason": "why", "customer_id": "acme"} | changes
+        return AdjustmentRequest(meter_key=meter, quantity=quantity, **fields)
 
     refusals: list[tuple[object, type[MeteringError], str]] = [
         (lambda: void_usage(context, event_id="no"), NotFoundError, "EVENT_NOT_FOUND"),
@@ -142,7 +144,7 @@ def test_what_cannot_be_corrected_is_refused_by_reason(store: SqlStore) -> None:
         ),
         (lambda: adjust_usage(context, request=adjust("no")), NotFoundError, "METER_NOT_FOUND"),
         (
-            lambda: adjust_usage(context, request=adjust("calls", customer="no")),
+            lambda: adjust_usage(context, request=adjust("calls", customer_id="no")),
             NotFoundError,
             "CUSTOMER_NOT_FOUND",
         ),
@@ -150,6 +152,19 @@ def test_what_cannot_be_corrected_is_refused_by_reason(store: SqlStore) -> None:
             lambda: adjust_usage(context, request=adjust("calls", "--1")),
             ValidationError,
             "QUANTITY_NEGATIVE",
+        ),
+        (
+            lambda: adjust_usage(context, request=adjust("calls", "-0.0")),
+            ValidationError,
+            "QUANTITY_ZERO",
+        ),
+        (
+            lambda: adjust_usage(
+                context,
+                request=adjust("calls", event_time=context.clock.now() + timedelta(minutes=1)),
+            ),
+            ValidationError,
+            "EVENT_TIME_IN_FUTURE",
         ),
         (
             lambda: adjust_usage(context, request=adjust("calls", reason=" ")),

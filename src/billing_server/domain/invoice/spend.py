@@ -13,7 +13,7 @@ from typing import Final
 from billing_server.domain.catalog.model import OneTimePrice, Plan
 from billing_server.domain.invoice.lines import ONE, BillingTerms, LineQuantities, make_line
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
 from billing_server.domain.rating.usage import WHOLE
 from billing_server.domain.subscription.phase import Segment, spans_of
 from billing_server.domain.subscription.timeline import Timeline, share_of_period
@@ -88,26 +88,26 @@ def spend_lines(
     inside = [line for line in lines if _lies_in(line.service_period, period=period)]
     earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
     usage = _sum(terms, lines=inside, earlier=earlier, kinds=USAGE_KINDS)
-    committed = commitment_adjustment(timeline, period=period, usage=usage)
+    committed = commitment_step(timeline, period=period, usage=usage)
     first = _spend_line(
         terms,
         key=COMMITMENT_KEY,
         description="Commitment",
         period=period,
-        exact=committed,
+        step=committed,
         invoiced=_invoiced(earlier, key=COMMITMENT_KEY),
     )
     found = [] if first is None else [first]
     kinds = frozenset(LineKind) - SPEND_KINDS
     other = _sum(terms, lines=inside, earlier=earlier, kinds=kinds)
-    spent = other + _rounded(terms, committed)
-    minimum = minimum_shortfall(timeline, period=period, spent=spent)
+    spent = other + _rounded(terms, Fraction(committed.amount if committed else NOTHING))
+    minimum = minimum_step(timeline, period=period, spent=spent)
     second = _spend_line(
         terms,
         key=MINIMUM_KEY,
         description="Minimum spend",
         period=period,
-        exact=minimum,
+        step=minimum,
         invoiced=_invoiced(earlier, key=MINIMUM_KEY),
     )
     return found if second is None else [*found, second]
@@ -121,8 +121,8 @@ def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
     )
 
 
-def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction) -> Fraction:
-    """Returns what the commitment adds to the usage of a period, exact, in major units.
+def commitment_step(timeline: Timeline, *, period: Period, usage: Fraction) -> RatingStep | None:
+    """Returns what the commitment adds to the usage of a period; None: nothing.
 
     Committed 1,000 with an overage discount of 0.2: usage of 700 gives +300, so that 1,000 are
     paid; usage of 1,500 gives −100, so that 1,400 are paid.
@@ -137,15 +137,24 @@ def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction
         if plan.commitment is not None:
             committed += Fraction(plan.commitment.amount) * share
             discounts.append(Fraction(plan.commitment.overage_discount))
-    if not discounts:
-        return NOTHING
-    if usage <= committed:
-        return committed - usage
-    return -(usage - committed) * discounts[-1]
+    if not discounts or usage == committed:
+        return None
+    if usage < committed:
+        return _made_up(StepKind.COMMITMENT, to=committed, spent=usage)
+    above, rate = usage - committed, -discounts[-1]
+    return RatingStep(
+        from_quantity=committed,
+        to_quantity=None,
+        quantity=above,
+        unit_price=rate,
+        flat_price=ZERO,
+        amount=above * rate,
+        kind=StepKind.COMMITMENT,
+    )
 
 
-def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) -> Fraction:
-    """Returns what is missing to the plan's minimum, exact, in major units, >= 0 (R34).
+def minimum_step(timeline: Timeline, *, period: Period, spent: Fraction) -> RatingStep | None:
+    """Returns what is missing to the plan's minimum; None: nothing (R34).
 
     10,000 × 2/29 − 36.90 = 652.76 (rounded).
 
@@ -157,7 +166,20 @@ def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) ->
     wanted = NOTHING
     for plan, share in _shares(timeline, period=period):
         wanted += Fraction(plan.minimum_spend or ZERO) * share
-    return max(wanted - spent, NOTHING)
+    return None if wanted <= spent else _made_up(StepKind.MINIMUM_SPEND, to=wanted, spent=spent)
+
+
+def _made_up(kind: StepKind, *, to: Fraction, spent: Fraction) -> RatingStep:
+    missing = to - spent
+    return RatingStep(
+        from_quantity=spent,
+        to_quantity=to,
+        quantity=ZERO,
+        unit_price=ZERO,
+        flat_price=missing,
+        amount=missing,
+        kind=kind,
+    )
 
 
 def _shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
@@ -202,16 +224,19 @@ def _spend_line(
     key: str,
     description: str,
     period: Period,
-    exact: Fraction,
+    step: RatingStep | None,
     invoiced: SpendInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of a difference to what is invoiced; None where there is none."""
     currency = terms.plan.currency
+    exact = NOTHING if step is None else Fraction(step.amount)
     whole = round_line(RatedAmount(exact, currency))
     before = Money(invoiced.amount_minor, currency)
     if whole == before:
         return None
+    steps = [] if step is None else [step]
     if invoiced.sequences:
+        steps.append(_taken_off(before))
         description += (
             f" ({whole.decimal_string()} for the whole period less {before.decimal_string()} "
             "invoiced)"
@@ -228,5 +253,19 @@ def _spend_line(
         exact=exact - Fraction(before.decimal_string()),
         amount=whole - before,
         proration=WHOLE,
+        steps=tuple(steps),
         sequence=max(invoiced.sequences, default=-1) + 1,
+    )
+
+
+def _taken_off(before: Money) -> RatingStep:
+    amount = -Fraction(before.decimal_string())
+    return RatingStep(
+        from_quantity=ZERO,
+        to_quantity=None,
+        quantity=ZERO,
+        unit_price=ZERO,
+        flat_price=amount,
+        amount=amount,
+        kind=StepKind.INVOICED,
     )

@@ -43,6 +43,12 @@ class StepKind(StrEnum):
     """Lowered to the most that a period may cost."""
     MINIMUM = "minimum"
     """Raised to the least that a period costs."""
+    COMMITMENT = "commitment"
+    """Usage, `from`, was made up to what is committed, `to`; or `quantity` above it got cheaper."""
+    MINIMUM_SPEND = "minimum_spend"
+    """All lines of a period, `from`, were made up to the plan's minimum, `to`."""
+    INVOICED = "invoiced"
+    """Took off what earlier invoices carry of it."""
 
 
 @dataclass(frozen=True, slots=True)

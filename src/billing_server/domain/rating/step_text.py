@@ -59,6 +59,19 @@ def _discount(step: Step) -> str:
     return f"discount: {step['quantity']} × {step['unit_price']} = {step['amount']}"
 
 
+def _commitment(step: Step) -> str:
+    if step["to"] is None:
+        return (
+            f"above the commitment of {step['from']}: {step['quantity']} × {step['unit_price']} = "
+            f"{step['amount']}"
+        )
+    return f"commitment: {step['to']} − {step['from']} of usage = {step['amount']}"
+
+
+def _minimum_spend(step: Step) -> str:
+    return f"minimum: {step['to']} − {step['from']} of the period's lines = {step['amount']}"
+
+
 def _lump(words: str) -> Callable[[Step], str]:
     return lambda step: f"{words}: {step['amount']}"
 
@@ -75,4 +88,7 @@ _TEXTS: Final[Mapping[str, Callable[[Step], str]]] = {
     StepKind.DISCOUNT: _discount,
     StepKind.MAXIMUM: _lump("lowered to the maximum"),
     StepKind.MINIMUM: _lump("raised to the minimum"),
+    StepKind.COMMITMENT: _commitment,
+    StepKind.MINIMUM_SPEND: _minimum_spend,
+    StepKind.INVOICED: _lump("invoiced before"),
 }

@@ -25,6 +25,7 @@ from billing_server.services.correct_usage import (
     AdjustmentRequest,
     adjust_usage,
     amend_usage,
+    is_priced,
     void_usage,
 )
 from billing_server.services.import_usage import ImportedEvent, import_usage
@@ -109,6 +110,7 @@ def post_adjust(request: AdjustUsageRequest, context: Context) -> Any:
         "dimensions": dict(made.dimensions),
         "event_time": format_instant(made.event_time),
         "reason": made.reason,
+        "is_priced": is_priced(context, adjustment=made),
     }
 
 
