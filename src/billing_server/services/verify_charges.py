@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
-from billing_server.services.charge_differences import charge_differences
+from billing_server.domain.ports.usage import ChargeRow
+from billing_server.services.charge_differences import ChargeDifference, charge_differences
+from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
-from billing_server.services.period_usage import fold_period
+from billing_server.services.period_usage import FoldSpan, fold_period
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.services.verified_sums import VerifiedSums
 from billing_server.services.verify_report import VerifyMode, VerifyReport
@@ -61,27 +63,50 @@ def _check_customer(
     for subscription_id, period in _periods(unit, terms=terms):
         if subscription_id in failed:
             continue
-        running = unit.usage.running_charges(
-            subscription_id, customer_id=customer_id, period_start=period.start
+        place = (
+            f"customer {customer_id}, subscription {subscription_id}, period "
+            f"{format_instant(period.start)}"
         )
-        usage = fold_period(
-            unit, terms=terms, subscription_id=subscription_id, period=period, fold=fold
-        )
-        rows = usage.charge_rows()
-        differences = charge_differences(running, folded=rows)
-        if differences:
-            # Usage may have been counted since its window was summed: the buckets have the word.
-            usage = fold_period(unit, terms=terms, subscription_id=subscription_id, period=period)
-            rows = usage.charge_rows()
-            differences = charge_differences(running, folded=rows)
+        try:
+            rows, differences = _compared(
+                unit, terms=terms, subscription_id=subscription_id, period=period, fold=fold
+            )
+        except AmountTooLargeError as error:
+            report.tell(f"{place}: {error}")
+            continue
         report.charge_count += len(rows)
         for each in differences:
             group = f", group {each.group_key}" if each.group_key else ""
             report.tell(
-                f"customer {customer_id}, subscription {subscription_id}, period "
-                f"{format_instant(period.start)}, price {each.price_key}, segment "
-                f"{each.segment}{group}: stored {each.stored}; the usage comes to {each.folded}"
+                f"{place}, price {each.price_key}, segment {each.segment}{group}: stored "
+                f"{each.stored}; the usage comes to {each.folded}"
             )
+
+
+def _compared(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    subscription_id: str,
+    period: Period,
+    fold: FoldSpan,
+) -> tuple[list[ChargeRow], tuple[ChargeDifference, ...]]:
+    """Return what the running charges of a period should be, and how they differ."""
+    running = unit.usage.running_charges(
+        subscription_id, customer_id=terms.customer.id, period_start=period.start
+    )
+    rows: list[ChargeRow] = []
+    differences: tuple[ChargeDifference, ...] = ()
+    # Usage may have been counted since its window was summed: the buckets have the last word.
+    for each in (fold, None):
+        usage = fold_period(
+            unit, terms=terms, subscription_id=subscription_id, period=period, fold=each
+        )
+        rows = usage.charge_rows()
+        differences = charge_differences(running, folded=rows)
+        if not differences:
+            break
+    return rows, differences
 
 
 def _periods(unit: UnitOfWork, *, terms: CustomerTerms) -> Iterator[tuple[str, Period]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.usage.instants import instant_from_minute
-from billing_server.services.recount_usage import recount_minutes
+from billing_server.services.recount_usage import recount_buckets
 from billing_server.services.recount_window import BucketState, Expected, WindowCounter
 from billing_server.services.verified_sums import VerifiedSums
 from billing_server.services.verify_charges import check_charges
@@ -196,5 +196,5 @@ def _recount(store: Store, *, wrong: dict[str, set[int]], report: VerifyReport) 
     for customer_id, minutes in sorted(wrong.items()):
         with store.write() as unit:
             unit.customers.lock([customer_id])
-            recount_minutes(unit, customer_id=customer_id, minutes=sorted(minutes))
+            recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
         report.repaired_count += len(minutes)
