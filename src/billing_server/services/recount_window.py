@@ -111,7 +111,7 @@ class Expected:
     def equals(self, stored: WindowBuckets) -> bool:
         """Tells whether the stored buckets of the window are just these."""
         return (
-            stored.count == len(self.packed) + len(self.others)
+            stored.bucket_count == len(self.packed) + len(self.others)
             and stored.packed == self.packed
             and {(each[0], each[2]): each[3:] for each in stored.others} == self.others
         )

@@ -124,7 +124,7 @@ def _compare(
     start, end = window
     wrong: dict[str, set[int]] = defaultdict(set)
     stored = unit.usage_scan.window_buckets(start, end=end)
-    report.bucket_count += stored.count
+    report.bucket_count += stored.bucket_count
     if not expected.equals(stored):
         _tell_buckets(unit, counter, expected, window=window, report=report, wrong=wrong)
     _check_readings(unit, expected, window=window, report=report, wrong=wrong)

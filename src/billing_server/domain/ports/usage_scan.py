@@ -32,8 +32,8 @@ class WindowBuckets(NamedTuple):
     """Place to state, of buckets that are told by value and count, neither of them large."""
     others: list[StoredBucket]
     """The rest: those with a last event, and large ones."""
-    count: int
-    """Buckets in all; more than the two hold where two have the same place."""
+    bucket_count: int
+    """Of them all; more than the two hold where two have the same place."""
 
 
 class SeriesSum(NamedTuple):
