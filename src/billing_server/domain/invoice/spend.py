@@ -10,13 +10,25 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from billing_server.domain.catalog.model import OneTimePrice, Plan
-from billing_server.domain.invoice.lines import ONE, BillingTerms, LineQuantities, make_line
+from billing_server.domain.catalog.model import OneTimePrice
+from billing_server.domain.invoice.lines import (
+    ONE,
+    BillingTerms,
+    LineQuantities,
+    invoiced_steps,
+    make_line,
+)
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
+from billing_server.domain.invoice.spend_steps import (
+    commitment_steps,
+    minimum_steps,
+    plan_shares,
+    step_total,
+)
+from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE
-from billing_server.domain.subscription.phase import Segment, spans_of
-from billing_server.domain.subscription.timeline import Timeline, share_of_period
+from billing_server.domain.subscription.phase import Segment
+from billing_server.domain.subscription.timeline import Timeline
 from metering.money import Money, RatedAmount, round_line
 from metering.period import Period
 
@@ -24,7 +36,6 @@ MINIMUM_KEY: Final = "minimum_spend"
 COMMITMENT_KEY: Final = "commitment"
 SPEND_KINDS: Final = frozenset({LineKind.MINIMUM, LineKind.ADJUSTMENT})
 USAGE_KINDS: Final = frozenset({LineKind.USAGE, LineKind.LATE_USAGE})
-NOTHING: Final = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +99,25 @@ def spend_lines(
     inside = [line for line in lines if _lies_in(line.service_period, period=period)]
     earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
     usage = _sum(terms, lines=inside, earlier=earlier, kinds=USAGE_KINDS)
-    committed = commitment_step(timeline, period=period, usage=usage)
+    committed = commitment_steps(timeline, period=period, usage=usage)
     first = _spend_line(
         terms,
         key=COMMITMENT_KEY,
         description="Commitment",
         period=period,
-        step=committed,
+        steps=committed,
         invoiced=_invoiced(earlier, key=COMMITMENT_KEY),
     )
     found = [] if first is None else [first]
     kinds = frozenset(LineKind) - SPEND_KINDS
     other = _sum(terms, lines=inside, earlier=earlier, kinds=kinds)
-    spent = other + _rounded(terms, Fraction(committed.amount if committed else NOTHING))
-    minimum = minimum_step(timeline, period=period, spent=spent)
+    spent = other + _rounded(terms, step_total(committed))
     second = _spend_line(
         terms,
         key=MINIMUM_KEY,
         description="Minimum spend",
         period=period,
-        step=minimum,
+        steps=minimum_steps(timeline, period=period, spent=spent),
         invoiced=_invoiced(earlier, key=MINIMUM_KEY),
     )
     return found if second is None else [*found, second]
@@ -117,12 +127,12 @@ def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
     """Tells whether a commitment or a minimum applies somewhere in a period."""
     return any(
         plan.commitment is not None or plan.minimum_spend is not None
-        for plan, _ in _shares(timeline, period=period)
+        for plan, _ in plan_shares(timeline, period=period)
     )
 
 
-def commitment_step(timeline: Timeline, *, period: Period, usage: Fraction) -> RatingStep | None:
-    """Returns what the commitment adds to the usage of a period; None: nothing.
+def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction) -> Fraction:
+    """Returns what the commitment adds to the usage of a period, exact, in major units.
 
     Committed 1,000 with an overage discount of 0.2: usage of 700 gives +300, so that 1,000 are
     paid; usage of 1,500 gives −100, so that 1,400 are paid.
@@ -132,29 +142,11 @@ def commitment_step(timeline: Timeline, *, period: Period, usage: Fraction) -> R
         period: the billing period; each plan version counts by its share of it (R17).
         usage: what the usage of the period comes to, in major units.
     """
-    committed, discounts = NOTHING, []
-    for plan, share in _shares(timeline, period=period):
-        if plan.commitment is not None:
-            committed += Fraction(plan.commitment.amount) * share
-            discounts.append(Fraction(plan.commitment.overage_discount))
-    if not discounts or usage == committed:
-        return None
-    if usage < committed:
-        return _made_up(StepKind.COMMITMENT, to=committed, spent=usage)
-    above, rate = usage - committed, -discounts[-1]
-    return RatingStep(
-        from_quantity=committed,
-        to_quantity=None,
-        quantity=above,
-        unit_price=rate,
-        flat_price=ZERO,
-        amount=above * rate,
-        kind=StepKind.COMMITMENT,
-    )
+    return step_total(commitment_steps(timeline, period=period, usage=usage))
 
 
-def minimum_step(timeline: Timeline, *, period: Period, spent: Fraction) -> RatingStep | None:
-    """Returns what is missing to the plan's minimum; None: nothing (R34).
+def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) -> Fraction:
+    """Returns what is missing to the plan's minimum, exact, in major units, >= 0 (R34).
 
     10,000 × 2/29 − 36.90 = 652.76 (rounded).
 
@@ -163,31 +155,7 @@ def minimum_step(timeline: Timeline, *, period: Period, spent: Fraction) -> Rati
         period: the billing period; each plan version counts by its share of it (R17).
         spent: what all lines of the period come to, in major units.
     """
-    wanted = NOTHING
-    for plan, share in _shares(timeline, period=period):
-        wanted += Fraction(plan.minimum_spend or ZERO) * share
-    return None if wanted <= spent else _made_up(StepKind.MINIMUM_SPEND, to=wanted, spent=spent)
-
-
-def _made_up(kind: StepKind, *, to: Fraction, spent: Fraction) -> RatingStep:
-    missing = to - spent
-    return RatingStep(
-        from_quantity=spent,
-        to_quantity=to,
-        quantity=ZERO,
-        unit_price=ZERO,
-        flat_price=missing,
-        amount=missing,
-        kind=kind,
-    )
-
-
-def _shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
-    """Returns the plan versions of a period, each with its share of the whole one."""
-    return [
-        (phase.plan, share_of_period(span, plan=phase.plan, cycle=timeline.cycle))
-        for phase, span in spans_of(timeline.phases, period=period)
-    ]
+    return step_total(minimum_steps(timeline, period=period, spent=spent))
 
 
 def _sum(
@@ -224,19 +192,17 @@ def _spend_line(
     key: str,
     description: str,
     period: Period,
-    step: RatingStep | None,
+    steps: tuple[RatingStep, ...],
     invoiced: SpendInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of a difference to what is invoiced; None where there is none."""
     currency = terms.plan.currency
-    exact = NOTHING if step is None else Fraction(step.amount)
+    exact = step_total(steps)
     whole = round_line(RatedAmount(exact, currency))
     before = Money(invoiced.amount_minor, currency)
     if whole == before:
         return None
-    steps = [] if step is None else [step]
     if invoiced.sequences:
-        steps.append(_taken_off(before))
         description += (
             f" ({whole.decimal_string()} for the whole period less {before.decimal_string()} "
             "invoiced)"
@@ -252,20 +218,7 @@ def _spend_line(
         quantities=LineQuantities(ONE, ZERO, ONE),
         exact=exact - Fraction(before.decimal_string()),
         amount=whole - before,
+        steps=(*steps, *invoiced_steps(before)),
         proration=WHOLE,
-        steps=tuple(steps),
         sequence=max(invoiced.sequences, default=-1) + 1,
-    )
-
-
-def _taken_off(before: Money) -> RatingStep:
-    amount = -Fraction(before.decimal_string())
-    return RatingStep(
-        from_quantity=ZERO,
-        to_quantity=None,
-        quantity=ZERO,
-        unit_price=ZERO,
-        flat_price=amount,
-        amount=amount,
-        kind=StepKind.INVOICED,
     )
