@@ -87,6 +87,48 @@ def events_command(
     )
 
 
+@app.command("adjustments")
+def adjustments_command(
+    *,
+    customer: Annotated[str, typer.Option(help="Whose usage.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 instant.")],
+    end: Annotated[str, typer.Option("--to", help="RFC 3339 instant, exclusive.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List what was added to the meters of a customer by hand, in order of the time it counts.
+
+    Example: billing-server usage adjustments --customer acme
+    --from 2026-03-01T00:00:00Z --to 2026-04-01T00:00:00Z
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    query = {"customer": customer, "start": start, "end": end}
+    found = list(client.entries("/v1/usage/adjustments", limit=limit, query=query))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "adjustments",
+        columns=("adjustment", "event time", "meter", "quantity", "dimensions", "priced", "reason"),
+        right=("quantity",),
+        rows=(
+            (
+                each["id"],
+                each["event_time"],
+                each["meter"],
+                each["quantity"],
+                " ".join(f"{key}={value}" for key, value in each["dimensions"].items()),
+                "yes" if each["is_priced"] else "no",
+                each["reason"],
+            )
+            for each in found
+        ),
+    )
+
+
 @app.command("void")
 def void_command(
     event_id: Annotated[str, typer.Argument(help="Id of an event that was counted.")],

@@ -32,7 +32,8 @@ class _Move:
 
     subscription: Subscription
     price_starts: dict[str, datetime] | None
-    """By added price, from when it charges; None: the subscription stays."""
+    """By added price, from when it charges; empty: from when the subscription comes onto its last
+    version, which lies ahead; None: the subscription stays."""
 
 
 def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> tuple[str, ...]:
@@ -43,19 +44,26 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
         context: the world.
         plan: the new version.
     """
-    moved_count = 0
+    moved_count = later_count = 0
     staying: Counter[int] = Counter()
     for move in _moves(unit, context=context, plan=plan):
         if move.price_starts is None:
             staying[_newest(move.subscription)] += 1
-        else:
+        elif move.price_starts:
             moved_count += 1
+        else:
+            later_count += 1
     lines = [
         f"{_counted(count)} on version {version}" for version, count in sorted(staying.items())
     ]
     if moved_count:
         moved = _counted(moved_count, verb="move")
         lines.insert(0, f"{moved} to version {plan.version}: open periods are priced anew")
+    if later_count:
+        moved = _counted(later_count, verb="move")
+        lines.append(
+            f"{moved} to version {plan.version} when the move that is pending takes effect"
+        )
     return tuple(lines)
 
 
@@ -108,11 +116,15 @@ def _price_starts(
     if customer is None:
         raise customer_not_found(subscription.customer_id)
     timeline = load_timeline(unit, subscription=subscription, customer=customer)
+    now = context.clock.now()
+    since = subscription.moves[-1].start if subscription.moves else subscription.start
     starts = [
         period.start
-        for period in open_periods(unit, timeline=timeline, now=context.clock.now())
-        if period.start >= plan.effective_from
+        for period in open_periods(unit, timeline=timeline, now=now)
+        if period.start >= plan.effective_from and period.end > since
     ]
+    if not starts and now < since and plan.effective_from <= since:
+        return {}  # A move that is pending: what is open now stays on the version before it.
     if not starts:
         return None
     claim = find_invoiced_claim(

@@ -75,6 +75,10 @@ def test_an_adjustment_that_no_price_charges_says_so(commands: Commands) -> None
     first, second = said.splitlines()
     assert first.endswith(f": tokens of acme +2 at {AT}")
     assert second.startswith("no price charges it")
+    window = ("--customer=acme", f"--from={AT}", "--to=2026-03-01T00:00:00Z")
+    (listed,) = commands.json("usage", "adjustments", *window)
+    assert (listed["quantity"], listed["is_priced"]) == ("2", False)
+    assert "goodwill" in commands.output("usage", "adjustments", *window)
 
 
 def test_what_is_wrong_in_a_file_is_told_by_its_line_with_what_was_counted_before(

@@ -135,12 +135,18 @@ class _Tally:
         self._cut: Exact = ZERO
 
     def take(self, value: Exact) -> None:
-        """Counts the next event."""
+        """Counts the next event.
+
+        One below zero is an adjustment by hand: it takes back its share, and is no transaction that
+        pays a fee, a minimum or a free event.
+        """
         charged = self._after_free(value)
         if charged is None:
             return
         terms = self._terms
         self._charged = add(self._charged, charged)
+        if value < 0:
+            return
         self._charged_count += 1
         least, most = terms.minimum_per_event, terms.maximum_per_event
         if least is None and most is None:
@@ -161,7 +167,7 @@ class _Tally:
             self._events_left = 0
             return subtract(value, left)
         self._free = add(self._free, value)
-        if self._events_left is not None:
+        if self._events_left is not None and value >= 0:
             self._events_left -= 1
         if left is not None:
             self._amount_left = subtract(left, value)

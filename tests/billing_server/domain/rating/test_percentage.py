@@ -127,6 +127,16 @@ def test_r31_the_minimum_of_an_event_is_not_charged_for_a_free_one() -> None:
     assert model.rate_events(transactions("10", "10")) == Decimal("0.5")
 
 
+def test_an_adjustment_below_zero_takes_back_its_share_and_pays_no_fee() -> None:
+    model = event_model(model="percentage", rate="0.01", fixed_per_event="0.30", free_events="1")
+    # The first is free; 100 − 40 at 1 % and one fee.
+    assert model.rate_events(transactions("50", "100", "-40")) == Decimal("0.90")
+    # It uses up no free event either: 100 is the first.
+    assert model.rate_events(transactions("-40", "100")) == 0
+    least = event_model(model="percentage", rate="0.01", minimum_per_event="0.50")
+    assert least.rate_events(transactions("100", "-40")) == Decimal("0.60")
+
+
 def test_the_steps_are_few_and_add_up_in_any_order() -> None:
     model = event_model(
         model="percentage",
