@@ -16,6 +16,7 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Subscription
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
@@ -75,12 +76,14 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         starts = _price_starts(unit, context=context, plan=plan, subscription=subscription)
         if starts is None:
             continue
-        unit.subscriptions.update_history(
-            _on_version(subscription, version=plan.version, price_starts=starts),
-            update_time=context.clock.now(),
-        )
-        unit.customers.advance_revision(subscription.customer_id)
-        rebuild_running_charges(unit, customer_id=subscription.customer_id)
+        customer_id, now = subscription.customer_id, context.clock.now()
+        with limits_following(unit, customer_id=customer_id, now=now):
+            unit.subscriptions.update_history(
+                _on_version(subscription, version=plan.version, price_starts=starts),
+                update_time=now,
+            )
+            unit.customers.advance_revision(customer_id)
+            rebuild_running_charges(unit, customer_id=customer_id)
 
 
 def _moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> Iterator[_Move]:
