@@ -44,6 +44,7 @@ from billing_server.store.tables_usage import (
     usage_series,
 )
 from billing_server.store.tables_usage_facts import (
+    late_fact,
     usage_adjustment,
     usage_correction,
     usage_reading,
@@ -66,6 +67,7 @@ __all__ = [
     "idempotency_key",
     "invoice",
     "invoice_line",
+    "late_fact",
     "lease",
     "lease_want",
     "limit_account",

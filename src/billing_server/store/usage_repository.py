@@ -126,9 +126,9 @@ class SqlUsageRepository:
         """Writes running charges over what is there."""
         self._counting.put_charges(rows)
 
-    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         """Marks those of the periods (subscription id, start in microseconds) that are invoiced."""
-        self._counting.mark_late_usage(periods)
+        return self._counting.mark_late_usage(periods)
 
     def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
         """Marks a customer's invoiced periods that end after an instant."""
