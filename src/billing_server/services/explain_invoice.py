@@ -162,10 +162,15 @@ def _explained_line(
 
 def _terms_to_dict(known: LineTerms) -> dict[str, Any]:
     effective_from = known.plan.effective_from
+    addon, override = known.addon, known.override
     return {
         "plan": known.plan.key,
         "plan_version": known.plan.version,
         "effective_from": None if effective_from is None else format_instant(effective_from),
+        "addon": None if addon is None else {"key": addon.key, "version": addon.version},
+        "override": None
+        if override is None
+        else {"start": format_instant(override.start), "set": dict(override.fields)},
         "price": price_to_dict(known.price),
         "meter": None if known.meter is None else meter_to_dict(known.meter),
     }
