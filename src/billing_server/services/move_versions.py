@@ -13,7 +13,8 @@ from datetime import datetime
 from billing_server.domain.catalog.added_prices import added_usage_prices
 from billing_server.domain.catalog.model import Plan
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.services.change_terms import check_terms_at, surroundings_of
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
@@ -21,6 +22,7 @@ from billing_server.services.invoiced_usage import find_invoiced_claim, meters_o
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from metering.errors import ValidationError
 
 BATCH = 500
 """Subscriptions read at a time."""
@@ -61,9 +63,7 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
         lines.insert(0, f"{moved} to version {plan.version}: open periods are priced anew")
     if later_count:
         moved = _counted(later_count, verb="move")
-        lines.append(
-            f"{moved} to version {plan.version} when the move that is pending takes effect"
-        )
+        lines.append(f"{moved} to version {plan.version} when its pending move takes effect")
     return tuple(lines)
 
 
@@ -124,13 +124,37 @@ def _price_starts(
         if period.start >= plan.effective_from and period.end > since
     ]
     if not starts and now < since and plan.effective_from <= since:
-        return {}  # A move that is pending: what is open now stays on the version before it.
+        # A move that is pending: what is open now stays on the version before it.
+        fits = _fits(unit, subscription=subscription, customer=customer, plan=plan, start=since)
+        return {} if fits else None
     if not starts:
+        return None
+    if not _fits(unit, subscription=subscription, customer=customer, plan=plan, start=starts[0]):
         return None
     claim = find_invoiced_claim(
         unit, subscription=subscription, meters=meters_of(added), start=starts[0]
     )
     return None if claim is not None else {price.key: starts[0] for price in added}
+
+
+def _fits(
+    unit: UnitOfWork,
+    *,
+    subscription: Subscription,
+    customer: Customer,
+    plan: Plan,
+    start: datetime,
+) -> bool:
+    """Tells whether a version fits the add-ons and limits that a subscription has from then on."""
+    surroundings = surroundings_of(unit, customer=customer)
+    try:
+        for at in (start, *(each for each in subscription.changes if each > start)):
+            check_terms_at(
+                unit, subscription=subscription, plan=plan, at=at, surroundings=surroundings
+            )
+    except ValidationError:
+        return False
+    return True
 
 
 def _newest(subscription: Subscription) -> int:

@@ -151,3 +151,20 @@ def test_r32_a_pending_move_goes_on_to_the_version_that_adds_the_price_and_the_o
     draft = upcoming_invoice(context, customer_id="acme")
     # 25.00 in advance and 7 × 1.00.
     assert (draft["unpriced"], draft["total"]) == ([], "32.00")
+
+
+def test_r32_a_price_that_ties_with_one_of_an_add_on_leaves_the_subscription_on_its_version(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    plain = "{id: sub-1, customer: acme, plan: pro,"
+    addon = """
+addons:
+  - key: more
+    prices:
+      - {key: own, kind: usage, meter: tokens, where: {model: new}, model: per_unit,
+         unit_price: "2"}
+"""
+    apply(context, CATALOG.replace(plain, f"{plain} addons: [more],") + addon)
+    assert _described(context, _with_new_price()) == ["1 subscription stays on version 1"]
+    assert show_subscription(context, subscription_id="sub-1").plan_version == 1
