@@ -95,6 +95,7 @@ def test_an_adjustment_changes_a_level_until_the_next_event(store: SqlStore) -> 
         reason="disk detached",
         event_time=parse_instant("2026-04-16T00:00:00Z"),
     )
+    advance_clock(context, to=parse_instant("2026-04-16T00:00:00Z"))
     adjust_usage(context, request=request)
     sender.send({"gb": "0"}, at="2026-04-28T00:00:00Z")
     advance_clock(context, to=parse_instant("2026-04-30T00:00:00Z"))

@@ -146,6 +146,7 @@ def test_corrected_events_and_adjustments_are_shown_as_such_r16(
 ) -> None:
     void_usage(context, event_id="third", reason="a test of ours")
     amend_usage(context, event_id="second", quantities={"tokens": "50"}, reason="typo")
+    advance_clock(context, to=parse_instant("2026-02-05T00:00:00Z"))
     adjust_usage(
         context,
         request=AdjustmentRequest(
