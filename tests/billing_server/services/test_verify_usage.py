@@ -81,6 +81,8 @@ def test_what_ingest_and_corrections_made_equals_a_count_from_the_events(
         "UPDATE usage_reading SET value = value + 1",
         "DELETE FROM usage_reading",
         "UPDATE running_charge SET amount_minor = amount_minor + 1",
+        "UPDATE charge_event_state SET state = replace(state, 'included_left\":\"0', "
+        "'included_left\":\"1')",
         "DELETE FROM running_charge",
     ],
 )
