@@ -30,7 +30,7 @@ _HOW: Final = (
 
 
 class KnownPrices:
-    """Prices of one document without a mistake, compiled: most documents ask the same many times."""
+    """Prices of a document without a mistake, compiled: most documents ask the same many times."""
 
     def __init__(self) -> None:
         self._compiled: dict[Hashable, UsageTerms] = {}
