@@ -6,22 +6,28 @@ how usage travelled.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.ports.usage_facts import Reading
 from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, SeriesAssigner
-from billing_server.domain.rating.event_rating import EventRating
+from billing_server.domain.rating.event_rating import EventPlace, EventRating
 from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage
 from billing_server.domain.usage.aggregate import AggregateState
 from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
 from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_row
 from metering.period import Period
 from metering.quantity import unscale_quantity
+
+EVENTS_BETWEEN_STOPS: Final = 1_000
+"""Events from one place to the next at which rating may go on: those that came out of order by
+fewer are rated from there."""
+STOPS_KEPT: Final = 2
+"""Such places that a charge keeps beside its last event."""
 
 Events = dict[ChargeKey, list[EventUsage]]
 """The events of each charge, in their order."""
@@ -91,8 +97,19 @@ class NewEvent(NamedTuple):
     event_id: str
     value: int
     """In the meter's smallest unit."""
-    money: str | None
-    """Quantities that prices read as money, as JSON; None: none."""
+    money: Mapping[str, str] | str | None
+    """Quantities that prices read as money, maybe as JSON; None: none."""
+
+
+class _Stop(NamedTuple):
+    """Where a rating may go on from."""
+
+    event_count: int
+    """Events so far."""
+    value: int
+    """Sum of their values, in the meter's smallest unit."""
+    saved: str
+    """State of the rating."""
 
 
 def rate_slot_events(
@@ -102,9 +119,10 @@ def rate_slot_events(
     before: ChargeRow | None,
     new: Sequence[NewEvent],
 ) -> tuple[ChargeRow, str]:
-    """Rate a charge by its events: from where it stopped where all that is new comes behind.
+    """Rate a charge by its events, from the last stop that lies before all that is new.
 
-    Else all events are read anew. The order is that of the events, never that of arrival.
+    Where nothing does, all events are read anew. The order is that of the events, never that of
+    arrival.
 
     Args:
         unit: the readings of the batch are written in it.
@@ -113,40 +131,90 @@ def rate_slot_events(
         new: the events of the batch that feed it.
 
     Returns:
-        The charge, and where its rating stopped.
+        The charge, and where its rating may go on from.
     """
     ordered = sorted(new)
-    rating = EventRating(slot.terms)
-    saved = None if before is None else unit.usage_facts.event_state(slot.key)
-    extends = (
-        saved is not None
-        and rating.resume(saved)
-        and rating.place is not None
-        and rating.place < ordered[0][:2]
-    )
-    value = sum(each.value for each in ordered)
-    if extends and before is not None:
-        value += before.quantity
-        for each in ordered:
-            money = None if each.money is None else json.loads(each.money)
-            usage = _usage_of(each.value, money, slot=slot)
-            rating.take(usage, place=(each.time_us, each.event_id))
-    else:
-        rating, value = _rated_anew(unit, slot=slot)
-    return charge_row(slot, AggregateState(value), rating=rating), rating.saved()
+    stops = _stops_of(unit, slot=slot, before=before)
+    pass_over = _Pass(slot)
+    for position, stop in enumerate(stops):
+        if pass_over.resume(stop, marks=stops[max(position, 1) :], before=ordered[0][:2]):
+            if position == 0:
+                pass_over.take_all(ordered)
+                return pass_over.result()
+            break
+    pass_over.take_all(_events_behind(unit, slot=slot, place=pass_over.rating.place))
+    return pass_over.result()
 
 
-def _rated_anew(unit: UnitOfWork, *, slot: ChargeSlot) -> tuple[EventRating, int]:
-    """Return the rating of all events of a charge, and the sum of their values."""
-    rating, value = EventRating(slot.terms), 0
+def newest_state(text: str) -> str:
+    """Return the state of the rating of all events, from what `rate_slot_events` gave."""
+    return _Stop(*json.loads(text)[0]).saved
+
+
+class _Pass:
+    """One pass over events of a charge; notes where later ones may go on from."""
+
+    def __init__(self, slot: ChargeSlot) -> None:
+        self._slot = slot
+        self._marks: list[_Stop] = []
+        self._event_count = self._value = 0
+        self.rating = EventRating(slot.terms)
+
+    def resume(self, stop: _Stop, *, marks: list[_Stop], before: EventPlace) -> bool:
+        """Goes on from a stop if it lies before a place; tells whether it does."""
+        rating = EventRating(self._slot.terms)
+        if not rating.resume(stop.saved) or rating.place is None or rating.place >= before:
+            return False
+        self.rating = rating
+        self._event_count, self._value = stop.event_count, stop.value
+        self._marks = marks
+        return True
+
+    def take_all(self, events: Iterable[NewEvent]) -> None:
+        """Rates events behind the last one, in their order."""
+        for event in events:
+            money = json.loads(event.money) if isinstance(event.money, str) else event.money
+            usage = _usage_of(event.value, money, slot=self._slot)
+            self.rating.take(usage, place=(event.time_us, event.event_id))
+            self._event_count += 1
+            self._value += event.value
+            newest = self._marks[0].event_count if self._marks else 0
+            if self._event_count - newest >= EVENTS_BETWEEN_STOPS:
+                self._marks = [self._stop(), *self._marks][:STOPS_KEPT]
+
+    def result(self) -> tuple[ChargeRow, str]:
+        """Returns the charge and the stops, the newest first."""
+        row = charge_row(self._slot, AggregateState(self._value), rating=self.rating)
+        return row, json.dumps([self._stop(), *self._marks], separators=(",", ":"))
+
+    def _stop(self) -> _Stop:
+        return _Stop(self._event_count, self._value, self.rating.saved())
+
+
+def _stops_of(unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None) -> list[_Stop]:
+    """Return where the rating of a charge may go on from, the newest stop first."""
+    text = None if before is None else unit.usage_facts.event_state(slot.key)
+    if before is None or text is None:
+        return []
+    stops = [_Stop(*each) for each in json.loads(text)]
+    # Else somebody rated it who knows of no stops: an earlier version beside this one.
+    return stops if stops[0].value == before.quantity else []
+
+
+def _events_behind(
+    unit: UnitOfWork, *, slot: ChargeSlot, place: EventPlace | None
+) -> Iterator[NewEvent]:
+    """Walk the events of a charge behind a place, or all of them, in their order."""
+    span = slot.span
+    if place is not None:
+        start = instant_from_minute(place[0] // MICROSECONDS_PER_MINUTE)
+        span = Period(max(start, span.start), span.end)
     for reading, _, keys in _readings_of_charges(
-        unit, slot.key.customer_id, assigner=slot.assigner, meter=slot.meter, span=slot.span
+        unit, slot.key.customer_id, assigner=slot.assigner, meter=slot.meter, span=span
     ):
-        if slot.key in keys:
-            value += reading.value
-            usage = _usage_of(reading.value, reading.money, slot=slot)
-            rating.take(usage, place=(reading.time_us, reading.event_id))
-    return rating, value
+        is_behind = place is None or (reading.time_us, reading.event_id) > place
+        if is_behind and slot.key in keys:
+            yield NewEvent(reading.time_us, reading.event_id, reading.value, reading.money)
 
 
 def _usage_of(value: int, money: Mapping[str, str] | None, *, slot: ChargeSlot) -> EventUsage:

@@ -12,6 +12,7 @@ from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.period_usage import FoldSpan, PeriodUsage, fold_period
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from billing_server.services.slot_events import newest_state
 from billing_server.services.verified_sums import VerifiedSums
 from billing_server.services.verify_report import VerifyMode, VerifyReport
 from metering.clock import format_instant
@@ -77,7 +78,7 @@ def _check_customer(
         report.charge_count += len(rows)
         for key, rating in usage.event_ratings():
             saved = unit.usage_facts.event_state(key)
-            if saved is not None and not rating.is_right(saved):
+            if saved is not None and not rating.is_right(newest_state(saved)):
                 report.tell(f"{place}, price {key.price_key}: its events come to another state")
         for each in differences:
             group = f", group {each.group_key}" if each.group_key else ""

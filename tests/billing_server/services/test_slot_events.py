@@ -55,15 +55,15 @@ def usage(store: SqlStore) -> Usage:
 
 @pytest.fixture
 def anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Tells which charges were rated from all of their events."""
+    """Tells which events were read behind, of which charges; `all` where it was from the first."""
     seen: list[str] = []
-    rate = module._rated_anew
+    read = module._events_behind
 
-    def noted(unit, *, slot):  # type: ignore[no-untyped-def]
-        seen.append(slot.key.group_key)
-        return rate(unit, slot=slot)
+    def noted(unit, *, slot, place):  # type: ignore[no-untyped-def]
+        seen.append("all" if place is None else place[1])
+        return read(unit, slot=slot, place=place)
 
-    monkeypatch.setattr(module, "_rated_anew", noted)
+    monkeypatch.setattr(module, "_events_behind", noted)
     return seen
 
 
@@ -93,7 +93,7 @@ def test_r31_events_that_come_in_their_order_are_rated_from_where_it_stopped(
     for day, value in enumerate(("50", "100", "250", "400"), start=1):
         send(usage, value, day=day, event_id=f"e{day}")
     send(usage, "290", day=5, event_id="other", shop="b")
-    assert anew == ['{"shop":"a"}', '{"shop":"b"}']
+    assert anew == ["all", "all"]  # The first one of each shop.
     assert charges(usage) == {
         '{"shop":"a"}': (80_000, Decimal("8.56")),
         # 30 included and 250 free of 290.
@@ -107,7 +107,39 @@ def test_r31_an_event_that_comes_before_others_lets_all_be_rated_anew(
 ) -> None:
     for day, event_id in ((5, "x"), (7, "y"), (5, "w"), (8, "z"), (5, "v")):
         send(usage, "300", day=day, event_id=event_id)
-    assert len(anew) == 3  # The first one, and those before others.
+    assert anew == ["all"] * 3  # The first one, and those before others.
+    assert verify_usage(usage.context.store).differences == []
+
+
+def test_r31_events_a_little_out_of_order_are_rated_from_a_stop_before_them(
+    usage: Usage, anew: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 3)
+    for day in range(1, 13):  # Stops behind e03, e06, e09 and e12; the last two are kept.
+        send(usage, "300", day=day, event_id=f"e{day:02}")
+    anew.clear()
+    send(usage, "200", day=11, event_id="late")
+    assert anew == ["e09"]
+    send(usage, "200", day=9, event_id="later")
+    assert anew == ["e09", "e09"]
+    send(usage, "200", day=2, event_id="very-late")
+    assert anew == ["e09", "e09", "all"]
+    send(usage, "300", day=13, event_id="e13")
+    assert len(anew) == 3
+    assert verify_usage(usage.context.store).differences == []
+
+
+def test_a_state_that_does_not_go_with_its_charge_is_not_gone_on_from(
+    usage: Usage, anew: list[str]
+) -> None:
+    """An earlier version beside this one counts, and knows of no state."""
+    send(usage, "300", day=1, event_id="e1")
+    with usage.context.store.write() as unit:
+        unit.connection.exec_driver_sql(  # type: ignore[attr-defined]
+            "UPDATE running_charge SET quantity = '1'"
+        )
+    send(usage, "300", day=2, event_id="e2")
+    assert anew == ["all", "all"]
     assert verify_usage(usage.context.store).differences == []
 
 
@@ -118,11 +150,14 @@ def test_after_a_correction_all_are_rated_anew_once(usage: Usage, anew: list[str
     anew.clear()
     for day in range(4, 7):
         send(usage, "300", day=day, event_id=f"e{day}")
-    assert len(anew) == 1
+    assert anew == ["all"]
     assert verify_usage(usage.context.store).differences == []
 
 
-def test_whatever_the_order_charges_are_those_of_a_rebuild(memory_store: SqlStore) -> None:
+def test_whatever_the_order_charges_are_those_of_a_rebuild(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 2)
     context = make_context(memory_store, start="2026-02-01T00:00:00Z")
     apply(context, CATALOG)
     usage, source = Usage(context), random.Random(3)
