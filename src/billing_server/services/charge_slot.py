@@ -9,7 +9,6 @@ from billing_server.domain.catalog.model import Meter, TierScope, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
-from billing_server.domain.rating.event_rating import EventRating
 from billing_server.domain.rating.price_model import ZERO, EventUsage
 from billing_server.domain.rating.usage import UsageTerms, usage_terms
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of
@@ -128,11 +127,7 @@ def charge_slot(
 
 
 def charge_row(
-    slot: ChargeSlot,
-    state: AggregateState,
-    *,
-    events: Iterable[EventUsage] = (),
-    rating: EventRating | None = None,
+    slot: ChargeSlot, state: AggregateState, *, events: Iterable[EventUsage] = ()
 ) -> ChargeRow:
     """Returns a running charge, rated and rounded.
 
@@ -140,12 +135,11 @@ def charge_row(
         slot: which charge.
         state: of all its usage.
         events: all of them in the order (event_time, event_id), where it is rated by event.
-        rating: of all of them, in their place.
 
     Raises:
         AmountTooLargeError: AMOUNT_TOO_LARGE.
     """
-    amount = _amount(slot, state, events) if rating is None else rating.amount()
+    amount = _amount(slot, state, events)
     amount_minor = round_to_minor(amount, digits=slot.currency_digits)
     if abs(amount_minor) > AMOUNT_MINOR_MAX:
         raise AmountTooLargeError(

@@ -27,7 +27,6 @@ from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
 from billing_server.store.engine import translated
 from billing_server.store.tables import (
-    charge_event_state,
     charge_value,
     customer,
     running_charge,
@@ -153,7 +152,7 @@ class SqlUsageRepository:
         self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
     ) -> None:
         """Deletes the running charges of one period, or of all periods of a subscription."""
-        for cache in (running_charge, charge_value, charge_event_state):
+        for cache in (running_charge, charge_value):
             statement = cache.delete().where(
                 cache.c.customer_id == customer_id, cache.c.subscription_id == subscription_id
             )

@@ -14,7 +14,6 @@ from metering.client.event import (
     Quantity,
     check_arguments,
     check_dimension,
-    check_has_quantity,
     check_quantity,
     quantity_text,
 )
@@ -66,7 +65,6 @@ class ReservationTerms:
             event_id=self.reservation_id,
             event_time=None,
         )
-        check_has_quantity(self.quantities)
         for amounts in (self.quantities, self.minimum or {}):
             for name, value in amounts.items():
                 check_quantity(name, value)
@@ -218,7 +216,6 @@ class ReservationState:
             event_id=None,
             event_time=event_time,
         )
-        check_has_quantity(quantities)
         for name, value in quantities.items():
             check_quantity(name, value)
         request = agent_pb2.SettleReservationRequest(
