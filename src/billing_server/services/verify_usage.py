@@ -195,6 +195,10 @@ def _shown(state: tuple[object, ...] | None) -> str:
 def _recount(store: Store, *, wrong: dict[str, set[int]], report: VerifyReport) -> None:
     for customer_id, minutes in sorted(wrong.items()):
         with store.write() as unit:
-            unit.customers.lock([customer_id])
-            recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
+            if unit.customers.get(customer_id) is None:
+                # Nobody's usage: what stands under such a name was never counted.
+                unit.usage_facts.clear_minutes(customer_id, minutes=minutes)
+            else:
+                unit.customers.lock([customer_id])
+                recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
         report.repaired_count += len(minutes)
