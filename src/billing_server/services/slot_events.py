@@ -57,7 +57,10 @@ def events_of_charges(
         model = None if assignment.price is None else assignment.price.model
         if isinstance(model, EventModel):
             usage = _event_usage(
-                reading.value, reading.money, meter=meter, amount_quantity=model.amount_quantity
+                reading,
+                meter=meter,
+                amount_quantity=model.amount_quantity,
+                is_event=not reading.is_change,
             )
             for key in keys:
                 found[key].append(usage)
@@ -99,6 +102,8 @@ class NewEvent(NamedTuple):
     """In the meter's smallest unit."""
     money: Mapping[str, str] | str | None
     """Quantities that prices read as money, maybe as JSON; None: none."""
+    is_event: bool = True
+    """Whether it is one, and no adjustment."""
 
 
 class _Stop(NamedTuple):
@@ -173,8 +178,12 @@ class _Pass:
     def take_all(self, events: Iterable[NewEvent]) -> None:
         """Rates events behind the last one, in their order."""
         for event in events:
-            money = json.loads(event.money) if isinstance(event.money, str) else event.money
-            usage = _usage_of(event.value, money, slot=self._slot)
+            usage = _event_usage(
+                event,
+                meter=self._slot.meter,
+                amount_quantity=self._slot.terms.amount_quantity,
+                is_event=event.is_event,
+            )
             self.rating.take(usage, place=(event.time_us, event.event_id))
             self._event_count += 1
             self._value += event.value
@@ -214,18 +223,24 @@ def _events_behind(
     ):
         is_behind = place is None or (reading.time_us, reading.event_id) > place
         if is_behind and slot.key in keys:
-            yield NewEvent(reading.time_us, reading.event_id, reading.value, reading.money)
-
-
-def _usage_of(value: int, money: Mapping[str, str] | None, *, slot: ChargeSlot) -> EventUsage:
-    return _event_usage(value, money, meter=slot.meter, amount_quantity=slot.terms.amount_quantity)
+            yield NewEvent(
+                reading.time_us,
+                reading.event_id,
+                reading.value,
+                reading.money,
+                not reading.is_change,
+            )
 
 
 def _event_usage(
-    value: int, money: Mapping[str, str] | None, *, meter: Meter, amount_quantity: str | None
+    event: NewEvent | Reading, *, meter: Meter, amount_quantity: str | None, is_event: bool
 ) -> EventUsage:
-    quantity = unscale_quantity(value, decimals=meter.decimals)
+    money = json.loads(event.money) if isinstance(event.money, str) else event.money
     text = None
     if amount_quantity is not None and money is not None:
         text = money.get(amount_quantity)
-    return EventUsage(quantity, ZERO if text is None else Decimal(text))
+    return EventUsage(
+        unscale_quantity(event.value, decimals=meter.decimals),
+        ZERO if text is None else Decimal(text),
+        is_event,
+    )

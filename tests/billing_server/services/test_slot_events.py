@@ -7,11 +7,12 @@ import pytest
 
 from billing_server.domain.ports.usage import ReadingRow
 from billing_server.services import slot_events as module
-from billing_server.services.correct_usage import void_usage
+from billing_server.services.correct_usage import AdjustmentRequest, adjust_usage, void_usage
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.slot_events import events_of_charges
 from billing_server.services.verify_usage import verify_usage
 from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
 from metering.period import Period
 from tests.billing_server.ingest_world import METERS, START, IngestWorld
 from tests.billing_server.world import Usage, apply, make_context
@@ -140,6 +141,25 @@ def test_a_state_that_does_not_go_with_its_charge_is_not_gone_on_from(
         )
     send(usage, "300", day=2, event_id="e2")
     assert anew == ["all", "all"]
+    assert verify_usage(usage.context.store).differences == []
+
+
+def test_an_adjustment_pays_the_share_and_no_fee(usage: Usage) -> None:
+    send(usage, "300", day=1, event_id="e1")
+    # 300 − 30 included − 250 free = 20: 20 × 0.013 + 2; then 100 × 0.013 more.
+    assert charges(usage) == {'{"shop":"a"}': (30_000, Decimal("2.26"))}
+    request = AdjustmentRequest(
+        customer_id="acme",
+        meter_key="paid",
+        quantity="100",
+        reason="why",
+        event_time=parse_instant("2026-02-02T00:00:00Z"),
+        dimensions={"shop": "a"},
+    )
+    adjust_usage(usage.context, request=request)
+    assert charges(usage) == {'{"shop":"a"}': (40_000, Decimal("3.56"))}
+    send(usage, "10", day=3, event_id="e2")
+    assert charges(usage) == {'{"shop":"a"}': (41_000, Decimal("5.69"))}
     assert verify_usage(usage.context.store).differences == []
 
 
