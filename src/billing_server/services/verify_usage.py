@@ -12,6 +12,7 @@ from typing import Final
 
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.usage.instants import instant_from_minute
+from billing_server.services.collection_pause import collection_paused
 from billing_server.services.recount_usage import recount_buckets
 from billing_server.services.recount_window import BucketState, Expected, WindowCounter
 from billing_server.services.verified_sums import VerifiedSums
@@ -83,7 +84,7 @@ def _check_windows(
         counter = WindowCounter(meters, kept_by_event=kept)
         start = unit.usage_scan.first_minute()
     while start is not None:
-        with store.read() as unit:
+        with store.read() as unit, collection_paused():
             end = unit.usage_scan.window_end(start, limit=WINDOW_EVENTS)
             expected = _counted(unit, counter, start=start, end=end, report=report)
             wrong = _compare(unit, counter, expected, window=(start, end), report=report)
