@@ -115,18 +115,20 @@ def test_r31_an_event_that_comes_before_others_lets_all_be_rated_anew(
 def test_r31_events_a_little_out_of_order_are_rated_from_a_stop_before_them(
     usage: Usage, anew: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 3)
-    for day in range(1, 13):  # Stops behind e03, e06, e09 and e12; the last two are kept.
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 3)
+    for day in range(1, 13):  # Marks behind e03, e06, e09 and e12; the last two are kept.
         send(usage, "300", day=day, event_id=f"e{day:02}")
     anew.clear()
     send(usage, "200", day=11, event_id="late")
-    assert anew == ["e09"]
-    send(usage, "200", day=9, event_id="later")
-    assert anew == ["e09", "e09"]
+    assert anew == ["e11"]  # Behind the batch before the last one.
+    send(usage, "200", day=10, event_id="later")
+    assert anew == ["e11", "e10"]
+    send(usage, "200", day=9, event_id="yet-later")
+    assert anew == ["e11", "e10", "e09"]
     send(usage, "200", day=2, event_id="very-late")
-    assert anew == ["e09", "e09", "all"]
+    assert anew == ["e11", "e10", "e09", "all"]
     send(usage, "300", day=13, event_id="e13")
-    assert len(anew) == 3
+    assert len(anew) == 4
     assert verify_usage(usage.context.store).differences == []
 
 
@@ -177,7 +179,7 @@ def test_after_a_correction_all_are_rated_anew_once(usage: Usage, anew: list[str
 def test_whatever_the_order_charges_are_those_of_a_rebuild(
     memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 2)
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 2)
     context = make_context(memory_store, start="2026-02-01T00:00:00Z")
     apply(context, CATALOG)
     usage, source = Usage(context), random.Random(3)
