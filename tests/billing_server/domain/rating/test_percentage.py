@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 
 from billing_server.domain.rating.percentage import Percentage, PercentageByEvent
+from billing_server.domain.rating.price_model import EventUsage
 from tests.billing_server.domain.rating.reading import (
     event_model,
     quantity_model,
@@ -127,16 +128,6 @@ def test_r31_the_minimum_of_an_event_is_not_charged_for_a_free_one() -> None:
     assert model.rate_events(transactions("10", "10")) == Decimal("0.5")
 
 
-def test_an_adjustment_below_zero_takes_back_its_share_and_pays_no_fee() -> None:
-    model = event_model(model="percentage", rate="0.01", fixed_per_event="0.30", free_events="1")
-    # The first is free; 100 − 40 at 1 % and one fee.
-    assert model.rate_events(transactions("50", "100", "-40")) == Decimal("0.90")
-    # It uses up no free event either: 100 is the first.
-    assert model.rate_events(transactions("-40", "100")) == 0
-    least = event_model(model="percentage", rate="0.01", minimum_per_event="0.50")
-    assert least.rate_events(transactions("100", "-40")) == Decimal("0.60")
-
-
 def test_the_steps_are_few_and_add_up_in_any_order() -> None:
     model = event_model(
         model="percentage",
@@ -177,3 +168,17 @@ def test_a_wrong_percentage_is_refused_by_its_field(
     fields: dict[str, object], field: str, reason: str
 ) -> None:
     assert refusals_of(model="percentage", **fields) == [(field, reason)]
+
+
+def test_r31_an_adjustment_is_no_transaction_and_pays_no_fee() -> None:
+    """1 % and 2 an event, the first one free: 100 is free, 400 costs 6."""
+    model = event_model(model="percentage", rate="0.01", fixed_per_event="2", free_events="1")
+    added, taken = (EventUsage(Decimal(value), is_event=False) for value in ("50", "-100"))
+    first, second = transactions("100", "400")
+    assert model.rate_events([first, second]) == 6
+    # 50 more at 1 %, without a fee, and 100 less; before the first event both are free.
+    assert model.rate_events([first, second, added, taken]) == Decimal("5.5")
+    assert model.rate_events([added, first, second]) == 6
+    # What is left below zero charges nothing; the second event's own fee stays.
+    below = [first, second, *[taken] * 5]
+    assert model.rate_events(below) == sum(step.amount for step in model.explain_events(below)) == 2
