@@ -18,7 +18,7 @@ def test_what_a_test_wrote_is_gone_and_what_was_there_is_back(
         connection.execute("UPDATE number_series SET next_number = 7")
         connection.execute("DELETE FROM server_state")
         connection.execute(
-            "INSERT INTO api_key (name, key_sha256, create_time) VALUES ('a', 'b', now())"
+            "INSERT INTO api_key (name, key_sha256, create_time) VALUES ('a', 'b', 1)"
         )
     assert database.restore()
     with psycopg.connect(database.url, autocommit=True) as connection:
