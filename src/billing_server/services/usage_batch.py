@@ -138,6 +138,7 @@ class UsageBatch:
             rows.append(row)
             changes.append(ChargeChange(slot, before.get(slot.key), row))
         unit.usage.put_charges(rows)
+        unit.usage_facts.put_event_states(charges.event_states)
         self.changes = tuple(changes)
 
     def _mark_late_usage(self, unit: UnitOfWork) -> None:
