@@ -216,4 +216,5 @@ def _probe(fleet: "QuotaFleet", customer: str) -> None:
     while fleet.world.now < end and not any(isinstance(each, Granted) for each in answers):
         fleet.world.run(fleet.world.now + 0.25)
     if not any(isinstance(answer, Granted) for answer in answers):
-        raise Violation(f"{customer}: {amount} are left, and {agent.name} was answered {answers}")
+        last = answers[-1] if answers else None
+        raise Violation(f"{customer}: {amount} are left, and {agent.name} was answered {last}")
