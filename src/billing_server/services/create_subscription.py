@@ -22,6 +22,7 @@ from billing_server.services.change_terms import surroundings_of
 from billing_server.services.context import ServiceContext
 from billing_server.services.count_history import keep_events
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -102,7 +103,10 @@ def put_subscription(
     keep_events(unit, prices=timeline.phases[0].plan.usage_prices)
     _check_invoiced(unit, timeline=timeline)
     _write(unit, timeline=timeline, now=now)
-    rebuild_running_charges(unit, customer_id=customer.id)
+    if unit.usage.usage_span(customer.id) is not None:
+        # What it charges of usage that came before it counts against the limits that run.
+        with limits_following(unit, customer_id=customer.id, now=now):
+            rebuild_running_charges(unit, customer_id=customer.id)
     return Subscribed(subscription, is_new=True)
 
 
