@@ -13,7 +13,7 @@ from typing import Final
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventKey
 from billing_server.domain.ports.usage_facts import Correction, CorrectionKind
-from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE
+from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.recount_usage import recount_minutes
 from billing_server.services.usage_payload import DecodedEvent, decode_row
@@ -71,7 +71,8 @@ def void_guesses(unit: UnitOfWork, *, events: Iterable[DecodedEvent], now: datet
         )
         minutes[key[1]].add(counted[key].event_time_us // MICROSECONDS_PER_MINUTE)
     for customer_id, changed in sorted(minutes.items()):
-        with limits_following(unit, customer_id=customer_id, now=now):
+        used_at = [instant_from_minute(minute) for minute in changed]
+        with limits_following(unit, customer_id=customer_id, now=now, used_at=used_at):
             recount_minutes(unit, customer_id=customer_id, minutes=changed)
 
 
