@@ -13,6 +13,7 @@ from billing_server.domain.subscription.model import Override, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -189,7 +190,9 @@ def write_change(
     _check_invoiced(unit, before=before, after=after, start=change.start)
     unit.subscriptions.update_history(subscription, update_time=context.clock.now())
     unit.customers.advance_revision(subscription.customer_id)
-    rebuild_running_charges(unit, customer_id=subscription.customer_id)
+    customer_id = subscription.customer_id
+    with limits_following(unit, customer_id=customer_id, now=context.clock.now()):
+        rebuild_running_charges(unit, customer_id=customer_id)
     return after
 
 

@@ -19,6 +19,7 @@ from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.change_addons import newest_addon
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -94,7 +95,8 @@ def put_subscription(
     timeline = load_timeline(unit, subscription=subscription, customer=customer)
     _check_invoiced(unit, timeline=timeline)
     _write(unit, timeline=timeline, now=now)
-    rebuild_running_charges(unit, customer_id=customer.id)
+    with limits_following(unit, customer_id=customer.id, now=now):
+        rebuild_running_charges(unit, customer_id=customer.id)
     return Subscribed(subscription, is_new=True)
 
 

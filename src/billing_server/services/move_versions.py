@@ -16,7 +16,9 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Subscription
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
+from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -66,6 +68,7 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         context: the world.
         plan: the new version, with its number.
     """
+    book = LimitBook()
     for move in _moves(unit, context=context, plan=plan):
         subscription = move.subscription
         if move.price_starts is None:
@@ -80,7 +83,9 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
             update_time=context.clock.now(),
         )
         unit.customers.advance_revision(subscription.customer_id)
-        rebuild_running_charges(unit, customer_id=subscription.customer_id)
+        customer_id, now = subscription.customer_id, context.clock.now()
+        with limits_following(unit, customer_id=customer_id, now=now, book=book):
+            rebuild_running_charges(unit, customer_id=customer_id)
 
 
 def _moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> Iterator[_Move]:

@@ -169,6 +169,30 @@ class SqlLimitRepository:
         )
         return int(self._connection.execute(statement).scalar_one())
 
+    def take_rolling(self, key: WindowKey, *, since: datetime, amount: int) -> None:
+        """Takes use out of buckets from an instant on, the oldest first, as far as there is any."""
+        columns = limit_bucket.c
+        of_window = (
+            columns.customer_id == key.customer_id,
+            columns.limit_key == key.limit_key,
+            columns.window_id == key.window_id,
+        )
+        rows = self._connection.execute(
+            select(columns.bucket, columns.settled)
+            .where(*of_window, columns.bucket >= since, columns.settled > 0)
+            .order_by(columns.bucket)
+        ).all()
+        for bucket, settled in rows:
+            if amount <= 0:
+                return
+            part = min(amount, settled)
+            amount -= part
+            self._connection.execute(
+                limit_bucket.update()
+                .where(*of_window, columns.bucket == bucket)
+                .values(settled=settled - part)
+            )
+
     def purge_rolling(self, *, before: datetime) -> None:
         """Forgets buckets that no window reaches back to."""
         self._connection.execute(limit_bucket.delete().where(limit_bucket.c.bucket < before))

@@ -122,6 +122,18 @@ def test_a_settlement_after_the_hold_went_back_leaves_the_list_of_the_unsettled(
         assert event.settlement.voids_event_id == "guess-1"
 
 
+def test_a_release_of_nothing_still_takes_a_guess_back(tmp_path: Path) -> None:
+    with held(tmp_path) as world:
+        [found] = world.book.all_reservations()
+        guessed = returned(expired(found), expiry_event_id="guess-1")
+        world.run(lambda: world.book.put_reservation(guessed))
+        answer = end(world, output=None, kind=EndKind.RELEASE)
+        [event] = world.events()
+        assert (event.event_id, dict(event.quantities)) == (answer.event_id, {"output": "0"})
+        assert event.settlement.voids_event_id == "guess-1"
+        assert end(world, output=None, kind=EndKind.RELEASE) == answer
+
+
 def test_a_reservation_of_another_agent_is_recorded_and_flagged(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.tell(limit())

@@ -191,6 +191,9 @@ class LimitRepository(Protocol):
     def rolling_total(self, key: WindowKey, *, since: datetime) -> int:
         """Return what is booked in buckets from an instant on."""
 
+    def take_rolling(self, key: WindowKey, *, since: datetime, amount: int) -> None:
+        """Take use out of buckets from an instant on, the oldest first, as far as there is any."""
+
     def purge_rolling(self, *, before: datetime) -> None:
         """Forget buckets that no window reaches back to."""
 
