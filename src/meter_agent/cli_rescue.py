@@ -76,6 +76,11 @@ def _export_command(fail: Fail) -> Callable[..., None]:
         )
         if summary.lost_event_count:
             typer.echo(f"{summary.lost_event_count:,} events could not be read")
+        if summary.unreadable_commit_count:
+            typer.echo(
+                f"{summary.unreadable_commit_count:,} commits of the log could not be read, nor "
+                "their events counted"
+            )
 
     return export
 

@@ -106,7 +106,11 @@ class QuotaParts:
         )
         self.counter.demands.on_low = self._syncer.poke
         self._asker = LeaseAsker(
-            self.state, connector=connector, writer=writer, on_session_lost=self._renew_session
+            self.state,
+            connector=connector,
+            writer=writer,
+            on_session_lost=self._renew_session,
+            on_recalled=self._syncer.owe,
         )
         self._writer = writer
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from uuid import UUID
 
@@ -40,6 +41,22 @@ DIMENSIONS = {"model": "large", "region": "eu"}
 DATABASE_VERSION = 4
 """Raised when the preloaded database has to be built anew."""
 
+
+class Preload(Enum):
+    """What the events that are there already carry."""
+
+    ONE_PAIR = ("4321", "987")
+    """The same two quantities each."""
+    VARIED = ("1 + seq * 7919 % 7993", "1 + seq * 104729 % 1999")
+    """Some 8,000 and 2,000 different ones, which come in no order."""
+
+    def values(self, seq: int) -> tuple[int, int]:
+        """Returns the quantities of an event, as the expressions say."""
+        if self is Preload.ONE_PAIR:
+            return 4321, 987
+        return 1 + seq * 7919 % 7993, 1 + seq * 104729 % 1999
+
+
 MakeId = Callable[[int, random.Random], str]
 
 
@@ -59,14 +76,15 @@ def customer_name(number: int) -> str:
     return f"customer-{number:04}"
 
 
-def preloaded_database(preload_events: int) -> Path:
+def preloaded_database(preload_events: int, *, preload: Preload = Preload.ONE_PAIR) -> Path:
     """Returns a fresh copy of a database with so many events; built once, then kept."""
     BENCH_DIR.mkdir(exist_ok=True)
-    kept = BENCH_DIR / f"server-{DATABASE_VERSION}-{preload_events}.db"
+    kind = "" if preload is Preload.ONE_PAIR else f"-{preload.name.lower()}"
+    kept = BENCH_DIR / f"server-{DATABASE_VERSION}-{preload_events}{kind}.db"
     if not kept.exists():
         building = kept.with_suffix(".building")
         building.unlink(missing_ok=True)
-        _build(building, preload_events=preload_events)
+        _build(building, preload_events=preload_events, preload=preload)
         building.rename(kept)
     copy = BENCH_DIR / "run.db"
     for path in (copy, Path(f"{copy}-wal"), Path(f"{copy}-shm")):
@@ -157,7 +175,8 @@ def make_event(
     return message
 
 
-def _build(path: Path, *, preload_events: int) -> None:
+def _build(path: Path, *, preload_events: int, preload: Preload) -> None:
+    first, second = preload.value
     store = open_store(f"sqlite:///{path}")
     write_catalog(store)
     store.close()
@@ -168,7 +187,7 @@ def _build(path: Path, *, preload_events: int) -> None:
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.executemany(
             "INSERT INTO usage_event VALUES (?, ?, ?, ?, 0, ?, ?, NULL, NULL)",
-            _event_rows(preload_events),
+            _event_rows(preload_events, preload=preload),
         )
         connection.executemany(
             "INSERT INTO usage_series (customer_id, meter_key, dimensions) VALUES (?, ?, ?)",
@@ -181,7 +200,7 @@ def _build(path: Path, *, preload_events: int) -> None:
         connection.execute(
             "INSERT INTO usage_bucket (minute, customer_id, series_id, value, event_count) "
             "SELECT event_time / 60000000, customer_id, series_id, "
-            "CASE meter_key WHEN 'input_tokens' THEN 4321 ELSE 987 END * count(*), count(*) "
+            f"sum(CASE meter_key WHEN '{QUANTITIES[0]}' THEN {first} ELSE {second} END), count(*) "
             "FROM usage_event JOIN usage_series USING (customer_id) GROUP BY 1, 2, 3"
         )
         connection.commit()
@@ -193,7 +212,7 @@ def _build(path: Path, *, preload_events: int) -> None:
     store.close()
 
 
-def _event_rows(count: int) -> Iterator[tuple[str, str, int, int, int, bytes]]:
+def _event_rows(count: int, *, preload: Preload) -> Iterator[tuple[str, str, int, int, int, bytes]]:
     source = random.Random(1)
     start_ms = int((NOW - PRELOAD_SPAN).timestamp() * 1000)
     span_ms = int(PRELOAD_SPAN.total_seconds() * 1000)
@@ -201,7 +220,9 @@ def _event_rows(count: int) -> Iterator[tuple[str, str, int, int, int, bytes]]:
         moment_ms = start_ms + seq * span_ms // (count + 1)
         event_id = time_ordered_id(moment_ms, source)
         customer = customer_name(source.randrange(CUSTOMER_COUNT))
-        event = make_event(event_id, customer=customer, moment_ms=moment_ms, values=(4321, 987))
+        event = make_event(
+            event_id, customer=customer, moment_ms=moment_ms, values=preload.values(seq)
+        )
         moment_us = moment_ms * 1000
         yield event_id, customer, moment_us, moment_us, seq, event.SerializeToString()
 

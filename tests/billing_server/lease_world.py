@@ -1,6 +1,6 @@
 """Agents that hold leases, played against the use cases: sessions, syncs, acquisitions, events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -191,6 +191,7 @@ class LeasingAgent:
         lease_id: bytes | None = None,
         customer_ids: Sequence[str] = (),
         desk: LeaseDesk | None = None,
+        in_vain: Collection[bytes] = (),
     ) -> AcquireAnswer:
         """Asks for a lease, or for more in one, at once."""
         known = self.leases.get(lease_id or b"")
@@ -207,6 +208,7 @@ class LeasingAgent:
             request=AcquireRequest(
                 mark=self.answered, wanted=(wanted,), customer_ids=tuple(customer_ids)
             ),
+            in_vain=in_vain,
         )
         for told in answer.leases:
             if told.lease.granted:

@@ -12,9 +12,10 @@ from billing_server.bootstrap import counted_bytes
 from billing_server.domain.ports.unit_of_work import Store
 from billing_server.edge.http.app import create_app
 from billing_server.services.api_keys import create_api_key
-from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.context import BillingSettings, ServiceContext
 from billing_server.services.ingest_tally import Tally
+from billing_server.services.plan_catalog import CatalogSource
 from billing_server.services.scenario import UsageStep
 from billing_server.services.scenario_usage import ScenarioAgent
 from metering.clock import ManualClock, parse_instant

@@ -10,6 +10,7 @@ from billing_server.domain.catalog.parse import parse_catalog
 from billing_server.domain.invoice.build import build_late, build_periodic, build_start
 from billing_server.domain.invoice.identities import check_identities
 from billing_server.domain.invoice.late import LatePeriod, NothingInvoiced
+from billing_server.domain.invoice.late_usage import InvoicedPart
 from billing_server.domain.invoice.lines import BillingTerms, rate_segment
 from billing_server.domain.invoice.model import Invoice, InvoiceLine
 from billing_server.domain.rating.assignment import UsageKey
@@ -67,6 +68,7 @@ class Invoiced:
         self.quantity = Decimal(0)
         self.amount_minor = 0
         self.late_sequence = 0
+        self.groups: dict[str, InvoicedPart] = {}
 
     def take(self, line: InvoiceLine) -> None:
         self.quantity += line.quantity

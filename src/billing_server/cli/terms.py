@@ -15,6 +15,7 @@ from billing_server.cli.client import (
     path_of,
 )
 from billing_server.cli.output import print_json, print_table
+from billing_server.cli.usage import pair_of
 from metering.errors import ValidationError
 
 SubscriptionArgument = Annotated[str, typer.Argument(help="Id of the subscription.")]
@@ -108,6 +109,10 @@ def add_addon_command(
     subscription_id: SubscriptionArgument,
     addon: Annotated[str, typer.Argument(help="Key of the add-on.")],
     *,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option("--quantity", help="NAME=NUMBER that a fee is for each unit of: seats=5."),
+    ] = None,
     effective: NowOption = "now",
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
@@ -117,8 +122,9 @@ def add_addon_command(
 
     Example: billing-server subscriptions add-addon sub-1 priority-support
     """
+    quantities = dict(pair_of(each, field="quantity") for each in quantity or ())
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    body = {"addon": addon, "effective": effective}
+    body = {"addon": addon, "effective": effective, "quantities": quantities}
     print_json(client.post(path_of("subscriptions", subscription_id) + "/add-addon", body=body))
 
 

@@ -126,7 +126,7 @@ def amend_command(
     Example: billing-server usage amend 0197… input_tokens=1200 --reason "recount"
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    quantities = dict(_pair(each, field="quantity") for each in quantity)
+    quantities = dict(pair_of(each, field="quantity") for each in quantity)
     body = {
         "event_id": event_id,
         "customer": customer,
@@ -169,7 +169,7 @@ def adjust_command(
         "quantity": quantity,
         "reason": reason,
         "event_time": event_time,
-        "dimensions": dict(_pair(each, field="dimension") for each in dimension or ()),
+        "dimensions": dict(pair_of(each, field="dimension") for each in dimension or ()),
     }
     answer = client.post("/v1/usage/adjust", body=body)
     if as_json:
@@ -236,7 +236,12 @@ def _line_error(file: Path, number: int, problem: str) -> ValidationError:
     )
 
 
-def _pair(text: str, *, field: str) -> tuple[str, str]:
+def pair_of(text: str, *, field: str) -> tuple[str, str]:
+    """Return name and value of `NAME=VALUE`.
+
+    Raises:
+        ValidationError: PAIR_MALFORMED.
+    """
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ValidationError(

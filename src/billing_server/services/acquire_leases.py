@@ -1,8 +1,9 @@
 """AcquireLease: exact amounts at once, for cold customers and the tail of a limit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from billing_server.domain.limit.lease import Lease, WindowKey
 from billing_server.domain.limit.numbering import decide_acquire
@@ -29,6 +30,15 @@ from billing_server.services.lease_windows import (
     write_windows,
 )
 from billing_server.services.limit_accounts import Window
+
+
+class Recall(NamedTuple):
+    """One recall of one lease."""
+
+    lease_id: bytes
+    """Which lease."""
+    recall_no: int
+    """Which recall of it, >= 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +79,24 @@ class AcquireAnswer:
     """In the order of the request; `granted` as before is a refusal."""
     customers: tuple[ToldCustomer, ...] = ()
     """Terms of the customers that were asked for, and of those that were refused something."""
-    waits_for: frozenset[str] = frozenset()
-    """Customers of whom idle leases of others were recalled: a refusal may not be final yet."""
+    waits_for: frozenset[Recall] = frozenset()
+    """Recalls that are not answered yet: while they are fresh a refusal is not final."""
 
 
-def acquire_leases(desk: LeaseDesk, *, agent: Agent, request: AcquireRequest) -> AcquireAnswer:
+def acquire_leases(
+    desk: LeaseDesk,
+    *,
+    agent: Agent,
+    request: AcquireRequest,
+    in_vain: Collection[bytes] = frozenset(),
+) -> AcquireAnswer:
     """Grants what is asked for, or recalls what others do not need.
+
+    Args:
+        desk: the world.
+        agent: who asks.
+        request: what for.
+        in_vain: leases whose recall was waited for, and not answered: others are recalled too.
 
     Raises:
         ConflictError: DATABASE_BUSY; nothing happened, a repeat is safe.
@@ -103,11 +125,12 @@ def acquire_leases(desk: LeaseDesk, *, agent: Agent, request: AcquireRequest) ->
             opened=opened,
             known=known,
             is_allowed=may_grant(unit, now=now),
+            in_vain=in_vain,
         )
         leases = [granting.lease_for(each) for each in request.wanted]
         write_windows(unit, windows=opened.values())
         if granting.recalled:
-            unit.leases.announce(granting.recalled)
+            unit.leases.announce(granting.customers_recalled)
         told = tell_terms(
             unit, book=desk.book, customer_ids={*request.customer_ids, *granting.refused}, now=now
         )
@@ -147,13 +170,16 @@ class _Granting:
         opened: dict[WindowKey, OpenWindow],
         known: dict[bytes, Lease],
         is_allowed: bool,
+        in_vain: Collection[bytes],
     ) -> None:
         self._granter = granter
         self._opened = opened
         self._known = known
         self._is_allowed = is_allowed
+        self._in_vain = in_vain
         self.refused: set[str] = set()
-        self.recalled: set[str] = set()
+        self.recalled: set[Recall] = set()
+        self.customers_recalled: set[str] = set()
 
     def lease_for(self, wanted: WantedLease) -> Lease:
         """Returns a lease after what could be granted to it was granted."""
@@ -183,6 +209,11 @@ class _Granting:
         if missing > 0 and not granted.burst:
             self.refused.add(wanted.key.customer_id)
             short = max(missing - window.left, 1)
-            if self._is_allowed and self._granter.recall_for(window, missing=short):
-                self.recalled.add(wanted.key.customer_id)
+            if self._is_allowed:
+                awaited = self._granter.recall_for(window, missing=short, in_vain=self._in_vain)
+                self.recalled |= {Recall(each.lease_id, each.recall_no) for each in awaited}
+                # Told once: a ring for each look would wake everyone who waits, who look in turn.
+                me = self._granter.agent_ref
+                if any(window.leases[each].agent_ref != me for each in window.changed):
+                    self.customers_recalled.add(wanted.key.customer_id)
         return granted

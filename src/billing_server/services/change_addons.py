@@ -18,8 +18,10 @@ from billing_server.services.change_terms import (
     write_change,
 )
 from billing_server.services.context import ServiceContext
+from billing_server.services.unpriced_alerts import close_alerts_promptly
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError
+from metering.quantity import plain_decimal
 
 
 def add_addon(
@@ -37,11 +39,12 @@ def add_addon(
         subscription_id: whose.
         addon_key: which add-on.
         effective: from when on.
-        quantities: that its fees are for each unit of and that are not set yet.
+        quantities: that its fees are for each unit of, unless they are set already.
 
     Raises:
         NotFoundError: SUBSCRIPTION_NOT_FOUND, ADDON_NOT_FOUND.
-        InvalidStateError: ADDON_THERE_ALREADY, PERIOD_INVOICED, SUBSCRIPTION_ENDED, USAGE_INVOICED.
+        InvalidStateError: ADDON_THERE_ALREADY, QUANTITY_SET_ALREADY, PERIOD_INVOICED,
+            SUBSCRIPTION_ENDED, USAGE_INVOICED.
         ValidationError: SUBSCRIPTION_TERMS_INVALID, one violation a mistake.
     """
     with context.store.write() as unit:
@@ -49,14 +52,30 @@ def add_addon(
         timeline = timeline_of(unit, subscription=subscription)
         start = effective_start(unit, context=context, timeline=timeline, effective=effective)
         changed = with_addon(subscription, addon=newest_addon(unit, key=addon_key), start=start)
-        missing = {
-            key: value
-            for key, value in (quantities or {}).items()
-            if key not in subscription.quantities
-        }
-        changed = replace(changed, quantities={**subscription.quantities, **missing})
+        changed = _with_quantities(changed, quantities=quantities or {})
         write_change(unit, context=context, before=timeline, change=TermsChange(changed, start))
+    close_alerts_promptly(context, customer_id=changed.customer_id)
     return changed
+
+
+def _with_quantities(
+    subscription: Subscription, *, quantities: Mapping[str, Decimal]
+) -> Subscription:
+    """Return a subscription with quantities that are not set yet.
+
+    Raises:
+        InvalidStateError: QUANTITY_SET_ALREADY.
+    """
+    for key, value in quantities.items():
+        known = subscription.quantities.get(key, value)
+        if known != value:
+            raise InvalidStateError(
+                reason="QUANTITY_SET_ALREADY",
+                message=f"subscription {subscription.id!r} has {plain_decimal(known)} {key} "
+                f"already, not {plain_decimal(value)}: leave {key} out; changing a quantity is "
+                "not supported by this version yet",
+            )
+    return replace(subscription, quantities={**subscription.quantities, **quantities})
 
 
 def with_addon(subscription: Subscription, *, addon: Addon, start: datetime) -> Subscription:

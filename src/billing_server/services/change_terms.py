@@ -1,15 +1,13 @@
-"""What changes in a running subscription: versions, overrides, add-ons, from an instant on."""
+"""Changes of the terms of running subscriptions: when they take effect, and writing them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from billing_server.domain.catalog.model import Plan
-from billing_server.domain.catalog.override import canonical_fields
-from billing_server.domain.catalog.terms import check_terms
+from billing_server.domain.catalog.terms import Surroundings, check_terms
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.subscription.model import Override, Subscription
+from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
@@ -42,62 +40,6 @@ class TermsChange:
     """With the change in it."""
     start: datetime
     """From when on it takes effect, UTC."""
-
-
-def override_price(
-    context: ServiceContext,
-    *,
-    subscription_id: str,
-    price: str,
-    fields: Mapping[str, object],
-    effective: Effective = Moment.NOW,
-) -> Subscription:
-    """Let some fields of a price differ for a subscription, from an instant on.
-
-    Args:
-        context: the world.
-        subscription_id: whose.
-        price: key of the price, of the plan or of an add-on.
-        fields: in the form of a catalog file, in place of an earlier override; empty: none.
-        effective: from when on.
-
-    Raises:
-        NotFoundError: SUBSCRIPTION_NOT_FOUND, PRICE_NOT_FOUND.
-        ValidationError: OVERRIDE_INVALID or SUBSCRIPTION_TERMS_INVALID, one violation a mistake.
-        InvalidStateError: PERIOD_INVOICED, SUBSCRIPTION_ENDED, USAGE_INVOICED.
-    """
-    with context.store.write() as unit:
-        subscription = hold_subscription(unit, subscription_id=subscription_id)
-        timeline = timeline_of(unit, subscription=subscription)
-        start = effective_start(unit, context=context, timeline=timeline, effective=effective)
-        changed = with_override(timeline, price=price, fields=fields, start=start)
-        write_change(unit, context=context, before=timeline, change=TermsChange(changed, start))
-    return changed
-
-
-def with_override(
-    timeline: Timeline, *, price: str, fields: Mapping[str, object], start: datetime
-) -> Subscription:
-    """Return a subscription with an override in it, in canonical writing.
-
-    Raises:
-        NotFoundError: PRICE_NOT_FOUND.
-        ValidationError: OVERRIDE_INVALID.
-    """
-    subscription = timeline.subscription
-    found = next((each for each in timeline.plan_at(start).prices if each.key == price), None)
-    if found is None:
-        known = ", ".join(each.key for each in timeline.plan_at(start).prices)
-        raise NotFoundError(
-            reason="PRICE_NOT_FOUND",
-            message=f"subscription {subscription.id!r} has no price {price!r} at "
-            f"{format_instant(start)}; known are: {known}",
-        )
-    written = canonical_fields(found, fields=fields) if fields else {}
-    kept = [each for each in subscription.overrides if (each.price, each.start) != (price, start)]
-    override = Override(start=start, price=price, fields=written)
-    overrides = sorted([*kept, override], key=lambda each: (each.start, each.price))
-    return replace(subscription, overrides=tuple(overrides))
 
 
 def hold_subscription(unit: UnitOfWork, *, subscription_id: str) -> Subscription:
@@ -188,11 +130,12 @@ def write_change(
     check_change(unit, change=change)
     after = timeline_of(unit, subscription=subscription)
     _check_invoiced(unit, before=before, after=after, start=change.start)
-    unit.subscriptions.update_history(subscription, update_time=context.clock.now())
-    unit.customers.advance_revision(subscription.customer_id)
-    customer_id = subscription.customer_id
-    with limits_following(unit, customer_id=customer_id, now=context.clock.now()):
+    now, customer_id = context.clock.now(), subscription.customer_id
+    with limits_following(unit, customer_id=customer_id, now=now):
+        unit.subscriptions.update_history(subscription, update_time=now)
+        unit.customers.advance_revision(customer_id)
         rebuild_running_charges(unit, customer_id=customer_id)
+    unit.leases.announce([customer_id])
     return after
 
 
@@ -203,6 +146,10 @@ def check_change(unit: UnitOfWork, *, change: TermsChange) -> None:
         ValidationError: SUBSCRIPTION_TERMS_INVALID, one violation a mistake.
     """
     subscription = change.subscription
+    customer = unit.customers.get(subscription.customer_id)
+    if customer is None:
+        raise customer_not_found(subscription.customer_id)
+    surroundings = surroundings_of(unit, customer=customer)
     instants = {change.start, *(at for at in subscription.changes if at > change.start)}
     for at in sorted(instants):
         version = subscription.version_at(at)
@@ -212,11 +159,24 @@ def check_change(unit: UnitOfWork, *, change: TermsChange) -> None:
                 reason="PLAN_VERSION_NOT_FOUND",
                 message=f"plan {subscription.plan_key!r} has no version {version}",
             )
-        _check_terms_at(unit, subscription=subscription, plan=plan, at=at)
+        _check_terms_at(
+            unit, subscription=subscription, plan=plan, at=at, surroundings=surroundings
+        )
+
+
+def surroundings_of(unit: UnitOfWork, *, customer: Customer) -> Surroundings:
+    """Return the meters and the customer's own limits, which prices have to fit."""
+    meters = {meter.key: meter for meter in unit.catalog.meters()}
+    return Surroundings(meters, customer.limits or ())
 
 
 def _check_terms_at(
-    unit: UnitOfWork, *, subscription: Subscription, plan: Plan, at: datetime
+    unit: UnitOfWork,
+    *,
+    subscription: Subscription,
+    plan: Plan,
+    at: datetime,
+    surroundings: Surroundings,
 ) -> None:
     attached = [
         addon
@@ -233,6 +193,7 @@ def _check_terms_at(
         overrides=overrides,
         addons=attached,
         quantities=subscription.quantities,
+        surroundings=surroundings,
         name=f"subscription {subscription.id}",
     )
 

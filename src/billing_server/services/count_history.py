@@ -6,16 +6,25 @@ from now on keeps what each earlier event brought. That takes time where much wa
 happens once, inside `apply`.
 """
 
+from collections.abc import Iterable
+from enum import Enum
 from itertools import groupby
 from typing import Final
 
-from billing_server.domain.catalog.model import Meter, Plan
+from billing_server.domain.catalog.model import Meter, UsagePrice
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.rating.price_model import EventModel
 from billing_server.services.recount_usage import recount_minutes
 
 MINUTES_TOGETHER: Final = 120
 """Minutes of a customer that are counted anew together."""
+
+
+class KeptEvents(Enum):
+    """What became of the single events that meters keep."""
+
+    AS_BEFORE = "as_before"
+    MORE = "more"
 
 
 def count_history(unit: UnitOfWork, *, meter: Meter) -> None:
@@ -33,27 +42,34 @@ def count_history(unit: UnitOfWork, *, meter: Meter) -> None:
     _recount(unit, meter_keys=others)
 
 
-def keep_events(unit: UnitOfWork, *, plan: Plan) -> None:
-    """Lets those meters keep what each event brings on which a plan has a price rated by event.
+def keep_events(unit: UnitOfWork, *, prices: Iterable[UsagePrice]) -> KeptEvents:
+    """Lets those meters keep what each event brings on which there is a price rated by event.
 
     Args:
         unit: a write transaction that holds the catalog.
-        plan: a plan version that is to be applied.
+        prices: of a plan version, an add-on or a subscription that is to be written.
+
+    Returns:
+        Whether a meter keeps more than before.
     """
     kept = unit.catalog.kept_by_event()
     changed = []
-    for meter_key, money in money_read_by(plan).items():
+    for meter_key, money in money_read_by(prices).items():
         wanted = kept.get(meter_key, frozenset()) | money
         if kept.get(meter_key) != wanted:
             unit.catalog.keep_by_event(meter_key, money_quantities=wanted)
             changed.append(meter_key)
+    if not changed:
+        return KeptEvents.AS_BEFORE
+    unit.catalog.advance_revision()
     _recount(unit, meter_keys=changed)
+    return KeptEvents.MORE
 
 
-def money_read_by(plan: Plan) -> dict[str, frozenset[str]]:
-    """Returns the meters whose events a plan's prices look at, with what they read as money."""
+def money_read_by(prices: Iterable[UsagePrice]) -> dict[str, frozenset[str]]:
+    """Returns the meters whose events prices look at, with what they read as money."""
     found: dict[str, frozenset[str]] = {}
-    for price in plan.usage_prices:
+    for price in prices:
         model = price.model
         if isinstance(model, EventModel):
             name = model.amount_quantity

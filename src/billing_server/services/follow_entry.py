@@ -9,10 +9,10 @@ from billing_server.services.change_terms import (
     effective_start,
     hold_subscription,
     timeline_of,
-    with_override,
     write_change,
 )
 from billing_server.services.context import ServiceContext
+from billing_server.services.override_price import keep_events_of, with_override
 
 
 def follow_entry(unit: UnitOfWork, *, context: ServiceContext, entry: SubscriptionEntry) -> None:
@@ -41,4 +41,5 @@ def follow_entry(unit: UnitOfWork, *, context: ServiceContext, entry: Subscripti
         if fields != known.get(price, {}):
             timeline = timeline_of(unit, subscription=subscription)
             subscription = with_override(timeline, price=price, fields=fields, start=start)
+    keep_events_of(unit, subscription=subscription)
     write_change(unit, context=context, before=before, change=TermsChange(subscription, start))

@@ -1,6 +1,6 @@
 """Granting: standing leases by demand, exact ones on request, shares of rates; and recalls."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -66,20 +66,29 @@ class Granter:
         amount = acquired(wanted=wanted, least=least_more, left=window.left, demanders=others)
         return window.grant(lease, amount=amount, now=self.now) if amount else lease
 
-    def recall_for(self, window: OpenWindow, *, missing: int) -> bool:
-        """Recalls idle leases of others before the agent is refused; tells whether there are any.
+    def recall_for(
+        self, window: OpenWindow, *, missing: int, in_vain: Collection[bytes] = frozenset()
+    ) -> list[Lease]:
+        """Recalls idle leases of others before the agent is refused; returns those to wait for.
+
+        A lease of its own that others have had recalled is among them: until that is answered,
+        nothing is granted to it.
 
         Args:
             window: where something is missing.
             missing: how much, >= 1.
+            in_vain: leases whose recall was waited for, and not answered.
         """
         if window.limit.kind is LimitKind.RATE:
             return _recall_shares(window, asker_ref=self.agent_ref)
-        window.recall(to_recall(window.live, missing=missing, asker_ref=self.agent_ref))
-        return any(
-            lease.is_recalled and lease.free and lease.agent_ref != self.agent_ref
-            for lease in window.live
+        window.recall(
+            to_recall(window.live, missing=missing, asker_ref=self.agent_ref, in_vain=in_vain)
         )
+        return [
+            lease
+            for lease in window.live
+            if lease.is_recalled and (lease.free or lease.agent_ref == self.agent_ref)
+        ]
 
     def new_lease(self, window: OpenWindow, *, lease_id: bytes | None = None) -> Lease:
         """Returns a lease with nothing in it yet."""
@@ -135,13 +144,11 @@ def customers_of(windows: Iterable[OpenWindow]) -> set[str]:
     return {window.limit.customer_id for window in windows if window.changed}
 
 
-def _recall_shares(window: OpenWindow, *, asker_ref: int) -> bool:
-    """Recalls the largest share of another agent; tells whether one waits to be given back."""
+def _recall_shares(window: OpenWindow, *, asker_ref: int) -> list[Lease]:
+    """Recalls the largest share of another agent; returns those that are to be given back."""
     others = [lease for lease in window.live if lease.agent_ref != asker_ref and lease.burst]
-    if any(lease.is_recalled for lease in others):
-        return True
-    if not others:
-        return False
-    largest = max(others, key=lambda lease: (lease.rate_per_minute, lease.lease_id))
-    window.recall([largest])
-    return True
+    if others and not any(lease.is_recalled for lease in others):
+        largest = max(others, key=lambda lease: (lease.rate_per_minute, lease.lease_id))
+        window.recall([largest])
+    refs = {lease.lease_id for lease in others}
+    return [lease for lease in window.live if lease.is_recalled and lease.lease_id in refs]

@@ -16,11 +16,14 @@ from billing_server.domain.limit.sizes import Demander, is_tail
 from billing_server.domain.limit.spans import LimitSpan
 from billing_server.domain.ports.limits import LimitAccount, TermsWatch
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.rating.usage import usage_terms
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.domain.usage.instants import microseconds_from_instant
+from billing_server.services.charge_slot import WHOLE_PRICE
 from billing_server.services.limit_accounts import maximum_of, settled_in, window_at
 from billing_server.services.limit_book import LimitBook, LimitSources
 from metering.limits import MONEY_DECIMALS, LimitKind
+from metering.period import Period
 from metering.quantity import unscale_quantity
 
 TERMS_AT_ONCE = 1_000
@@ -233,33 +236,47 @@ def price_bounds(
         sources.timelines, key=lambda each: (each.subscription.start, each.subscription.id)
     )
     for timeline in ordered:
-        if not timeline.is_active_at(now):
+        period = timeline.period_at(now)
+        if period is None:
             continue
-        used = _used_by_price(unit, timeline=timeline, now=now)
-        for price in timeline.plan.usage_prices:
+        used = _used_by_segment(unit, timeline=timeline, period=period)
+        for price in timeline.plan_at(now).usage_prices:
             meter = sources.meter(price.meter)
+            segment = timeline.segment_at(price.key, period=period, at=now)
             match = (price.meter, tuple(sorted(price.where.items())))
-            if meter is None or match in seen:
+            if meter is None or segment is None or match in seen:
                 continue
             seen.add(match)
-            quantity = unscale_quantity(used.get(price.key, 0), decimals=meter.decimals)
-            bounds.append(price_bound(price, meter=meter, used=quantity, outstanding=outstanding))
+            quantity = unscale_quantity(
+                used.get((price.key, segment.index), 0), decimals=meter.decimals
+            )
+            # A segment that is shorter than its period includes less (R17).
+            included = usage_terms(price, meter=meter, share=segment.share).included
+            bounds.append(
+                price_bound(
+                    replace(price, included=included),
+                    meter=meter,
+                    used=quantity,
+                    outstanding=outstanding,
+                )
+            )
     return tuple(bounds)
 
 
-def _used_by_price(unit: UnitOfWork, *, timeline: Timeline, now: datetime) -> dict[str, int]:
-    period = timeline.period_at(now)
-    if period is None:
-        return {}
+def _used_by_segment(
+    unit: UnitOfWork, *, timeline: Timeline, period: Period
+) -> dict[tuple[str, int], int]:
+    """Returns by price and segment what was used: tiers begin again in each segment (R17)."""
     charges = unit.usage.running_charges(
         timeline.subscription.id,
         customer_id=timeline.subscription.customer_id,
         period_start=period.start,
     )
-    used: dict[str, int] = {}
-    for charge in charges:
-        used[charge.price_key] = used.get(charge.price_key, 0) + charge.quantity
-    return used
+    return {
+        (charge.price_key, charge.segment): charge.quantity
+        for charge in charges
+        if charge.group_key == WHOLE_PRICE
+    }
 
 
 def _valid_until(entries: Sequence[ToldLimit], *, limits: CustomerLimits | None) -> datetime | None:

@@ -69,25 +69,13 @@ class LimitSources:
         last = self._last
         if last is not None and _holds(last[1], since=last[0], at=now):
             return last[1]
-        offered = {
-            key: [each for each in plans if each.effective_from and each.effective_from <= now]
-            for key, plans in self._versions.items()
-        }
         limits = limits_in_force(
             self.customer,
             timelines=self.timelines,
-            later_versions=offered,
+            versions=self._versions,
             meters=self._meters,
             at=now,
         )
-        later = [
-            each.effective_from
-            for plans in self._versions.values()
-            for each in plans
-            if each.effective_from is not None and each.effective_from > now
-        ]
-        borders = [border for border in (limits.valid_until, *later) if border is not None]
-        limits = CustomerLimits(limits.customer_id, limits.limits, min(borders, default=None))
         self._last = (now, limits)
         return limits
 

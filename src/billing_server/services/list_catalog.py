@@ -1,6 +1,6 @@
-"""Listing and showing meters and plans."""
+"""Listing and showing meters, plans and add-ons."""
 
-from billing_server.domain.catalog.model import Meter, Plan
+from billing_server.domain.catalog.model import Addon, Meter, Plan
 from billing_server.services.context import ServiceContext
 from metering.errors import NotFoundError
 
@@ -44,4 +44,27 @@ def show_plan(context: ServiceContext, *, key: str, version: int | None = None) 
     if found is None:
         named = repr(key) if version is None else f"{key!r} of version {version}"
         raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {named}")
+    return found
+
+
+def list_addons(context: ServiceContext) -> tuple[Addon, ...]:
+    """List the newest version of every add-on by key."""
+    with context.store.read() as unit:
+        return unit.catalog.latest_addons()
+
+
+def show_addon(context: ServiceContext, *, key: str, version: int | None = None) -> Addon:
+    """Return an add-on: one version of it, or the newest.
+
+    Raises:
+        NotFoundError: ADDON_NOT_FOUND.
+    """
+    with context.store.read() as unit:
+        if version is None:
+            found = next((each for each in unit.catalog.latest_addons() if each.key == key), None)
+        else:
+            found = unit.catalog.addon(key, version=version)
+    if found is None:
+        named = repr(key) if version is None else f"{key!r} of version {version}"
+        raise NotFoundError(reason="ADDON_NOT_FOUND", message=f"there is no add-on {named}")
     return found

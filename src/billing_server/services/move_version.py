@@ -23,8 +23,9 @@ from billing_server.services.change_terms import (
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.period_usage import fold_period
+from billing_server.services.unpriced_alerts import close_alerts_promptly
 from billing_server.services.upcoming_invoice import lines_before
-from metering.errors import InvalidStateError, MeteringError, NotFoundError
+from metering.errors import InvalidStateError, MeteringError, NotFoundError, ValidationError
 from metering.money import Money
 from metering.period import Period
 
@@ -111,7 +112,8 @@ def move_version(
         found = hold_subscription(unit, subscription_id=subscription_id)
         moved, change, before = _planned(unit, context=context, subscription=found, wish=wish)
         write_change(unit, context=context, before=before, change=change)
-        return moved
+    close_alerts_promptly(context, customer_id=moved.customer_id)
+    return moved
 
 
 def move_versions(
@@ -136,22 +138,45 @@ def move_versions(
         after: go on behind this id.
 
     Raises:
-        NotFoundError: PLAN_VERSION_NOT_FOUND.
+        NotFoundError: PLAN_VERSION_NOT_FOUND; SUBSCRIPTION_NOT_FOUND, one of `subscription_ids`.
+        ValidationError: SUBSCRIPTION_ON_OTHER_PLAN.
     """
     with context.store.read() as unit:
         target = _plan_version(unit, plan_key=plan_key, version=wish.version)
-        found = unit.subscriptions.on_plan(target.key, after=after, limit=MOVES_MAX)
-    chosen = None if subscription_ids is None else set(subscription_ids)
+        if subscription_ids is None:
+            found = unit.subscriptions.on_plan(target.key, after=after, limit=MOVES_MAX)
+            wanted = [each for each in found if _newest_version(each) != wish.version]
+            next_after = found[-1].id if len(found) == MOVES_MAX else None
+        else:
+            wanted = _chosen(unit, plan_key=target.key, subscription_ids=subscription_ids)
+            next_after = None
     results = []
-    for each in found:
-        is_there = chosen is None and _newest_version(each) == wish.version
-        if is_there or (chosen is not None and each.id not in chosen):
-            continue
+    for each in wanted:
         try:
             results.append(move_version(context, subscription_id=each.id, wish=wish, mode=mode))
         except MeteringError as error:
             results.append(_refused(each, wish=wish, error=error))
-    return VersionsMoved(tuple(results), found[-1].id if len(found) == MOVES_MAX else None)
+    return VersionsMoved(tuple(results), next_after)
+
+
+def _chosen(
+    unit: UnitOfWork, *, plan_key: str, subscription_ids: Sequence[str]
+) -> list[Subscription]:
+    found = {each: unit.subscriptions.get(each) for each in sorted(set(subscription_ids))}
+    missing = [each for each, known in found.items() if known is None]
+    if missing:
+        raise NotFoundError(
+            reason="SUBSCRIPTION_NOT_FOUND",
+            message=f"there is no subscription {', '.join(map(repr, missing))}; nothing was moved",
+        )
+    chosen = [known for known in found.values() if known is not None]
+    others = [f"{each.id!r} ({each.plan_key})" for each in chosen if each.plan_key != plan_key]
+    if others:
+        raise ValidationError(
+            reason="SUBSCRIPTION_ON_OTHER_PLAN",
+            message=f"on another plan than {plan_key!r}: {', '.join(others)}; nothing was moved",
+        )
+    return chosen
 
 
 def _refused(subscription: Subscription, *, wish: MoveWish, error: MeteringError) -> VersionMoved:

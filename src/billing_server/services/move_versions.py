@@ -78,13 +78,13 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         starts = _price_starts(unit, context=context, plan=plan, subscription=subscription)
         if starts is None:
             continue
-        unit.subscriptions.update_history(
-            _on_version(subscription, version=plan.version, price_starts=starts),
-            update_time=context.clock.now(),
-        )
-        unit.customers.advance_revision(subscription.customer_id)
         customer_id, now = subscription.customer_id, context.clock.now()
         with limits_following(unit, customer_id=customer_id, now=now, book=book):
+            unit.subscriptions.update_history(
+                _on_version(subscription, version=plan.version, price_starts=starts),
+                update_time=now,
+            )
+            unit.customers.advance_revision(customer_id)
             rebuild_running_charges(unit, customer_id=customer_id)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,6 +27,8 @@ from billing_server.services.slot_events import Events, events_of_charges
 from metering.money import Exact
 from metering.period import Period
 
+FoldSpan = Callable[[Period], Iterable[SeriesUsage]]
+"""Folds the buckets of a customer over a span of whole minutes, by series."""
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 """Meter key and sorted dimensions."""
 
@@ -121,6 +123,7 @@ def fold_period(
     period: Period,
     at: datetime | None = None,
     meter_keys: frozenset[str] | None = None,
+    fold: FoldSpan | None = None,
 ) -> PeriodUsage:
     """Fold what one subscription charges of a period, from the buckets and not from the cache.
 
@@ -131,20 +134,21 @@ def fold_period(
         period: on whole minutes.
         at: the instant of looking, up to which levels count; None: to the period's end.
         meter_keys: only what these meters count; None: all.
+        fold: folds the buckets where all meters are asked for; None: the database does.
     """
     folds: dict[ChargeKey, ChargeFold] = {}
     by_event: dict[str, Meter] = {}
     for series, meter, found in _assigned(
-        unit, terms=terms, period=period, at=at, meter_keys=meter_keys
+        unit, terms=terms, period=period, at=at, meter_keys=meter_keys, fold=fold
     ):
         if found.timeline is None or found.timeline.subscription.id != subscription_id:
             continue
         for key in charge_keys(found, customer_id=terms.customer.id, dimensions=series.dimensions):
-            fold = folds.get(key)
-            if fold is None:
-                fold = folds[key] = _new_fold(key, found=found, meter=meter, terms=terms)
-            fold.members.append(series)
-            if fold.slot.is_rated_by_event:
+            charge = folds.get(key)
+            if charge is None:
+                charge = folds[key] = _new_fold(key, found=found, meter=meter, terms=terms)
+            charge.members.append(series)
+            if charge.slot.is_rated_by_event:
                 by_event[meter.key] = meter
     events: Events = {}
     for meter in by_event.values():
@@ -196,11 +200,14 @@ def _assigned(
     period: Period,
     at: datetime | None,
     meter_keys: frozenset[str] | None = None,
+    fold: FoldSpan | None = None,
 ) -> Iterator[tuple[SeriesUsage, Meter, Assignment]]:
     """Walk the usage of a span, each part with what charges it."""
     assigner = terms.assigner
     for span in assigner.constant_spans(period):
-        for series in _series_usage(unit, terms=terms, span=span, at=at, meter_keys=meter_keys):
+        for series in _series_usage(
+            unit, terms=terms, span=span, at=at, meter_keys=meter_keys, fold=fold
+        ):
             meter = terms.meters[series.meter_key]
             found = assigner.assign(meter.key, dimensions=series.dimensions, at=span.start)
             yield series, meter, found
@@ -213,6 +220,7 @@ def _series_usage(
     span: Period,
     at: datetime | None,
     meter_keys: frozenset[str] | None,
+    fold: FoldSpan | None,
 ) -> Iterator[SeriesUsage]:
     """Walk the usage of a span by series. A level is there without an event in the span, too."""
     customer_id = terms.customer.id
@@ -220,7 +228,12 @@ def _series_usage(
         for key in sorted(meter_keys):
             yield from fold_meter(unit, customer_id, meter=terms.meters[key], span=span, at=at)
         return
-    for series in unit.usage.fold_usage(customer_id, start=span.start, end=span.end):
+    folded = (
+        unit.usage.fold_usage(customer_id, start=span.start, end=span.end)
+        if fold is None
+        else fold(span)
+    )
+    for series in folded:
         if terms.meters[series.meter_key].aggregation is not Aggregation.TIME_WEIGHTED:
             yield series
     for meter in terms.meters.values():

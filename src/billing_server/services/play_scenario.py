@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from billing_server.services.apply_catalog import CatalogSection, apply_catalog
+from billing_server.services.apply_catalog import apply_catalog
 from billing_server.services.context import DueFailure, ServiceContext
 from billing_server.services.create_customer import create_customer
 from billing_server.services.create_subscription import create_subscription
 from billing_server.services.move_clock import advance_clock
+from billing_server.services.plan_catalog import CatalogSection
 from billing_server.services.run_due_work import next_due_time, run_due_work
 from billing_server.services.scenario import (
     Action,

@@ -35,6 +35,20 @@ def recount_minutes(unit: UnitOfWork, *, customer_id: str, minutes: Collection[i
         customer_id: whose usage.
         minutes: since 1970 UTC.
     """
+    fed = recount_buckets(unit, customer_id=customer_id, minutes=minutes)
+    refold_charges(unit, customer_id=customer_id, fed=fed)
+
+
+def recount_buckets(unit: UnitOfWork, *, customer_id: str, minutes: Collection[int]) -> list[Group]:
+    """Counts the events of some minutes anew; returns the series and minutes that were fed.
+
+    The charges are left as they are: other minutes may be wrong, too.
+
+    Args:
+        unit: a write transaction that holds the customer.
+        customer_id: whose usage.
+        minutes: since 1970 UTC.
+    """
     cache = TermsCache()
     catalog = cache.catalog(unit)
     revisions = unit.usage.lock_customers([customer_id])
@@ -55,7 +69,7 @@ def recount_minutes(unit: UnitOfWork, *, customer_id: str, minutes: Collection[i
     buckets.write(unit, number_of=numbers.__getitem__)
     fed = [*before, *buckets.groups()]
     _mark_late(unit, customer_id=customer_id, fed=fed)
-    refold_charges(unit, customer_id=customer_id, fed=fed)
+    return fed
 
 
 def effective_events(unit: UnitOfWork, *, customer_id: str, minute: int) -> Iterator[DecodedEvent]:

@@ -10,9 +10,17 @@ from typing import Final, NamedTuple
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import EventKey, ReadingRow, SeriesKey
+from billing_server.domain.ports.usage import EventKey, LatestValue, ReadingRow, SeriesKey
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
-from billing_server.domain.ports.usage_scan import ScannedEvent, StoredBucket
+from billing_server.domain.ports.usage_scan import (
+    COUNT_BITS,
+    PACKED_LIMIT,
+    SERIES_BITS,
+    ScannedEvent,
+    SeriesSum,
+    StoredBucket,
+    WindowBuckets,
+)
 from billing_server.domain.usage.instants import (
     MICROSECONDS_PER_MINUTE,
     microseconds_from_instant,
@@ -28,10 +36,8 @@ FEEDS_CACHED_MAX: Final = 100_000
 _COUNTING: Final = frozenset({Aggregation.COUNT, Aggregation.UNIQUE_COUNT})
 _NO_QUANTITY: Final = ""
 
-_COUNT_BITS: Final = 32
-"""A plain bucket is one integer while it is counted: the value above these bits, the number of
-events in them. Python's integers do not overflow, and one addition is half the work of two."""
-_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
+_COUNT_MASK: Final = (1 << COUNT_BITS) - 1
+_SERIES_RANGE: Final = 1 << SERIES_BITS
 
 Place = tuple[int, int]
 """Minute and series."""
@@ -64,11 +70,17 @@ class _Feed(NamedTuple):
 
 
 class Expected:
-    """What the buckets and readings of a window should hold."""
+    """What the buckets and readings of a window should hold.
+
+    A bucket is one integer while it is counted: Python's integers do not overflow, and one addition
+    is half the work of two.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[int, dict[int, int]] = {}
-        """Packed sums by minute and series."""
+        self.packed: dict[int, int] = {}
+        """State by place, both packed as the scan does it."""
+        self.others: dict[Place, BucketState] = {}
+        """What is not told by value and count, or too large; complete after `finish`."""
         self.ordered: dict[Place, OrderedGroup] = {}
         self.readings: dict[int, list[ReadingRow]] = {}
         self.meters: dict[int, Meter] = {}
@@ -76,54 +88,101 @@ class Expected:
 
     def add_plain(self, place: Place, *, value: int, count: int) -> None:
         """Adds to a bucket of which only the sum counts."""
-        cells = self.sums.setdefault(place[0], {})
-        cells[place[1]] = cells.get(place[1], 0) + (value << _COUNT_BITS) + count
+        key = (place[0] << SERIES_BITS) + place[1]
+        self.packed[key] = self.packed.get(key, 0) + (value << COUNT_BITS) + count
+
+    def finish(self) -> "Expected":
+        """Brings what was counted into the two forms of stored buckets."""
+        packed = self.packed
+        for place, group in self.ordered.items():
+            state = _ordered_state(group, aggregation=self.meters[place[1]].aggregation)
+            value, count, last_time, _ = state
+            if last_time is None:
+                packed[(place[0] << SERIES_BITS) + place[1]] = (value << COUNT_BITS) + count
+            else:
+                self.others[place] = state
+        if packed and (
+            max(packed.values()) >= PACKED_LIMIT or min(packed.values()) < -PACKED_LIMIT
+        ):
+            large = [key for key, state in packed.items() if not _is_packed(state)]
+            self.others |= {_place(key): _unpacked(packed.pop(key)) for key in large}
+        return self
+
+    def equals(self, stored: WindowBuckets) -> bool:
+        """Tells whether the stored buckets of the window are just these."""
+        return (
+            stored.bucket_count == len(self.packed) + len(self.others)
+            and stored.packed == self.packed
+            and {(each[0], each[2]): each[3:] for each in stored.others} == self.others
+        )
+
+    def end_minute(self, *, default: int) -> int:
+        """Returns the minute behind the last bucket; `default` where there is none."""
+        places = [*((max(self.packed) >> SERIES_BITS, 0),) * bool(self.packed), *self.others]
+        return max(places, default=(default - 1, 0))[0] + 1
 
     def bucket(self, place: Place) -> BucketState | None:
         """Returns what a bucket should hold; None: it should not be there."""
-        packed = self.sums.get(place[0], {}).get(place[1])
-        if packed is not None:
-            return packed >> _COUNT_BITS, packed & _COUNT_MASK, None, None
-        group = self.ordered.get(place)
-        if group is None:
-            return None
-        aggregation = self.meters[place[1]].aggregation
-        if aggregation.is_summed:
-            return group.total, group.count, None, None
-        if aggregation in {Aggregation.LATEST, Aggregation.TIME_WEIGHTED}:
-            return group.latest, group.count, group.time_us, group.event_id
-        return group.largest, group.count, None, None
+        packed = self.packed.get((place[0] << SERIES_BITS) + place[1])
+        return self.others.get(place) if packed is None else _unpacked(packed)
 
     def compare(self, stored: Sequence[StoredBucket]) -> tuple[list[StoredBucket], list[Place]]:
         """Returns the stored buckets that are not as expected, and the places of missing ones.
 
         Args:
-            stored: every bucket of the window, by minute.
+            stored: every bucket of the window.
         """
-        differing, at = [], -1
-        cells: Mapping[int, int] = {}
-        for bucket in stored:
-            minute, _, series_id, value, count, last_time, last_id = bucket
-            if minute != at:
-                at, cells = minute, self.sums.get(minute, {})
-            packed = cells.get(series_id)
-            if (
-                packed is None
-                or packed >> _COUNT_BITS != value
-                or packed & _COUNT_MASK != count
-                or last_time is not None
-                or last_id is not None
-            ) and self.bucket((minute, series_id)) != bucket[3:]:
-                differing.append(bucket)
-        unexpected = sum(self.bucket((each[0], each[2])) is None for each in differing)
-        wanted_count = sum(map(len, self.sums.values())) + len(self.ordered)
-        if len(stored) - unexpected == wanted_count:  # So it is nearly always.
-            return differing, []
-        return differing, sorted(self._places() - {(each[0], each[2]) for each in stored})
+        differing = [each for each in stored if self.bucket((each[0], each[2])) != each[3:]]
+        wanted = {_place(key) for key in self.packed} | self.others.keys()
+        return differing, sorted(wanted - {(each[0], each[2]) for each in stored})
 
-    def _places(self) -> set[Place]:
-        plain = {(minute, series) for minute, found in self.sums.items() for series in found}
-        return plain | self.ordered.keys()
+    def sums(self, *, window: int) -> list[SeriesSum]:
+        """Returns what the buckets of each series come to; of levels that says nothing."""
+        packed: dict[int, int] = {}
+        mask = _SERIES_RANGE - 1
+        for key, state in self.packed.items():
+            series_id = key & mask
+            packed[series_id] = packed.get(series_id, 0) + state
+        found = {
+            series_id: SeriesSum(series_id, window, *divmod(state, 1 << COUNT_BITS))
+            for series_id, state in packed.items()
+        }
+        for (_, series_id), (value, count, last_time, last_id) in self.others.items():
+            known = found.get(series_id, SeriesSum(series_id, window, 0, 0))
+            latest = known.latest
+            if last_time is not None:
+                latest = max(filter(None, (latest, LatestValue(last_time, last_id or "", value))))
+            found[series_id] = known._replace(
+                total=known.total + value, event_count=known.event_count + count, latest=latest
+            )
+        for (_, series_id), group in self.ordered.items():
+            known = found[series_id]
+            found[series_id] = known._replace(maximum=max(known.maximum, group.largest))
+        return list(found.values())
+
+
+def _ordered_state(group: OrderedGroup, *, aggregation: Aggregation) -> BucketState:
+    if aggregation.is_summed:
+        return group.total, group.count, None, None
+    if aggregation in {Aggregation.LATEST, Aggregation.TIME_WEIGHTED}:
+        return group.latest, group.count, group.time_us, group.event_id
+    return group.largest, group.count, None, None
+
+
+def _is_packed(state: int) -> bool:
+    return -PACKED_LIMIT <= state < PACKED_LIMIT
+
+
+def _unpacked(state: int) -> BucketState:
+    return state >> COUNT_BITS, state & _COUNT_MASK, None, None
+
+
+def _place(key: int) -> Place:
+    """Returns minute and series; the series of one that is not stored is negative."""
+    minute, series_id = divmod(key, _SERIES_RANGE)
+    if series_id >= _SERIES_RANGE // 2:
+        return minute + 1, series_id - _SERIES_RANGE
+    return minute, series_id
 
 
 class WindowCounter:
@@ -171,7 +230,7 @@ class WindowCounter:
             self._count_part(unit, events=part, newest=newest, expected=expected)
         for adjustment in adjustments:
             self._adjust(unit, adjustment, expected=expected)
-        return expected
+        return expected.finish()
 
     def _count_part(
         self,
@@ -181,17 +240,14 @@ class WindowCounter:
         newest: Mapping[EventKey, Correction],
         expected: Expected,
     ) -> None:
-        feeds, sums, at = self._feeds, expected.sums, -1
-        cells: dict[int, int] = {}
+        feeds, packed = self._feeds, expected.packed
         looks_at_every_event = _NO_QUANTITY in self._by_quantity
         read = self._payloads.read([event[3] for event in events])
         for event, (sent, dimensions) in zip(events, read, strict=True):
             quantities = sent if not newest else _corrected(sent, event=event, newest=newest)
             if looks_at_every_event and quantities:
                 quantities = [*quantities, (_NO_QUANTITY, 1)]
-            minute = event[1] // MICROSECONDS_PER_MINUTE
-            if minute != at:  # Seldom: the events come about in the order of time.
-                at, cells = minute, sums.setdefault(minute, {})
+            minute_bits = event[1] // MICROSECONDS_PER_MINUTE << SERIES_BITS
             place = (event[0], dimensions.number)
             by_name = feeds.get(place)
             if by_name is None:
@@ -206,7 +262,8 @@ class WindowCounter:
                     if factor is None or isinstance(value, str):
                         self._add(expected, feed, value=value, event=event, quantities=quantities)
                     else:
-                        cells[series_id] = cells.get(series_id, 0) + value * factor + step
+                        key = minute_bits + series_id
+                        packed[key] = packed.get(key, 0) + value * factor + step
 
     def _find(
         self, unit: UnitOfWork, customer_id: str, *, dimensions: Dimensions, name: str
@@ -230,9 +287,9 @@ class WindowCounter:
         money = self._kept_by_event.get(meter.key, frozenset() if is_level else None)
         is_plain = meter.aggregation.is_summed and money is None
         if meter.aggregation in _COUNTING:
-            factor, step = 0, (1 << _COUNT_BITS) + 1
+            factor, step = 0, (1 << COUNT_BITS) + 1
         else:
-            factor, step = 10**meter.decimals << _COUNT_BITS, 1
+            factor, step = 10**meter.decimals << COUNT_BITS, 1
         return _Feed(number, meter, factor if is_plain else None, step, money)
 
     def _add(

@@ -16,14 +16,10 @@ from billing_server.domain.fields import (
     text,
 )
 from billing_server.services.change_addons import add_addon, remove_addon
-from billing_server.services.change_terms import (
-    Effective,
-    Moment,
-    effective_from_text,
-    override_price,
-)
+from billing_server.services.change_terms import Effective, Moment, effective_from_text
 from billing_server.services.context import ServiceContext
 from billing_server.services.move_version import MoveWish, move_version
+from billing_server.services.override_price import override_price
 from billing_server.services.scenario_steps import TermsStep
 from metering.clock import format_instant
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from billing_server.domain.catalog.limit import Limit
 from billing_server.domain.catalog.limit_rules import limit_problems
@@ -35,7 +36,7 @@ def set_limit(context: ServiceContext, *, customer_id: str, limit: Limit, actor:
     def change(unit: UnitOfWork, customer: Customer) -> tuple[Limit, ...]:
         others = [each for each in customer.limits or () if each.key != limit.key]
         limits = (*others, limit)
-        _check(unit, customer=customer, limit=limit, count=len(limits))
+        _check(unit, customer=customer, limit=limit, count=len(limits), now=context.clock.now())
         return tuple(sorted(limits, key=lambda each: each.key))
 
     return _changed(
@@ -112,17 +113,24 @@ def _changed(
     return changed
 
 
-def _check(unit: UnitOfWork, *, customer: Customer, limit: Limit, count: int) -> None:
+def _check(
+    unit: UnitOfWork, *, customer: Customer, limit: Limit, count: int, now: datetime
+) -> None:
     if count > LIMITS_MAX:
         raise ValidationError(
             reason="LIMIT_INVALID", message=f"a customer has at most {LIMITS_MAX} limits"
         )
     meters = {meter.key: meter for meter in unit.catalog.meters()}
-    plans = [
-        load_timeline(unit, subscription=each, customer=customer).plan
+    timelines = [
+        load_timeline(unit, subscription=each, customer=customer)
         for each in unit.subscriptions.of_customer(customer.id)
     ]
-    prices = [price for plan in plans for price in plan.usage_prices]
+    prices = [
+        price
+        for timeline in timelines
+        for phase in timeline.phases_from(now)
+        for price in phase.plan.usage_prices
+    ]
     problems = limit_problems(limit, meters=meters, prices=prices)
     if problems:
         raise ValidationError(

@@ -1,27 +1,30 @@
-"""Reading the payloads of many stored events at once: what makes a check of millions bearable.
+"""Reading the payloads of many stored events: what makes a check of millions bearable.
 
-A payload is a serialized UsageEvent. Many of them, each behind a tag and its length, are one
-message of a list; and what is wanted of them are only quantities and dimensions. So they are read
-by a message of our own with the same field numbers, in which an entry of a map stays the bytes that
-it is: equal entries are read once.
+A payload is a serialized UsageEvent, and all that is wanted of it are quantities and dimensions. To
+make a message of each and ask it costs twice as much as to walk its few bytes. So the usual form is
+walked here: fields in their order, none longer than 127 bytes. Anything else is protobuf's matter.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from billing_server.domain.catalog.serialize import canonical_json
 from metering.api.v1 import usage_pb2
 from metering.quantity import QUANTITY_DIGITS_MAX
 
-ENTRIES_CACHED_MAX: Final = 200_000
-"""Different entries that are remembered; then all are forgotten."""
-_TAG: Final = b"\x0a"
-_VALUE_TAG: Final = 0x12
-_VARINT_MORE: Final = 0x80
-
+REMEMBERED_MAX: Final = 100_000
+"""Different names and sets of dimensions that are remembered; then all are forgotten."""
+_EVENT_ID, _CUSTOMER, _EVENT_TIME, _QUANTITY = 0x0A, 0x12, 0x1A, 0x22
+"""Tags of the fields of a UsageEvent, all of them with a length behind; dimensions are the rest."""
+_DIMENSIONS_NUMBER: Final = 5
+_NAME, _VALUE = 0x0A, 0x12
+"""Tags in an entry of a map."""
+_LENGTH_MORE: Final = 0x80
+"""From here on a length has several bytes."""
+_ZERO: Final = 0x30
 
 Quantity = tuple[str, int | str]
 """Name and value: an integer where the text is a whole number in its one way to be written, else
@@ -38,72 +41,90 @@ class Dimensions(NamedTuple):
     """In canonical form."""
 
 
-def _messages() -> Any:
-    """Returns the class of a list of events whose maps are lists of bytes."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="billing_server/stored_payloads.proto",
-        package="billing_server.stored_payloads",
-        syntax="proto3",
-    )
-    names = usage_pb2.UsageEvent.DESCRIPTOR.fields_by_name
-    event = file.message_type.add(name="Event")
-    for name in ("quantities", "dimensions"):
-        event.field.add(
-            name=name,
-            number=names[name].number,
-            type=descriptor_pb2.FieldDescriptorProto.TYPE_BYTES,
-            label=descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED,
-        )
-    file.message_type.add(name="Events").field.add(
-        name="events",
-        number=1,
-        type=descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE,
-        type_name=".billing_server.stored_payloads.Event",
-        label=descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    found = pool.FindMessageTypeByName("billing_server.stored_payloads.Events")
-    return message_factory.GetMessageClass(found)
-
-
-_EVENTS: Final = _messages()
+class _UnusualError(Exception):
+    """A payload is not of the form that is walked here."""
 
 
 class PayloadReader:
-    """Reads payloads; remembers entries that it has seen, within a bound."""
+    """Reads payloads; remembers names and dimensions that it has seen, within a bound."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, Quantity] = {}
-        self._dimensions: dict[tuple[bytes, ...], Dimensions] = {}
+        self._names: dict[bytes, str] = {}
+        self._dimensions: dict[bytes, Dimensions] = {}
         self._by_json: dict[str, Dimensions] = {}
 
-    def read(self, payloads: Iterable[bytes]) -> Iterator[tuple[list[Quantity], Dimensions]]:
-        """Yields quantities and dimensions of each payload, in their order."""
-        framed = b"".join([_TAG + _length(len(payload)) + payload for payload in payloads])
-        entries, known = self._entries, self._dimensions
-        if len(entries) > ENTRIES_CACHED_MAX:
-            entries.clear()
-        if len(known) > ENTRIES_CACHED_MAX:
-            known.clear()
+    def read(self, payloads: Iterable[bytes]) -> list[tuple[list[Quantity], Dimensions]]:
+        """Returns quantities and dimensions of each payload, in their order."""
+        if len(self._names) > REMEMBERED_MAX:
+            self._names.clear()
+        if len(self._dimensions) > REMEMBERED_MAX:
+            self._dimensions.clear()
             self._by_json.clear()
-        for event in _EVENTS.FromString(framed).events:
-            key = tuple(event.dimensions[:])  # A slice is made at once, not item by item.
-            dimensions = known.get(key)
-            if dimensions is None:
-                dimensions = known[key] = self._read_dimensions(key)
-            quantities = []
-            for raw in event.quantities[:]:
-                entry = entries.get(raw)
-                if entry is None:
-                    entry = entries[raw] = _quantity(raw)
-                quantities.append(entry)
-            if len(quantities) > 1 and len(last := dict(quantities)) < len(quantities):
-                quantities = list(last.items())  # Of a name that stands twice the last one counts.
-            yield quantities, dimensions
+        return [self._read(payload) for payload in payloads]
 
-    def _read_dimensions(self, key: tuple[bytes, ...]) -> Dimensions:
-        values = dict(_entry(raw) for raw in key)
+    def _read(self, payload: bytes) -> tuple[list[Quantity], Dimensions]:
+        try:
+            return self._walk(payload)
+        except (_UnusualError, IndexError, UnicodeDecodeError, DecodeError):
+            event = usage_pb2.UsageEvent.FromString(payload)
+            quantities = [_quantity(name, text) for name, text in event.quantities.items()]
+            return quantities, self._dimensions_of(dict(event.dimensions))
+
+    def _walk(self, payload: bytes) -> tuple[list[Quantity], Dimensions]:
+        """Reads a payload of the usual form.
+
+        Raises:
+            _UnusualError: it is not; so does an IndexError say.
+        """
+        at, end = 0, len(payload)
+        for tag in (_EVENT_ID, _CUSTOMER, _EVENT_TIME):
+            if at < end and payload[at] == tag:
+                if payload[at + 1] >= _LENGTH_MORE:
+                    raise _UnusualError
+                at += payload[at + 1] + 2
+        quantities: list[Quantity] = []
+        while at < end and payload[at] == _QUANTITY:
+            start, size = at + 2, payload[at + 1]
+            at = start + size
+            text_at = start + payload[start + 1] + 4
+            if (
+                size >= _LENGTH_MORE
+                or payload[text_at - 2] != _VALUE
+                or payload[text_at - 1] != at - text_at
+            ):
+                raise _UnusualError
+            name = self._names.get(payload[start : text_at - 2]) or self._name(
+                payload[start : text_at - 2]
+            )
+            text = payload[text_at:at]
+            if text.isdigit() and len(text) <= QUANTITY_DIGITS_MAX and text[0] != _ZERO:
+                quantities.append((name, int(text)))
+            else:
+                quantities.append(_quantity(name, text.decode()))
+        rest = payload[at:]
+        dimensions = self._dimensions.get(rest)
+        if dimensions is None:
+            dimensions = self._read_dimensions(rest)
+        if len(quantities) > 1 and len(last := dict(quantities)) < len(quantities):
+            quantities = list(last.items())  # Of a name that stands twice the last one counts.
+        return quantities, dimensions
+
+    def _name(self, head: bytes) -> str:
+        """Returns the name in an entry up to its value, and remembers it."""
+        if head[0] != _NAME or head[1] != len(head) - 2:
+            raise _UnusualError
+        name = self._names[head] = sys.intern(head[2:].decode())
+        return name
+
+    def _read_dimensions(self, rest: bytes) -> Dimensions:
+        """Returns the dimensions behind the quantities, and remembers them."""
+        event = usage_pb2.UsageEvent.FromString(rest)
+        if any(field.number != _DIMENSIONS_NUMBER for field, _ in event.ListFields()):
+            raise _UnusualError
+        found = self._dimensions[rest] = self._dimensions_of(dict(event.dimensions))
+        return found
+
+    def _dimensions_of(self, values: Mapping[str, str]) -> Dimensions:
         text = canonical_json(values)
         # The entries of a map come in any order: the same dimensions keep one number.
         known = self._by_json.get(text)
@@ -112,36 +133,9 @@ class PayloadReader:
         return known
 
 
-def _quantity(raw: bytes) -> Quantity:
-    name, text = _entry(raw)
+def _quantity(name: str, text: str) -> Quantity:
     # Whether it is a whole number, and one that its integer gives back: not "007".
     is_whole = text.isdecimal() and text.isascii() and len(text) <= QUANTITY_DIGITS_MAX
     if is_whole and (text[0] != "0" or text == "0"):
-        return sys.intern(name), int(text)
+        return name, int(text)
     return name, text
-
-
-def _entry(raw: bytes) -> tuple[str, str]:
-    """Returns one entry of a map; protobuf itself reads what is not of the usual short form."""
-    if 1 < len(raw) < _VARINT_MORE and raw[:1] == _TAG:
-        value = raw[1] + 4
-        if raw[value - 2 : value] == bytes((_VALUE_TAG, max(len(raw) - value, 0))):
-            return raw[2 : value - 2].decode(), raw[value:].decode()
-    message = usage_pb2.UsageEvent.FromString(b"\x22" + _length(len(raw)) + raw)
-    ((name, text),) = message.quantities.items()
-    return name, text
-
-
-def _length(size: int) -> bytes:
-    """Returns a length as a varint."""
-    if size < _VARINT_MORE:
-        return _SHORT[size]
-    digits = []
-    while size >= _VARINT_MORE:
-        digits.append(size & 0x7F | _VARINT_MORE)
-        size >>= 7
-    digits.append(size)
-    return bytes(digits)
-
-
-_SHORT: Final = [bytes([size]) for size in range(_VARINT_MORE)]

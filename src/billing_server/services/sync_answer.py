@@ -28,6 +28,8 @@ class Answering(Enum):
     """Whether a sync is answered in any case, or only if there is news."""
 
     WITH_NEWS = "with_news"
+    CALMLY = "calmly"
+    """Only with news that somebody waits for: mere grants are none."""
     NOW = "now"
 
 
@@ -76,8 +78,12 @@ def sync_answer(
         disk.ref, terms_revision=heard_revision, limit=TERMS_AT_ONCE
     )
     elsewhere = unit.leases.settled_elsewhere(disk.ref, told_in=sync_no, limit=RESERVATIONS_AT_ONCE)
-    is_untold = any(lease.told_in in (None, sync_no) for lease in leases)
-    if answering is Answering.WITH_NEWS and not (watches or elsewhere or is_untold):
+    is_untold = any(
+        lease.told_in in (None, sync_no)
+        and (answering is Answering.WITH_NEWS or lease.is_recalled or not lease.is_live)
+        for lease in leases
+    )
+    if answering is not Answering.NOW and not (watches or elsewhere or is_untold):
         return SyncAnswer(
             result=CallResult.OK,
             server_time=now,

@@ -9,10 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from billing_server.domain.invoice.late_usage import ALL_GROUPS, group_name
 from billing_server.domain.invoice.lines import sequence_of
 from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
 from billing_server.domain.invoice.spend import EarlierLine
-from billing_server.domain.ports.invoices import InvoiceContent, InvoicedUsage, InvoiceFilter
+from billing_server.domain.ports.invoices import (
+    InvoiceContent,
+    InvoicedGroup,
+    InvoicedUsage,
+    InvoiceFilter,
+)
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.store.tables import invoice, invoice_line, number_series
 from metering.errors import ConflictError
@@ -204,12 +210,28 @@ class SqlInvoiceRepository:
 
 def _invoiced_usage(lines: Sequence[Any]) -> InvoicedUsage:
     """Returns what the lines of one price's segment carry in all."""
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for line in lines:
+        groups[group_name(line.content.get("group", {}))].append(line)
     return InvoicedUsage(
-        quantity=sum((Decimal(line.content["quantity"]) for line in lines), Decimal(0)),
-        amount_minor=sum(line.amount_minor for line in lines),
+        quantity=_quantity(lines),
+        amount_minor=_amount_minor(lines),
         # Counted among the late lines alone: a period may have been invoiced without usage.
         late_sequence=max(
             (sequence_of(line.charge_key) for line in lines if line.kind == LineKind.LATE_USAGE),
             default=0,
         ),
+        groups={
+            name: InvoicedGroup(_quantity(found), _amount_minor(found))
+            for name, found in groups.items()
+            if groups.keys() != {ALL_GROUPS}
+        },
     )
+
+
+def _quantity(lines: Sequence[Any]) -> Decimal:
+    return sum((Decimal(line.content["quantity"]) for line in lines), Decimal(0))
+
+
+def _amount_minor(lines: Sequence[Any]) -> int:
+    return sum(line.amount_minor for line in lines)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
     from billing_server.store.news import NewsBoard
+    from billing_server.store.series_sums import SqliteSeriesSums
     from billing_server.store.usage_fact_repository import SqlUsageFactRepository
     from billing_server.store.usage_repository import SqlUsageRepository
     from billing_server.store.usage_scan import SqlUsageScan
@@ -212,6 +213,12 @@ class SqlStore:
                 return
             with translated(), self._engines.reader.connect() as connection:
                 yield SqlUnitOfWork(connection)
+
+    def series_sums(self) -> AbstractContextManager["SqliteSeriesSums"]:
+        """Opens a place for the sums of one check; what is in it goes with the block."""
+        from billing_server.store.series_sums import open_series_sums
+
+        return open_series_sums()
 
     @cached_property
     def news(self) -> "NewsBoard":

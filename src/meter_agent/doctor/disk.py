@@ -156,7 +156,7 @@ def _damaged(database: Path, why: str) -> Finding:
     return error(
         "database",
         "DATABASE_DAMAGED",
-        f"{database}: {why}",
+        f"{database}: {' '.join(why.split())}",
         remedy="check the disk (`dmesg`, SMART), then restart the agent: it keeps the file and "
         "salvages what can be read into a new one",
     )

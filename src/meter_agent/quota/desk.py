@@ -14,8 +14,12 @@ from meter_agent.store.operation import Operation, Recorded
 from metering.api.v1.usage_pb2 import UsageEvent
 from metering.errors import InvariantError
 
-ASK_COUNT_MAX: Final = 3
-"""How often the server is asked for one call: others may take what was granted meanwhile."""
+ASK_COUNT_MAX: Final = 10
+"""How often the server is asked for one call while it grants something each time: other calls may
+take it first."""
+ASK_MARGIN_US: Final = 100_000
+"""So long before the caller's deadline nothing is asked any more."""
+_US_PER_SECOND: Final = 1_000_000
 SETTLEMENT_BYTES: Final = 96
 """What debits and the settlement add to an event, about."""
 
@@ -210,16 +214,21 @@ class QuotaDesk:
         *,
         timeout_seconds: float,
     ) -> Granted | Denied:
+        clock = self.counter.book.clock
+        end_us = clock.now_us() + round(timeout_seconds * _US_PER_SECOND)
         reach = self._asking.reach()
         attempt = 0
         for number in range(ASK_COUNT_MAX + 1):
-            if number == ASK_COUNT_MAX and reach is Reach.ASKABLE:
+            left_us = end_us - clock.now_us()
+            if reach is Reach.ASKABLE and (number == ASK_COUNT_MAX or left_us < ASK_MARGIN_US):
                 reach = Reach.ANSWERED
             answer = decide(attempt, reach)
             if not isinstance(answer, Question):
                 return answer
             attempt += bool(answer.shortages)
-            reach = self._asking.ask(customer_id, answer.shortages, timeout_seconds=timeout_seconds)
+            reach = self._asking.ask(
+                customer_id, answer.shortages, timeout_seconds=left_us / _US_PER_SECOND
+            )
         raise InvariantError(
             reason="QUOTA_UNDECIDED", message=f"quota of customer {customer_id!r} is undecided"
         )

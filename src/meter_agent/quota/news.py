@@ -5,13 +5,12 @@ numbering of syncs and sessions is concerned.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from meter_agent.core.quota import settle as effects
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID, Shortage
-from meter_agent.core.quota.demand import Demand
 from meter_agent.core.quota.lease import Lease
 from meter_agent.core.quota.reservation import Content, Ending, EndKind, ended
 from meter_agent.core.quota.sync import given_up, idle_returned, with_news
@@ -104,7 +103,7 @@ def adopt(
             continue
         news = news_from_proto(counters)
         after = with_news(known, news=news, sent_at_us=heard.sent_at_us, now_us=now_us)
-        is_recalled = is_recalled or (known is not None and after.returned > known.returned)
+        is_recalled = is_recalled or (known is not None and after.recall_no > known.recall_no)
         book.put_leases((after,))
     return is_recalled
 
@@ -134,6 +133,9 @@ def asks_for(
 ) -> list[LeaseAsk]:
     """Returns which leases to ask for; ids that are new are written before they are sent.
 
+    What is asked for is what calls lack and no more: the server, which knows what is left and who
+    else wants some, adds a float.
+
     Args:
         wants: One a limit.
         fresh_ids: 16 random bytes each, as many as there are wants.
@@ -155,10 +157,7 @@ def asks_for(
                 usable_until_us=0,
             )
             counter.book.put_leases((lease,))
-        extra = _float(want, limit=limit, counter=counter)
-        asks.append(
-            LeaseAsk(lease, lease.granted + want.missing + extra, lease.granted + want.missing_min)
-        )
+        asks.append(LeaseAsk(lease, lease.granted + want.missing, lease.granted + want.missing_min))
     return asks
 
 
@@ -173,11 +172,15 @@ def wants_of(shortages: Iterable[tuple[str, Shortage]]) -> list[Want]:
         least = max(1, item.missing - (item.wanted - item.wanted_min))
         key = (customer_id, item.limit_key)
         found = joined.get(key)
-        joined[key] = Want(
-            customer_id,
-            item.limit_key,
-            item.missing + (0 if found is None else found.missing),
-            least if found is None else min(least, found.missing_min),
+        # The first one takes what the leases have; all others lack the whole of their call.
+        joined[key] = (
+            Want(customer_id, item.limit_key, item.missing, least)
+            if found is None
+            else replace(
+                found,
+                missing=found.missing + item.wanted,
+                missing_min=min(least, found.missing_min),
+            )
         )
     return list(joined.values())
 
@@ -229,15 +232,6 @@ def _keep(lease: Lease, *, counter: Counter, now_us: int) -> int:
     if limit.remaining > limit.max * FLOAT_SHARE_MIN:
         needed = max(needed, demand.outage_float(now_us))
     return needed
-
-
-def _float(want: Want, *, limit: LimitTerms, counter: Counter) -> int:
-    """Returns what to ask for beyond what is missing, so that the next calls need not ask."""
-    if limit.is_tail or limit.kind in {LimitKind.CONCURRENCY, LimitKind.RATE}:
-        return 0
-    demand: Demand = counter.demands.of(want.customer_id, want.limit_key)
-    now_us = counter.book.clock.now_us()
-    return max(demand.per_second(now_us) * LEASE_SECONDS // 2, demand.largest_call)
 
 
 def _open_lease(want: Want, *, limit: LimitTerms, counter: Counter) -> Lease | None:

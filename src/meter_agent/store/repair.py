@@ -84,7 +84,7 @@ def repair_database(path: Path, *, cause: str, now: datetime) -> DamageReport:
         raise store_error(error, path=making) from error
     report = DamageReport(
         detect_time=format_instant(now),
-        cause=cause,
+        cause=" ".join(cause.split()),
         moved_to=str(path.with_name(f"{path.name}.damaged-{stamp}")),
         salvaged_event_count=survey.event_count,
         lost_event_count=survey.lost_event_count,
@@ -179,6 +179,9 @@ def _copy_state(target: sqlite3.Connection, survey: _Survey) -> None:
     resend_from_seq = survey.next_seq - survey.event_count
     values: dict[str, Any] = dict(survey.state or {})
     values |= {"applied_seq": resend_from_seq - 1, "safe_seq": resend_from_seq - 1}
+    # What is lost counts as applied here and is not so at the server. One that was met before would
+    # take itself for restored from a backup, and ask every agent to send all again.
+    values["server_incarnation"] = ""
     known = _columns(target, "agent_state") - {"id"}
     for name in known & values.keys():
         target.execute(f"UPDATE agent_state SET {name} = ? WHERE id = 1", (values[name],))

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from meter_agent.store.database import damage_cause, is_damage, open_writer
+from meter_agent.store.log_damage import DAMAGE_COMMIT_COUNT_MIN, passed_over_commit_count
 from meter_agent.store.outbox import Outbox
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.repair import finish_repair, repair_database
@@ -42,6 +43,10 @@ def open_outbox(path: Path, *, now: Callable[[], datetime]) -> Outbox:
         MeteringError: It cannot be opened, or the new one cannot be written.
     """
     finish_repair(path)
+    missing = passed_over_commit_count(path)
+    if missing >= DAMAGE_COMMIT_COUNT_MIN:
+        told = f"the log is damaged: {missing} commits in it cannot be read, nor counted as lost"
+        repair_database(path, cause=told, now=now())
     try:
         return _open(path)
     except InvalidStateError as error:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -24,6 +24,7 @@ from meter_agent.store.data_dir import (
 )
 from meter_agent.store.database import store_error
 from meter_agent.store.group import Append, Ticket
+from meter_agent.store.log_damage import DAMAGE_COMMIT_COUNT_MIN, passed_over_commit_count
 from meter_agent.store.repair import finish_repair
 from meter_agent.store.repairer import open_outbox
 from meter_agent.store.salvage import BlockSalvage, SalvagedRow
@@ -61,6 +62,8 @@ class RescueSummary:
     """Events that could not be read from a damaged buffer, as far as its positions tell, >= 0."""
     unreadable_bytes: int = 0
     """Bytes of a damaged file that were skipped, >= 0."""
+    unreadable_commit_count: int = 0
+    """Commits of a damaged log that could not be read, nor their events counted as lost, >= 0."""
 
 
 def export_buffer(
@@ -92,8 +95,13 @@ def export_buffer(
         )
     with DataDirectory(data_dir):
         finish_repair(path)
+        missing = passed_over_commit_count(path)
+        missing = missing if missing >= DAMAGE_COMMIT_COUNT_MIN else 0
+        if missing and mode is RescueMode.WHOLE:
+            raise _damaged(path)
         with contextlib.closing(BlockSalvage(path)) as source, _new_file(file) as output:
-            return _write(source, output, mode=mode, now=now, version=agent_version, path=path)
+            written = _write(source, output, mode=mode, now=now, version=agent_version, path=path)
+    return replace(written, unreadable_commit_count=missing)
 
 
 def import_file(

@@ -24,6 +24,7 @@ _UNANSWERED_CODES: Final = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
 )
+_BUSY_CODES: Final = (grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
@@ -55,8 +56,10 @@ class UplinkError(Exception):
     """Whether no connection came about, or it broke."""
     retry_after_seconds: float | None = None
     """What the server asked for, seconds; None where it did not."""
-    is_late: bool = False
-    """Whether the deadline passed while a connection stood, as far as is known."""
+    is_given_up: bool = False
+    """Whether this agent closed the channel under the call: it says nothing of the server."""
+    is_busy: bool = False
+    """Whether the server answered that the same call may well succeed soon."""
     is_content_refused: bool = False
     """Whether the same request would be refused for ever."""
     reason: str = ""
@@ -97,6 +100,7 @@ class IngestClient:
     ) -> None:
         self.token: Final = token
         self.has_answered = False
+        self._is_closed = False
         self._target = target
         self._call_seconds = call_seconds
         self._channel = open_channel(target, credentials=credentials)
@@ -163,7 +167,7 @@ class IngestClient:
         except grpc.RpcError as error:
             raise self._uplink_error(error, seconds=SYNC_SECONDS) from None
         except grpc.FutureCancelledError:
-            raise UplinkError(message="the sync was given up") from None
+            raise UplinkError(message="the sync was given up", is_given_up=True) from None
         self.has_answered = True
         return response
 
@@ -181,11 +185,14 @@ class IngestClient:
             )
         except grpc.RpcError as error:
             raise self._uplink_error(error, seconds=timeout_seconds) from None
+        except ValueError:  # The other thread of the lease side has just given the channel up.
+            raise UplinkError(message="the channel was given up", is_given_up=True) from None
         self.has_answered = True
         return response
 
     def close(self) -> None:
         """Closes the channel; a call in flight ends at once with an error."""
+        self._is_closed = True
         self._channel.close()
 
     def _uplink_error(
@@ -214,7 +221,8 @@ class IngestClient:
             message=message,
             is_answered=code not in _UNANSWERED_CODES,
             is_unreachable=code is grpc.StatusCode.UNAVAILABLE,
-            is_late=code is grpc.StatusCode.DEADLINE_EXCEEDED,
+            is_given_up=self._is_closed and code is grpc.StatusCode.CANCELLED,
+            is_busy=code in _BUSY_CODES,
             retry_after_seconds=error.retry_after_seconds,
             is_content_refused=code is grpc.StatusCode.INVALID_ARGUMENT,
             reason=error.reason,

@@ -24,16 +24,19 @@ from meter_agent.uplink.lease_state import LeaseState
 from metering.api.v1 import lease_pb2
 from metering.errors import MeteringError
 
-ASK_SECONDS: Final = 1.5
-"""How long a call waits for the server before each limit's offline policy holds."""
+ASK_SECONDS: Final = 0.9
+"""How long one try waits for its answer."""
+TRY_COUNT_MAX: Final = 2
+"""Tries without an answer before each limit's offline policy holds; the second one goes over a new
+connection. Both fit into the two seconds that the SDK waits."""
+MARGIN_SECONDS: Final = 0.1
+"""So long before its caller's deadline a call that still waits is decided without the server."""
 ASK_INTERVAL_SECONDS: Final = 0.05
 """Calls of AcquireLease are at least this far apart: at most 20 a second."""
 ASK_COUNT_MAX: Final = 1_000
 """Limits, and customers, of one call."""
 START_SECONDS: Final = 0.5
 """How long a call waits for the first session of a process."""
-LATE_COUNT_MAX: Final = 2
-"""Late answers in a row after which the server counts as away: one alone is a busy server."""
 STARTING_SECONDS: Final = 5.0
 """How long after its start a process counts as starting."""
 AWAY_RETRY_SECONDS: Final = 1.0
@@ -50,6 +53,10 @@ class _Waiting:
 
     customer_id: str
     shortages: tuple[Shortage, ...]
+    deadline: float
+    """Monotonic clock, seconds: its caller waits no longer."""
+    tries: int = 0
+    """That were not answered."""
     done: threading.Event = field(default_factory=threading.Event)
     reach: Reach = Reach.AWAY
 
@@ -66,6 +73,7 @@ class LeaseAsker:
         connector: Holds the channel of the lease side.
         writer: Makes changes durable.
         on_session_lost: Called where a session must be opened.
+        on_recalled: Called where a recall was answered, which the server is to hear of.
     """
 
     def __init__(
@@ -75,15 +83,16 @@ class LeaseAsker:
         connector: Connector,
         writer: Writer,
         on_session_lost: Callable[[], None],
+        on_recalled: Callable[[], None],
     ) -> None:
         self._state = state
         self._connector = connector
         self._writer = writer
         self._on_session_lost = on_session_lost
+        self._on_recalled = on_recalled
         self._condition = threading.Condition()
         self._queue: deque[_Waiting] = deque()
         self._is_stopping = False
-        self._late_count = 0
         self._start_seconds = state.clock.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-asker", daemon=True)
 
@@ -121,41 +130,64 @@ class LeaseAsker:
             shortages: What is short; empty: the customer's terms are not known.
             timeout_seconds: How long the caller waits.
         """
-        item = _Waiting(customer_id, tuple(shortages))
+        patience = min(timeout_seconds, TRY_COUNT_MAX * ASK_SECONDS + _COMMIT_SECONDS)
+        patience = max(patience - MARGIN_SECONDS, 0.0)
+        deadline = self._state.clock.monotonic() + patience
+        item = _Waiting(customer_id, tuple(shortages), deadline)
         with self._condition:
             if self._is_stopping:
                 return Reach.AWAY
             self._queue.append(item)
             self._condition.notify()
-        item.done.wait(min(timeout_seconds, ASK_SECONDS + _COMMIT_SECONDS))
+        item.done.wait(patience)
         return item.reach
 
     def _run(self) -> None:
         while not self._is_stopping:
             items = self._gather()
+            repeated: list[_Waiting] = []
             try:
                 if items:
                     self._ask_for(items)
             except (UplinkError, MeteringError) as error:
                 self._note_failure(error)
+                repeated = self._repeated(items, error)
             except Exception:  # noqa: BLE001 - without this thread every cold call is refused
                 _LOG.exception("lease_asking_failed")
             finally:
+                with self._condition:
+                    self._queue.extendleft(reversed(repeated))
                 for item in items:
-                    item.done.set()
+                    if item not in repeated:
+                        item.done.set()
             with self._condition:
                 self._condition.wait_for(lambda: self._is_stopping, ASK_INTERVAL_SECONDS)
+
+    def _repeated(
+        self, items: list[_Waiting], error: UplinkError | MeteringError
+    ) -> list[_Waiting]:
+        """Returns those for whom it is asked once more: the same leases, so it grants once."""
+        if not isinstance(error, UplinkError) or self._is_stopping or self._state.is_away:
+            return []
+        is_counted = not (error.is_busy or error.is_given_up)
+        now = self._state.clock.monotonic()
+        for item in items:
+            item.tries += is_counted
+        return [item for item in items if item.tries < TRY_COUNT_MAX and item.deadline > now]
 
     def _gather(self) -> list[_Waiting]:
         """Takes those who wait, up to the bounds of one call."""
         with self._condition:
             self._condition.wait_for(lambda: self._queue or self._is_stopping)
+            now = self._state.clock.monotonic()
             items: list[_Waiting] = []
             limits = 0
             while self._queue and limits + len(self._queue[0].shortages) <= ASK_COUNT_MAX:
                 if len(items) == ASK_COUNT_MAX:
                     break
                 item = self._queue.popleft()
+                if item.deadline <= now:
+                    continue  # Nobody waits for it any more.
                 limits += len(item.shortages)
                 items.append(item)
             return items
@@ -182,7 +214,6 @@ class LeaseAsker:
         )
         heard = Heard(state.counter.book.clock.now_us(), positions.applied_seq)
         response = client.acquire_lease(request, timeout_seconds=ASK_SECONDS)
-        self._late_count = 0
         state.answered()
         state.ask_count += 1
         if response.result != lease_pb2.LEASE_RESULT_OK:
@@ -237,16 +268,22 @@ class LeaseAsker:
         return found
 
     def _adopt(self, response: lease_pb2.AcquireLeaseResponse, *, heard: Heard) -> None:
+        is_recalled: list[bool] = []
+
         def run() -> None:
-            news.adopt(
-                response.leases,
-                response.customers,
-                heard=heard,
-                adoption=Adoption.KNOWN_ONLY,
-                counter=self._state.counter,
-            )
+            is_recalled[:] = [
+                news.adopt(
+                    response.leases,
+                    response.customers,
+                    heard=heard,
+                    adoption=Adoption.KNOWN_ONLY,
+                    counter=self._state.counter,
+                )
+            ]
 
         self._commit(run)
+        if any(is_recalled):
+            self._on_recalled()
 
     def _commit(self, run: Callable[[], None]) -> None:
         ticket = Ticket()
@@ -264,11 +301,9 @@ class LeaseAsker:
     def _note_failure(self, error: UplinkError | MeteringError) -> None:
         if self._is_stopping:
             return
-        if isinstance(error, UplinkError) and error.is_late:
-            self._late_count += 1
-            if self._late_count < LATE_COUNT_MAX:
-                _LOG.warning("lease_ask_late", error=error.message)
-                return
+        if isinstance(error, UplinkError) and (error.is_busy or error.is_given_up):
+            _LOG.info("lease_ask_repeated", error=error.message)
+            return
         message = self._connector.failed(error)
         if isinstance(error, UplinkError):
             self._state.failed()

@@ -18,6 +18,9 @@ from metering.clock import Clock
 
 LEASE_COUNT_MAX: Final = 10_000
 """Leases of one message."""
+AWAY_AFTER: Final = 2
+"""Calls in a row without an answer after which the server counts as away. One alone is a busy
+server, or a connection that something on the way has forgotten."""
 
 Key = tuple[str, str, bytes]
 
@@ -61,6 +64,7 @@ class LeaseState:
         self.last_sync_time: datetime | None = None
         self._offline_since: datetime | None = None
         self._last_failure_seconds = self._offline_since_seconds = 0.0
+        self._failures_in_row = 0
 
     # For the shipper, who opens sessions.
 
@@ -119,8 +123,8 @@ class LeaseState:
 
     @property
     def is_away(self) -> bool:
-        """Whether the last call was not answered."""
-        return self._offline_since is not None
+        """Whether the last calls were not answered."""
+        return self._failures_in_row >= AWAY_AFTER
 
     @property
     def seconds_since_failure(self) -> float:
@@ -136,11 +140,13 @@ class LeaseState:
 
     def answered(self) -> None:
         """Notes that the server answered."""
+        self._failures_in_row = 0
         self._offline_since = None
 
     def failed(self) -> None:
         """Notes that it did not."""
         self.failure_count += 1
+        self._failures_in_row += 1
         self._last_failure_seconds = self.clock.monotonic()
         if self._offline_since is None:
             self._offline_since_seconds = self._last_failure_seconds

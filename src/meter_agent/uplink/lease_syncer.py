@@ -8,6 +8,7 @@ lease half used up.
 import secrets
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 import grpc
@@ -31,12 +32,10 @@ from meter_agent.store.writer import Writer
 from meter_agent.uplink.client import UplinkError
 from meter_agent.uplink.connector import Connector
 from meter_agent.uplink.lease_state import LEASE_COUNT_MAX, LeaseState, key_of
+from meter_agent.uplink.sync_pace import SyncPace
 from metering.api.v1 import lease_pb2
 from metering.errors import MeteringError
 
-SYNCS_PER_SECOND: Final = 1.0
-SYNC_BURST: Final = 5.0
-"""Syncs that may follow each other at once: a recall is answered without a wait."""
 BACKOFF_CAP_SECONDS: Final = 5.0
 """Bound of the wait after a failed sync: quota never waits as long as the backlog may."""
 IDLE_SECONDS: Final = 1.0
@@ -82,8 +81,8 @@ class LeaseSyncer:
         self._changed = threading.Condition()
         self._has_news = False
         self._is_stopping = False
-        self._tokens = SYNC_BURST
-        self._tokens_at = 0.0
+        self._is_owed = False
+        self._pace = SyncPace()
         self._dropped: list[lease_pb2.ReservationKey] = []
         self._thread = threading.Thread(target=self._run, name="lease-syncer", daemon=True)
 
@@ -111,6 +110,12 @@ class LeaseSyncer:
             self._has_news = True
             self._changed.notify_all()
 
+    def owe(self) -> None:
+        """Says that a recall was answered: somebody waits for the server to hear of it."""
+        with self._changed:
+            self._is_owed = True
+            self._changed.notify_all()
+
     def _run(self) -> None:
         failure_count = 0
         while not self._is_stopping:
@@ -118,8 +123,10 @@ class LeaseSyncer:
                 self._turn()
                 failure_count = 0
             except (UplinkError, MeteringError) as error:
-                failure_count += 1
                 self._note_failure(error)
+                if isinstance(error, UplinkError) and error.is_given_up:
+                    continue  # Who asks has opened a new channel: the sync goes over that one.
+                failure_count += 1
                 self._sleep(
                     backoff_seconds(
                         failure_count,
@@ -138,16 +145,17 @@ class LeaseSyncer:
         if not self._writer.state.positions.session_no or not self._state.counter.book.is_used:
             self._wait_for_news(IDLE_SECONDS)
             return
-        self._take_token()
+        calm_seconds = self._take_turn()
         if self._is_stopping:
             return
         client = self._connector.client()
-        self._has_news = False
         attempt = self._attempt()
         if not attempt.session_no:
             return
         sent_at_us = self._state.counter.book.clock.now_us()
         request, leases = self._request(attempt)
+        if calm_seconds:
+            request.calm.FromTimedelta(timedelta(seconds=calm_seconds))
         call = client.begin_sync(request)
         if not self._wait_for_answer(call):
             return  # Sent again, under the same number, with what is new.
@@ -271,7 +279,7 @@ class LeaseSyncer:
             state.answered_counters[key_of(lease)] = counters_to_proto(lease).SerializeToString()
         self._dropped = result.dropped
         if result.is_recalled or result.dropped:
-            self.poke()
+            self.owe()
         if response.HasField("retry_after"):
             self._sleep(response.retry_after.ToTimedelta().total_seconds())
 
@@ -286,24 +294,28 @@ class LeaseSyncer:
 
         call.add_done_callback(wake)
         with self._changed:
-            self._changed.wait_for(lambda: done.is_set() or self._has_news or self._is_stopping)
+            self._changed.wait_for(lambda: done.is_set() or self._has_news or self._is_urgent)
+            delay = self._pace.delay(now=self._state.clock.monotonic())
+            self._changed.wait_for(lambda: done.is_set() or self._is_urgent, delay)
         if done.is_set():
             return True
         call.cancel()
         return False
 
-    def _take_token(self) -> None:
-        """Waits where syncs follow each other too fast."""
-        while not self._is_stopping:
-            now = self._state.clock.monotonic()
-            self._tokens = min(
-                SYNC_BURST, self._tokens + (now - self._tokens_at) * SYNCS_PER_SECOND
-            )
-            self._tokens_at = now
-            if self._tokens >= 1.0:
-                self._tokens -= 1.0
-                return
-            self._sleep((1.0 - self._tokens) / SYNCS_PER_SECOND)
+    @property
+    def _is_urgent(self) -> bool:
+        """Whether the call in flight is to be given up at once."""
+        return self._is_owed or self._is_stopping
+
+    def _take_turn(self) -> float:
+        """Waits where syncs follow each other too fast; returns how calm the next one is to be."""
+        now = self._state.clock.monotonic()
+        with self._changed:
+            is_owed, self._is_owed, self._has_news = self._is_owed, False, False
+        turn = self._pace.owed_turn(now=now) if is_owed else self._pace.turn(now=now)
+        if turn.wait_seconds:
+            self._sleep(turn.wait_seconds)
+        return turn.calm_seconds
 
     def _wait_for_news(self, seconds: float) -> None:
         with self._changed:
@@ -316,6 +328,9 @@ class LeaseSyncer:
 
     def _note_failure(self, error: UplinkError | MeteringError) -> None:
         if self._is_stopping:
+            return
+        if isinstance(error, UplinkError) and (error.is_busy or error.is_given_up):
+            _LOG.info("lease_sync_repeated", error=error.message)
             return
         message = self._connector.failed(error)
         if isinstance(error, UplinkError):

@@ -1,5 +1,6 @@
 """What a design that enforces a limit offers to the callers of the experiment."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -10,8 +11,12 @@ from tests.support.fault_proxy import Fault
 class Host(Protocol):
     """One host: what its services ask before an expensive call."""
 
-    def run(self, call: Call, *, work: "Work") -> bool:
-        """Asks for a call, lets it happen where it is granted, settles it; False: refused."""
+    def run(self, call: Call, *, work: "Work") -> str | None:
+        """Asks for a call, lets it happen where it is granted, settles it.
+
+        Returns:
+            None; where it was refused, why.
+        """
 
     def cut(self, fault: Fault) -> None:
         """Breaks the way to the server."""
@@ -41,8 +46,8 @@ class Design(Protocol):
     def running(self, limit: int) -> AbstractContextManager[None]:
         """Runs it with a fresh limit until the block ends."""
 
-    def stranded(self, cut_off: set[int]) -> int:
-        """Returns how much of the limit lies at hosts that are cut off, at most, as last known."""
+    def leased(self) -> Mapping[int, int]:
+        """Returns what each host was granted of the limit and has not given back, as last known."""
 
     def settle_all(self) -> None:
         """Returns once nothing is on its way any more."""

@@ -4,12 +4,12 @@ import contextlib
 import json
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Final
 
-from metering import Meter, MeterOptions, QuotaDenied
+from metering import Meter, QuotaDenied
 from tests.bench.programs import bench_directory
 from tests.bench.quota.calls import Call
 from tests.bench.quota.design import Host, Work
@@ -41,20 +41,18 @@ class _AgentHost:
 
     def __init__(self, program: Program, *, address: str, proxy: FaultProxy) -> None:
         self.program = program
-        self.meter = Meter(address, options=MeterOptions(quota_timeout_seconds=1.0))
+        self.meter = Meter(address)
         self._proxy = proxy
-        self.reasons: Counter[str] = Counter()
 
-    def run(self, call: Call, *, work: Work) -> bool:
+    def run(self, call: Call, *, work: Work) -> str | None:
         try:
             with self.meter.reserve(
                 customer=CUSTOMER, quantities={"tokens": call.reserved}
             ) as reservation:
                 reservation.settle({"tokens": work(call.reserved)})
         except QuotaDenied as denied:
-            self.reasons[denied.reason] += 1
-            return False
-        return True
+            return denied.reason
+        return None
 
     def cut(self, fault: Fault) -> None:
         self._proxy.fault = fault
@@ -117,11 +115,13 @@ class Leases:
         stack.callback(program.stop)
         return _AgentHost(program, address=f"127.0.0.1:{port}", proxy=proxy)
 
-    def stranded(self, cut_off: set[int]) -> int:
-        """Returns the rests of the leases at hosts that are cut off, as the server knows them."""
-        names = {f"host-{number}" for number in cut_off}
-        view = self._limit()
-        return sum(int(lease["rest"]) for lease in view["leases"] if lease["agent"] in names)
+    def leased(self) -> Mapping[int, int]:
+        """Returns what each host was granted and has not given back, as the server knows."""
+        amounts: Counter[int] = Counter()
+        for lease in self._limit()["leases"]:
+            host = int(lease["agent"].removeprefix("host-"))
+            amounts[host] += int(lease["granted"]) - int(lease["returned"])
+        return amounts
 
     def settle_all(self) -> None:
         """Waits until all agents have shipped what they hold."""

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,8 @@ CALL_SECONDS_MAX: Final = 0.5
 CACHE_SECONDS: Final = 1.0
 ADD_PAUSE_SECONDS: Final = 0.1
 SETTLE_SECONDS_MAX: Final = 30.0
+REACHED: Final = "LIMIT_REACHED"
+NO_ANSWER: Final = "NO_ANSWER"
 _CHANNEL_OPTIONS: Final = (("grpc.initial_reconnect_backoff_ms", 200),)
 _change_ids = itertools.count(1)
 
@@ -84,15 +86,17 @@ class _CachedHost:
         self._sender = threading.Thread(target=self._send, daemon=True)
         self._sender.start()
 
-    def run(self, call: Call, *, work: Work) -> bool:
+    def run(self, call: Call, *, work: Work) -> str | None:
         total = self._known_total()
-        if total is None or total + call.reserved > self._limit:
-            return False
+        if total is None:
+            return NO_ANSWER
+        if total + call.reserved > self._limit:
+            return REACHED
         used = work(call.reserved)
         with self._lock:
             self._total = (self._total or 0) + used
         self.waiting.append((next(_change_ids), used))
-        return True
+        return None
 
     def _known_total(self) -> int | None:
         with self._lock:
@@ -133,13 +137,15 @@ class _AskingHost:
         self._sender = threading.Thread(target=self._send, daemon=True)
         self._sender.start()
 
-    def run(self, call: Call, *, work: Work) -> bool:
+    def run(self, call: Call, *, work: Work) -> str | None:
         answer = self._link.call("Reserve", next(_change_ids), call.reserved)
-        if answer is None or not answer[0]:
-            return False  # Without an answer it may hold all the same: nobody gives that back.
+        if answer is None:
+            return NO_ANSWER  # It may hold all the same: nobody gives that back.
+        if not answer[0]:
+            return REACHED
         used = work(call.reserved)
         self.waiting.append((next(_change_ids), used - call.reserved))
-        return True
+        return None
 
     def _send(self) -> None:
         while not self.is_over:
@@ -188,10 +194,9 @@ class _Reference:
     def _host(self, link: _Link, *, limit: int) -> _CachedHost | _AskingHost:
         raise NotImplementedError
 
-    def stranded(self, cut_off: set[int]) -> int:
+    def leased(self) -> Mapping[int, int]:
         """Nothing of the limit lies at a host."""
-        del cut_off
-        return 0
+        return {}
 
     def settle_all(self) -> None:
         """Waits until every add has arrived."""

@@ -39,3 +39,16 @@ def test_the_exported_catalog_is_a_catalog_file(commands: Commands) -> None:
     text = commands.output("catalog", "export")
     assert apply(commands.api.context, text) == []
     assert yaml.safe_load(text) == commands.json("catalog", "export")
+
+
+def test_an_add_on_is_given_with_its_quantities(commands: Commands) -> None:
+    seats = (
+        "addons: [{key: team, prices: [{key: s, kind: recurring, amount: '9', per_unit: seats}]}]"
+    )
+    apply(commands.api.context, seats)
+    words = ("subscriptions", "add-addon", "sub-1", "team")
+    assert "write {seats: 1} or how many" in commands.run(*words).stderr
+    assert "'seats' is not NAME=VALUE" in commands.run(*words, "--quantity", "seats").stderr
+    assert commands.run(*words, "--quantity", "seats=-1").exit_code == 1
+    commands.output(*words, "--quantity", "seats=3")
+    assert commands.json("subscriptions", "show", "sub-1")["quantities"] == {"seats": 3}

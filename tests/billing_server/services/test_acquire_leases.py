@@ -8,7 +8,12 @@ import pytest
 
 from billing_server.domain.catalog.limit import Limit, LimitSubject, WindowUnit
 from billing_server.domain.ports.limits import BalanceEntry
-from billing_server.services.acquire_leases import AcquireRequest, WantedLease, acquire_leases
+from billing_server.services.acquire_leases import (
+    AcquireRequest,
+    Recall,
+    WantedLease,
+    acquire_leases,
+)
 from billing_server.services.lease_desk import CallResult
 from billing_server.store.unit_of_work import SqlStore, open_store
 from tests.billing_server.ingest_world import NOON
@@ -62,10 +67,50 @@ def test_idle_leases_of_others_are_recalled_before_a_refusal_is_final(store: Sql
     idle, busy = world.leasing(), world.leasing()
     idle.acquire(world.key("daily"), amount=900)
     answer = busy.acquire(world.key("daily"), amount=500)
-    assert answer.waits_for == {"acme"}
+    assert answer.waits_for == {Recall(lease_id, 1) for lease_id in idle.leases}
     idle.look(rung=["acme"])
     idle.sync()
     assert busy.acquire(world.key("daily"), amount=500).leases[0].lease.granted >= 500
+
+
+def test_a_recall_that_nobody_answers_keeps_no_one_else_from_being_asked(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    cut_off, idle, busy = world.leasing(), world.leasing(), world.leasing()
+    cut_off.acquire(world.key("daily"), amount=500, least=500)
+    idle.acquire(world.key("daily"), amount=300, least=300)
+    busy.acquire(world.key("daily"), amount=1_000 - cut_off.free() - idle.free(), least=1)
+    first = busy.acquire(world.key("daily"), amount=100)
+    assert first.waits_for == {Recall(lease_id, 1) for lease_id in cut_off.leases}
+    again = busy.acquire(world.key("daily"), amount=100, in_vain=cut_off.leases)
+    assert again.waits_for == {Recall(lease_id, 1) for lease_id in [*cut_off.leases, *idle.leases]}
+    idle.look(rung=["acme"])
+    idle.sync()
+    granted = busy.acquire(world.key("daily"), amount=100, in_vain=cut_off.leases)
+    assert granted.leases[0].lease.granted >= 100
+
+
+def test_who_asks_while_its_own_lease_is_recalled_is_told_to_wait(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    one, other = world.leasing(), world.leasing()
+    one.acquire(world.key("daily"), amount=900, least=900, lease_id=b"1" * 16)
+    other.acquire(world.key("daily"), amount=500, least=500)
+    one.leases[b"1" * 16].recall_no = 0
+    answer = one.acquire(world.key("daily"), amount=50, lease_id=b"1" * 16)
+    assert answer.waits_for == {Recall(b"1" * 16, 1)}
+    one.sync()
+    assert one.acquire(world.key("daily"), amount=50, lease_id=b"1" * 16).waits_for == frozenset()
+
+
+def test_a_recall_is_announced_once(memory_store: SqlStore) -> None:
+    world = LeaseWorld(memory_store, units("daily", 1_000))
+    idle, busy = world.leasing(), world.leasing()
+    idle.acquire(world.key("daily"), amount=900)
+    rung: list[str] = []
+    stop = memory_store.news.listen(rung.append)
+    for _ in range(3):
+        busy.acquire(world.key("daily"), amount=500)
+    stop()
+    assert rung == ["acme"]
 
 
 def test_a_call_of_a_copy_or_of_an_old_session_changes_nothing(store: SqlStore) -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.list_catalog import list_meters, list_plans, show_plan
 from billing_server.services.list_customers import show_customer
 from billing_server.services.list_subscriptions import show_subscription
+from billing_server.services.plan_catalog import CatalogSource
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.errors import ValidationError

@@ -1,15 +1,18 @@
 """Add-ons of running subscriptions, on both databases."""
 
+from decimal import Decimal
+
 import pytest
 
 from billing_server.services.change_addons import add_addon, remove_addon
+from billing_server.services.change_terms import Moment
 from billing_server.services.context import ServiceContext
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
-from metering.errors import ValidationError
+from metering.errors import InvalidStateError, ValidationError
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
 ADDONS = """
@@ -82,3 +85,15 @@ def test_a_fee_for_each_unit_needs_its_quantity(store: SqlStore) -> None:
     assert show_subscription(context, subscription_id="sub-1").addons == ()
     add_addon(context, subscription_id="sub-1", addon_key="seats", quantities={"seats": 3})
     assert ("seats", 0, "30.00") in amounts(context)
+
+
+def test_a_quantity_that_is_set_already_is_not_changed_by_an_add_on(
+    memory_store: SqlStore,
+) -> None:
+    context = world(memory_store)
+    three, four = {"seats": Decimal(3)}, {"seats": Decimal(4)}
+    add_addon(context, subscription_id="sub-1", addon_key="seats", quantities=three)
+    remove_addon(context, subscription_id="sub-1", addon_key="seats", effective=Moment.NOW)
+    with pytest.raises(InvalidStateError, match="has 3 seats already, not 4: leave seats out"):
+        add_addon(context, subscription_id="sub-1", addon_key="seats", quantities=four)
+    add_addon(context, subscription_id="sub-1", addon_key="seats", quantities=three)

@@ -3,15 +3,11 @@
 import pytest
 
 from billing_server.services.change_addons import add_addon, remove_addon
-from billing_server.services.change_terms import (
-    Moment,
-    effective_from_text,
-    override_price,
-)
+from billing_server.services.change_terms import Moment, effective_from_text
 from billing_server.services.context import ServiceContext
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
-from billing_server.services.upcoming_invoice import upcoming_invoice
+from billing_server.services.override_price import override_price
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
@@ -32,37 +28,6 @@ def world(store: SqlStore) -> ServiceContext:
     context = make_context(store)
     apply(context, CATALOG + ADDONS)
     return context
-
-
-def amounts(context: ServiceContext) -> list[tuple[str, int, str]]:
-    draft = upcoming_invoice(context, customer_id="acme")
-    return [(line["price"], line["segment"], line["amount"]) for line in draft["lines"]]
-
-
-def test_r17_an_override_prices_the_usage_after_it_anew_and_leaves_the_usage_before(
-    store: SqlStore,
-) -> None:
-    context = world(store)
-    usage = Usage(context)
-    # 31 January 10:00 to 28 February 10:00: 28 days; the override comes after 14 of them.
-    usage.send("1500", at="2026-02-05T00:00:00Z")
-    advance_clock(context, to=parse_instant("2026-02-14T10:00:20Z"))
-    usage.send("1500", at="2026-02-14T10:00:05Z")
-    fields = {"unit_price": "0.020"}
-    changed = override_price(context, subscription_id="sub-1", price="tokens", fields=fields)
-    assert [(each.price, each.fields) for each in changed.overrides] == [
-        ("tokens", {"unit_price": "0.02"})
-    ]
-    usage.send("1500", at="2026-02-14T10:00:10Z")
-    # Each half has 500 included: 1,000 × 0.01; 2,500 × 0.02, from the minute of the override on.
-    assert amounts(context) == [
-        ("base", 0, "20.00"),
-        ("tokens", 0, "10.00"),
-        ("tokens", 1, "50.00"),
-    ]
-    override_price(context, subscription_id="sub-1", price="tokens", fields={})
-    # One segment again: 4,500 − 1,000 included.
-    assert amounts(context)[1:] == [("tokens", 0, "35.00")]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +95,37 @@ def test_the_time_of_effect_is_a_word_or_an_instant() -> None:
     assert effective_from_text("2026-03-01T00:00:00Z") == parse_instant("2026-03-01T00:00:00Z")
     with pytest.raises(ValidationError, match="write now, renewal or an instant"):
         effective_from_text("tomorrow")
+
+
+LIMITED = """
+plans:
+  - key: pro
+    currency: USD
+    effective_from: 2026-01-31T10:00:00Z
+    prices: [{key: tokens, kind: usage, meter: tokens, model: per_unit, unit_price: "0.01"}]
+    limits:
+      - {key: cap, amount: "9.00", window: billing_period}
+"""
+
+
+def test_r92_a_change_of_terms_is_told_to_agents_and_settles_what_it_prices_anew(
+    memory_store: SqlStore,
+) -> None:
+    """A cap on money counts what the usage of the period costs now, not what it cost before."""
+    context = make_context(memory_store)
+    apply(context, LIMITED + CATALOG.replace("plans:", "p:").split("p:")[0])
+    apply(
+        context,
+        "customers: [{id: acme}]\n"
+        "subscriptions: [{id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z}]",
+    )
+    Usage(context).send("500", at="2026-01-31T10:00:10Z")
+    heard: list[str] = []
+    memory_store.news.listen(heard.append)
+    fields = {"unit_price": "0.002"}
+    override_price(context, subscription_id="sub-1", price="tokens", fields=fields)
+    assert heard
+    with memory_store.read() as unit:
+        (account,) = unit.limits.accounts("acme")
+    # 500 × 0.002 in micro-units of the currency; 5.00 before.
+    assert account.settled == 1_000_000

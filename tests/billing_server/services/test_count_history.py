@@ -4,9 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.catalog.model import Plan, UsagePrice
+from billing_server.domain.catalog.model import SubscriptionEntry, UsagePrice
 from billing_server.domain.rating.dynamic import Dynamic
+from billing_server.services.change_addons import add_addon
+from billing_server.services.context import ServiceContext
 from billing_server.services.count_history import money_read_by
+from billing_server.services.create_subscription import create_subscription
+from billing_server.services.override_price import override_price
 from billing_server.services.query_usage import UsageQuery, query_usage
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
@@ -73,9 +77,8 @@ def test_a_meter_of_a_known_quantity_counts_what_came_before_it(store: SqlStore)
         (Dynamic(None, Decimal(1)), {"calls": frozenset()}),
     ],
 )
-def test_a_plan_tells_what_its_prices_read_as_money(model: Dynamic, found: object) -> None:
-    plan = Plan(key="p", currency="USD", prices=(UsagePrice(key="x", meter="calls", model=model),))
-    assert money_read_by(plan) == found
+def test_prices_tell_what_they_read_as_money(model: Dynamic, found: object) -> None:
+    assert money_read_by([UsagePrice(key="x", meter="calls", model=model)]) == found
 
 
 def test_a_dynamic_price_charges_what_its_events_bring_without_a_meter_for_it(
@@ -96,3 +99,68 @@ def test_a_dynamic_price_charges_what_its_events_bring_without_a_meter_for_it(
     assert sender.send({**event, "provider_cost": "0.10"}, at="2026-04-10T12:01:00Z").counted == 1
     (line,) = upcoming_invoice(context, customer_id="acme")["lines"]
     assert (line["amount"], line["amount_exact"]) == ("0.18", "0.18")
+
+
+FEE = {"model": "percentage", "rate": "0.01", "fixed_per_event": "0.30", "free_amount": "250"}
+FLAT = """
+plans:
+  - key: q
+    currency: USD
+    anchor: calendar
+    effective_from: 2026-04-01T00:00:00Z
+    prices: [{key: fee, kind: usage, meter: paid, model: per_unit, unit_price: "1"}]
+subscriptions: [{id: sub-2, customer: acme, plan: q, start: 2026-04-01T00:00:00Z}]
+"""
+ADDON = """
+addons:
+  - key: fees
+    prices:
+      - {key: fee, kind: usage, meter: paid, model: percentage, rate: "0.01",
+         fixed_per_event: "0.30", free_amount: "250"}
+"""
+
+
+def paid_world(store: SqlStore) -> ServiceContext:
+    """Returns a server on which four payments were counted, the newest first."""
+    context = make_context(store, start=START)
+    apply(context, PLAIN)
+    sender = Sender(context)
+    for number, value in enumerate(("400", "250", "100", "50")):
+        sender.send({"paid": value}, at=f"2026-04-10T12:0{9 - number}:00Z")
+    return context
+
+
+def test_an_add_on_and_an_override_that_come_later_see_each_earlier_event(
+    memory_store: SqlStore,
+) -> None:
+    context = paid_world(memory_store)
+    apply(context, ADDON)
+    add_addon(context, subscription_id="sub-1", addon_key="fees")
+    (line,) = upcoming_invoice(context, customer_id="acme")["lines"]
+    # As with a plan's price: 1 % of 150 and of 400, and two fees.
+    assert (line["amount"], line["quantity"]) == ("6.10", "800")
+
+
+@pytest.mark.parametrize("how", ["override", "apply", "create"])
+def test_an_override_that_makes_a_price_look_at_events_sees_each_earlier_one(
+    memory_store: SqlStore, how: str
+) -> None:
+    context = paid_world(memory_store)
+    if how == "create":
+        apply(context, FLAT.split("subscriptions:", maxsplit=1)[0])
+        entry = SubscriptionEntry(
+            id="sub-2",
+            customer_id="acme",
+            plan_key="q",
+            start=parse_instant(START),
+            overrides={"fee": FEE},
+        )
+        create_subscription(context, entry=entry)
+    else:
+        apply(context, FLAT)
+        if how == "override":
+            override_price(context, subscription_id="sub-2", price="fee", fields=FEE)
+        else:
+            apply(context, FLAT.replace("plan: q,", f"plan: q, overrides: {{fee: {FEE}}},"))
+    (line,) = upcoming_invoice(context, customer_id="acme")["lines"]
+    assert (line["amount"], line["quantity"]) == ("6.10", "800")

@@ -49,6 +49,26 @@ def test_the_same_subscription_again_is_no_change(store: SqlStore) -> None:
     assert not again.is_new
 
 
+def test_the_same_overrides_and_add_ons_again_are_no_change_and_others_are_refused(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    addon = 'addons: [{key: help, prices: [{key: help, kind: recurring, amount: "2"}]}]'
+    apply(context, CATALOG + addon)
+    own = replace(ENTRY, addons=("help",), overrides={"base": {"amount": "10.00"}})
+    create_subscription(context, entry=own)
+    same = replace(own, overrides={"base": {"amount": "10"}})
+    assert not create_subscription(context, entry=same).is_new
+    assert not create_subscription(context, entry=ENTRY).is_new
+    for change, message in (
+        ({"overrides": {"base": {"amount": "9"}}}, "overrides is {base: {amount: 10}}, not"),
+        ({"overrides": {"nothing": {"amount": "9"}}}, "not {nothing: {amount: 9}}: use another id"),
+        ({"addons": ("help", "more")}, "addons is help, not help, more"),
+    ):
+        with pytest.raises(AlreadyExistsError, match=message):
+            create_subscription(context, entry=replace(own, **change))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -1,9 +1,15 @@
 """Terms as agents are told them: anew when they change, under revisions that rise."""
 
 from billing_server.services.lease_terms import tell_terms, watch_terms
+from billing_server.services.limit_book import LimitBook
+from billing_server.services.move_clock import advance_clock
+from billing_server.services.override_price import override_price
 from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
 from tests.billing_server.lease_world import LeaseWorld, want
 from tests.billing_server.limit_world import money, units
+from tests.billing_server.meters import Sender
+from tests.billing_server.world import apply, make_context
 
 
 def test_terms_are_told_anew_only_when_they_change(store: SqlStore) -> None:
@@ -58,3 +64,47 @@ def test_a_revision_is_later_than_the_one_before_even_where_the_clock_stands(
             (watch,) = watch_terms(unit, agent_ref=1, told=told, now=now)
         revisions.append(watch.terms_revision)
     assert revisions == sorted(set(revisions))
+
+
+PRICED = """
+meters: [{key: tokens, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    anchor: calendar
+    prices:
+      - {key: tokens, kind: usage, meter: tokens, included: "310", group_by: [project],
+         model: graduated, tiers: [{up_to: "100", unit_price: "0.01"}, {unit_price: "0.02"}]}
+    limits: [{key: cap, amount: "100", window: billing_period}]
+customers: [{id: acme}]
+subscriptions: [{id: sub-1, customer: acme, plan: pro, start: 2026-01-17T00:00:00Z}]
+"""
+
+
+def test_r17_money_is_estimated_by_the_prices_and_the_segment_of_now(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store, start="2026-01-17T00:00:00Z")
+    apply(context, PRICED)
+
+    def steps() -> list[tuple[str, str]]:
+        with memory_store.read() as unit:
+            found = tell_terms(
+                unit, book=LimitBook(), customer_ids=["acme"], now=context.clock.now()
+            )
+        (bound,) = found["acme"].limits[0].prices
+        return [(str(step.from_quantity), str(step.unit_price)) for step in bound.steps]
+
+    sender = Sender(context)
+    sender.send({"tokens": "170"}, at="2026-01-17T00:00:30Z", project="a")
+    # 15 of 31 days: 150 are included and 170 used, counted once though they have a group.
+    assert steps() == [("0", "1/100"), ("80", "1/50")]
+    advance_clock(context, to=parse_instant("2026-01-27T00:00:00Z"))
+    override_price(
+        context,
+        subscription_id="sub-1",
+        price="tokens",
+        fields={"model": "per_unit", "unit_price": "0.50", "included": "0"},
+    )
+    # A segment of its own begins: nothing is used in it.
+    assert steps() == [("0", "1/2")]

@@ -2,7 +2,14 @@
 
 import pytest
 
-from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
+from billing_server.services.list_catalog import (
+    list_addons,
+    list_meters,
+    list_plans,
+    show_addon,
+    show_meter,
+    show_plan,
+)
 from billing_server.store.unit_of_work import SqlStore
 from metering.errors import NotFoundError
 from tests.billing_server.world import CATALOG, apply, make_context
@@ -27,3 +34,15 @@ def test_what_is_not_there_is_told(store: SqlStore) -> None:
         show_plan(context, key="max")
     with pytest.raises(NotFoundError, match="'gpu'"):
         show_meter(context, key="gpu")
+    with pytest.raises(NotFoundError, match="'help' of version 3"):
+        show_addon(context, key="help", version=3)
+
+
+def test_add_ons_are_listed_and_shown_by_version(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    addon = 'addons: [{key: help, prices: [{key: help, kind: recurring, amount: "2"}]}]'
+    apply(context, addon)
+    apply(context, addon.replace('"2"', '"3"'))
+    assert list_addons(context) == (show_addon(context, key="help"),)
+    assert show_addon(context, key="help").version == 2
+    assert show_addon(context, key="help", version=1).version == 1

@@ -2,8 +2,10 @@
 
 import pytest
 
-from billing_server.services.change_terms import Moment
+from billing_server.services.change_terms import Effective, Moment
 from billing_server.services.context import ServiceContext
+from billing_server.services.lease_terms import tell_terms
+from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.move_version import (
@@ -16,8 +18,9 @@ from billing_server.services.move_version import (
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
-from metering.errors import InvalidStateError, NotFoundError
+from metering.errors import InvalidStateError, MeteringError, NotFoundError
 from metering.money import Money
+from tests.billing_server.meters import Sender
 from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
 DEARER = CATALOG.replace('unit_price: "0.01"', 'unit_price: "0.02"').replace('"20.00"', '"25.00"')
@@ -115,10 +118,16 @@ subscriptions:
     assert move_versions(context, plan_key="pro", wish=NOW).results == ()
 
 
-def test_some_of_a_plan_are_chosen_by_id(store: SqlStore) -> None:
-    context = world(store)
-    chosen = move_versions(context, plan_key="pro", wish=NOW, subscription_ids=["nobody"])
-    assert chosen.results == ()
+def test_some_of_a_plan_are_chosen_by_id_and_a_wrong_id_moves_none(memory_store: SqlStore) -> None:
+    context = world(memory_store)
+    other = 'plans: [{key: max, currency: USD, prices: [{key: b, kind: recurring, amount: "1"}]}]'
+    apply(context, other + "\nsubscriptions: [{id: sub-2, customer: acme, plan: max}]")
+    for wrong, reason in (("nobody", "SUBSCRIPTION_NOT_FOUND"), ("sub-2", "ON_OTHER_PLAN")):
+        with pytest.raises(MeteringError, match=wrong) as refused:
+            move_versions(context, plan_key="pro", wish=NOW, subscription_ids=["sub-1", wrong])
+        assert refused.value.reason.endswith(reason)
+    chosen = move_versions(context, plan_key="pro", wish=NOW, subscription_ids=["sub-1"])
+    assert [(each.subscription_id, each.refusal) for each in chosen.results] == [("sub-1", None)]
 
 
 def test_a_version_that_is_not_there_is_named(store: SqlStore) -> None:
@@ -130,3 +139,67 @@ def test_a_version_that_is_not_there_is_named(store: SqlStore) -> None:
     apply(context, DEARER.replace("anchor: anniversary", "anchor: calendar"))
     with pytest.raises(InvalidStateError, match="another billing period"):
         move_version(context, subscription_id="sub-1", wish=MoveWish(version=3))
+
+
+GROUPED = """
+meters: [{key: calls, aggregation: sum}, {key: paid, aggregation: sum, decimals: 2}]
+plans:
+  - key: pro
+    currency: USD
+    prices:
+      - {key: calls, kind: usage, meter: calls, group_by: [project], model: graduated,
+         tiers: [{up_to: "10", unit_price: "1"}, {unit_price: "0.5"}]}
+      - {key: fees, kind: usage, meter: paid, model: percentage, rate: "0.01",
+         fixed_per_event: "0.30"}
+customers: [{id: acme}]
+subscriptions: [{id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z}]
+"""
+
+
+@pytest.mark.parametrize("tiers", ["shared", "per_group"])
+@pytest.mark.parametrize("effective", [Moment.NOW, parse_instant("2026-01-31T10:00:00Z")])
+def test_a_preview_of_groups_and_of_prices_by_event_is_what_is_paid_then(
+    memory_store: SqlStore, tiers: str, effective: Effective
+) -> None:
+    context = make_context(memory_store)
+    grouped = GROUPED.replace("[project]", f"{{dimensions: [project], tiers: {tiers}}}")
+    apply(context, grouped)
+    apply(context, grouped.replace('"0.5"', '"0.25"').replace('"0.30"', '"0.10"'))
+    sender = Sender(context)
+    for number, project in enumerate(("a", "a", "b")):
+        at = f"2026-02-0{number + 1}T00:00:00Z"
+        sender.send({"calls": "8", "paid": "50"}, at=at, project=project)
+    advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
+    wish = MoveWish(version=2, effective=effective)
+    told = move_version(context, subscription_id="sub-1", wish=wish, mode=MoveMode.PREVIEW)
+    # Shared: 10 + 14 × 0.5; by group: 10 + 6 × 0.5, and 8; three fees of 0.30 + 1 % of 50 each.
+    before = 1700 + 240 if tiers == "shared" else 1300 + 800 + 240
+    # Moved from the start on: 0.25 and 0.10; from now on, nothing of it is touched.
+    after = 1350 + 180 if tiers == "shared" else 1150 + 800 + 180
+    assert told.before == Money(before, "USD")
+    assert told.after == Money(before if effective is Moment.NOW else after, "USD")
+    move_version(context, subscription_id="sub-1", wish=wish)
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert draft["total"] == told.after.decimal_string()
+
+
+def test_limits_follow_a_moved_version_at_its_time(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    limited = CATALOG.replace(
+        "customers:",
+        '    limits: [{key: daily, meter: tokens, window: day, max: "5"}]\ncustomers:',
+    )
+    apply(context, limited)
+    apply(context, limited.replace('max: "5"', 'max: "9"').replace('"20.00"', '"25.00"'))
+
+    def maximum() -> int:
+        with memory_store.read() as unit:
+            found = tell_terms(unit, book=book, customer_ids=["acme"], now=context.clock.now())
+        return found["acme"].limits[0].maximum
+
+    book = LimitBook()
+    assert maximum() == 5
+    move_version(context, subscription_id="sub-1", wish=MoveWish(version=2))
+    assert maximum() == 5
+    advance_clock(context, to=parse_instant("2026-02-28T10:00:00Z"))
+    assert maximum() == 9

@@ -3,13 +3,14 @@
 import pytest
 
 from billing_server.domain.ports.invoices import InvoiceFilter
-from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.context import ServiceContext
 from billing_server.services.limit_views import show_limits
 from billing_server.services.list_invoices import list_invoices
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.pages import PageRequest
+from billing_server.services.plan_catalog import CatalogSource
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant

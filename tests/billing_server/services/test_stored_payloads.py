@@ -42,6 +42,26 @@ def test_equal_dimensions_have_one_number_in_whatever_order_they_came() -> None:
     assert numbers[0] == numbers[1] != numbers[2]
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        # A length of two bytes, whose second looks like the next tag.
+        usage_pb2.UsageEvent(event_id="x" * 4352, quantities={"a": "1"}).SerializeToString(),
+        usage_pb2.UsageEvent(customer_id='"' * 200, quantities={"a": "1"}).SerializeToString(),
+        b'"\x06\n\x01a\x12\x011' + b"*\x06\n\x01d\x12\x011" + b'"\x06\n\x01b\x12\x012',
+        b'"\x06\n\x01a\x12\x011' + b"\n\x01x",  # Fields in another order.
+        b"\x52\x01z" + b'"\x06\n\x01a\x12\x011',  # A field that only newer agents know.
+        b'"\x06\n\x01a\x12\x011' + b"\x52\x01z",
+        b'"\x06\n\x01a\x12\x01\x30' + b'"\x08\n\x01b\x12\x0312x',
+    ],
+)
+def test_a_payload_of_an_unusual_form_is_read_as_protobuf_reads_it(payload: bytes) -> None:
+    event = usage_pb2.UsageEvent.FromString(payload)
+    ((quantities, dimensions),) = PayloadReader().read([payload])
+    assert {name: str(value) for name, value in quantities} == dict(event.quantities)
+    assert dimensions.values == dict(event.dimensions)
+
+
 def test_of_a_quantity_that_stands_twice_the_last_one_counts() -> None:
     twice = b'"\x06\n\x01a\x12\x011' + b'"\x06\n\x01a\x12\x012'
     ((quantities, _),) = PayloadReader().read([twice])

@@ -26,3 +26,18 @@ def test_a_lease_that_runs_out_is_no_news_and_is_renewed_with_the_next_answer(
     (renewed,) = agent.look(want("five", 10), answering=Answering.NOW).leases
     assert renewed.lease.expire_time is not None
     assert (renewed.lease.expire_time - world.clock.now()).total_seconds() == 62.06
+
+
+def test_a_calm_sync_is_told_of_recalls_and_changed_limits_and_not_of_grants(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    idle, busy = world.leasing(), world.leasing()
+    assert not idle.sync(want("daily", 40), answering=Answering.CALMLY).has_news
+    assert idle.look(answering=Answering.WITH_NEWS).leases[0].lease.granted == 500
+    busy.acquire(world.key("daily"), amount=900)
+    assert idle.look(answering=Answering.CALMLY).leases[0].lease.is_recalled
+    assert not idle.sync(answering=Answering.CALMLY).has_news
+    idle.sync(customer_ids=("acme",))
+    world.limit(units("daily", 2_000))
+    assert idle.look(answering=Answering.CALMLY).customers

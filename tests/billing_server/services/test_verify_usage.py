@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from billing_server.services import verify_charges
 from billing_server.services import verify_usage as module
 from billing_server.services.context import ServiceContext
 from billing_server.services.correct_usage import (
@@ -27,7 +28,7 @@ CATALOG = METERS.replace(
 @pytest.fixture
 def context(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> ServiceContext:
     monkeypatch.setattr(module, "WINDOW_EVENTS", 3)  # Many windows.
-    monkeypatch.setattr(module, "CUSTOMERS_TOGETHER", 1)
+    monkeypatch.setattr(verify_charges, "CUSTOMERS_TOGETHER", 1)
     context = make_context(store, start=START)
     apply(context, CATALOG)
     apply(context, "customers: [{id: other}]")
@@ -74,6 +75,9 @@ def test_what_ingest_and_corrections_made_equals_a_count_from_the_events(
         "DELETE FROM usage_bucket",
         "INSERT INTO usage_bucket SELECT minute + 700, customer_id, series_id, value, event_count, "
         "last_time, last_event_id FROM usage_bucket",
+        "UPDATE usage_bucket SET value = 1000000000000000 WHERE last_time IS NULL",
+        "UPDATE usage_bucket SET customer_id = 'other' WHERE customer_id = 'acme'",
+        "UPDATE usage_bucket SET series_id = series_id + 1000",
         "UPDATE usage_reading SET value = value + 1",
         "DELETE FROM usage_reading",
         "UPDATE running_charge SET amount_minor = amount_minor + 1",

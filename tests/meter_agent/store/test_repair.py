@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from billing_server.domain.session.opening import (
+    Opening,
+    OpeningAction,
+    Stream,
+    decide_opening,
+)
 from meter_agent.core.positions import Positions
 from meter_agent.store import repair as module
 from meter_agent.store.reader import OutboxReader
@@ -65,6 +71,47 @@ def test_what_can_be_read_ends_where_the_damaged_one_ended(tmp_path: Path) -> No
     ]
     assert (positions.earliest_kept_seq, positions.next_seq) == (3, 11)
     assert (positions.applied_seq, positions.safe_seq, positions.agent_id) == (2, 2, "agent-1")
+
+
+def test_a_hole_is_a_loss_at_the_server_and_no_sign_that_the_server_went_back(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path)
+    with Store(tmp_path) as store:
+        store.writer.change(
+            lambda state: replace(
+                state, applied_seq=2, safe_seq=2, sync_no=1, server_incarnation="inc-1"
+            )
+        )
+        disk_id = store.writer.state.positions.disk_id
+    spoil(path, "event-5")
+    repair_database(path, cause="a test", now=NOW)
+    positions, _ = opened(path)
+    decision = decide_opening(
+        Opening(
+            disk_id=positions.disk_id,
+            nonce=b"n" * 16,
+            sync_no=positions.sync_no + 1,
+            applied_seq=positions.applied_seq,
+            earliest_kept_seq=positions.earliest_kept_seq,
+            incarnation=positions.server_incarnation,
+            previous_disk_id=positions.previous_disk_id,
+        ),
+        incarnation="inc-1",
+        stream=Stream(
+            disk_id=disk_id, session_no=1, session_nonce=b"s" * 16, sync_no=1, applied_seq=2
+        ),
+        previous=None,
+    )
+    # Of 3 to 10 the events 5 and 6 are lost: the six that are left end at 10 and begin at 5.
+    assert decision.action is OpeningAction.CONTINUE
+    assert decision.lost == (3, 4)
+    assert not decision.is_server_behind
+
+
+def test_the_cause_is_told_in_one_line(tmp_path: Path) -> None:
+    report = repair_database(written(tmp_path), cause="*** in main ***\nOn page 3:  bad", now=NOW)
+    assert report.cause == "*** in main *** On page 3: bad"
 
 
 def test_what_is_applied_and_safe_is_not_sent_again_and_the_rest_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The buffer of a dead host, carried to another: all of it once, or nothing."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,24 @@ def refused(reason: str, call: object, *arguments: object) -> MeteringError:
         call(*arguments)  # type: ignore[operator]
     assert caught.value.reason == reason
     return caught.value
+
+
+def test_a_log_with_a_bad_place_is_refused_or_told(tmp_path: Path) -> None:
+    killed, running = tmp_path / "killed", tmp_path / "running"
+    running.mkdir()
+    with Store(running) as store:
+        store.outbox.checkpoint_and_cut()
+        for number in range(3):
+            store.record(events(f"a-{number}"))
+        shutil.copytree(running, killed)
+    with (killed / "agent.db-wal").open("r+b") as log:
+        log.seek(1_000)  # In the first page of the first commit.
+        log.write(b"\xff" * 4)
+    file = tmp_path / "x.usage"
+    refused("DATABASE_DAMAGED", export, killed, file)
+    assert not file.exists()
+    summary = export(killed, file, RescueMode.SALVAGE)
+    assert (summary.event_count, summary.unreadable_commit_count) == (0, 3)
 
 
 def test_a_running_agent_is_not_exported_from_nor_imported_to(dead: Path, tmp_path: Path) -> None:

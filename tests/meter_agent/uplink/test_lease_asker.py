@@ -9,7 +9,7 @@ import pytest
 
 from meter_agent.core.quota.decide import Reach
 from meter_agent.uplink.lease_asker import ASK_INTERVAL_SECONDS
-from meter_agent.uplink.lease_syncer import SYNC_BURST, SYNCS_PER_SECOND
+from meter_agent.uplink.sync_pace import SYNC_BURST, SYNCS_PER_SECOND
 from metering.api.v1 import agent_pb2, lease_pb2
 from tests.meter_agent.fake_server import TOKEN, FakeServer
 from tests.meter_agent.support import WAIT_SECONDS, RunningAgent, wait_until
@@ -143,17 +143,55 @@ def test_many_cold_customers_cost_few_calls(agent: RunningAgent, server: FakeSer
     assert len(server.leases.syncs) <= seconds * SYNCS_PER_SECOND + SYNC_BURST
 
 
-def test_one_late_answer_is_a_busy_server_and_two_are_one_that_is_away(
+def test_a_late_answer_is_asked_for_again_before_anything_is_refused(
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    failures = agent.agent._quota.state
+    with server.leases.condition:  # No ask is answered while it is held.
+        decisions: list[int] = []
+        caller = threading.Thread(target=lambda: decisions.append(reserve(agent, "r-1").decision))
+        caller.start()
+        wait_until(lambda: failures.failure_count == 1)
+    caller.join(WAIT_SECONDS)
+    assert decisions == [agent_pb2.DECISION_GRANTED]
+    assert not failures.is_away
+
+
+def test_two_late_answers_are_a_server_that_is_away(
     agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
     server.leases.limit("acme", "daily", 1_000)
     assert server.wait_for(lambda: len(server.sessions) == 1)
     state = agent.agent._quota.state
-    with server.leases.condition:  # No ask is answered while it is held.
+    with server.leases.condition:
         assert reserve(agent, "r-1").denial.reason == "SERVER_AWAY"
-        assert not state.is_away
-        assert reserve(agent, "r-2").denial.reason == "SERVER_AWAY"
         assert state.is_away
-    wait_until(lambda: reserve(agent, "r-3").decision == agent_pb2.DECISION_GRANTED)
+    wait_until(lambda: reserve(agent, "r-2").decision == agent_pb2.DECISION_GRANTED)
     assert not state.is_away
+
+
+def test_a_busy_server_is_asked_again_and_does_not_count_as_away(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    server.leases.busy_count = 3
+    assert reserve(agent, "r-1").decision == agent_pb2.DECISION_GRANTED
+    assert agent.agent._quota.state.failure_count == 0
+
+
+def test_nobody_waits_for_the_server_beyond_the_callers_deadline(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    request = agent_pb2.ReserveQuotaRequest(
+        reservation_id="r-1", customer_id="acme", quantities={"output_tokens": "10"}
+    )
+    with server.leases.condition:
+        answer = agent.stub.ReserveQuota(request, timeout=0.5)
+    assert answer.denial.reason == "SERVER_AWAY"

@@ -52,6 +52,18 @@ def test_a_disk_that_must_take_another_id_gives_its_leases_up(tmp_path: Path) ->
         assert world.the_lease().is_closed
 
 
+def test_one_call_without_an_answer_does_not_make_a_server_count_as_away(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        state = LeaseState(world.counter, clock=ManualClock(NOW))
+        state.failed()
+        assert (state.is_away, state.figures.offline_since) == (False, NOW)
+        state.answered()
+        state.failed()
+        assert not state.is_away
+        state.failed()
+        assert state.is_away
+
+
 def test_time_offline_begins_with_the_first_failure(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
     with QuotaWorld(tmp_path) as world:

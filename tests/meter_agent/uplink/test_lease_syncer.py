@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from meter_agent.core.quota.lease import Lease
+from meter_agent.uplink.sync_pace import Turn
 from metering.api.v1 import agent_pb2, lease_pb2
 from tests.meter_agent.fake_leases import Escrow
 from tests.meter_agent.fake_server import TOKEN, FakeServer
@@ -87,6 +88,30 @@ def test_a_recall_is_answered_at_once(
     server.leases.recall("acme", "daily")
     assert server.wait_for(lambda: escrow.out == 100)
     assert server.wait_for(lambda: not any(item.is_recalled for item in escrow.leases.values()))
+
+
+def test_a_recall_is_answered_at_once_however_often_the_agent_has_synced(
+    agent: RunningAgent, server: FakeServer, escrow: Escrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.leases.is_growing = False
+    reserve(agent)
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 1)
+    syncer = agent.agent._quota._syncer
+    assert syncer is not None
+    turns: list[Turn] = []
+    owed_turn = syncer._pace.owed_turn
+
+    def noted(*, now: float) -> Turn:
+        syncer._pace._tokens = -1.0  # As behind a burst of renewals.
+        turns.append(owed_turn(now=now))
+        return turns[-1]
+
+    monkeypatch.setattr(syncer._pace, "owed_turn", noted)
+    server.leases.recall("acme", "daily")
+    assert server.wait_for(lambda: escrow.out == 100)
+    assert [turn.wait_seconds for turn in turns] == [0.0]
+    assert turns[0].calm_seconds > 0
+    assert server.wait_for(lambda: any(item.HasField("calm") for item in server.leases.syncs))
 
 
 def test_a_raised_limit_un_refuses_within_one_round_trip(

@@ -16,6 +16,7 @@ from billing_server.domain.catalog.model import (
     Plan,
     SubscriptionEntry,
 )
+from billing_server.domain.catalog.places import Refusal
 from billing_server.domain.catalog.serialize import (
     addon_to_dict,
     customer_to_dict,
@@ -23,11 +24,8 @@ from billing_server.domain.catalog.serialize import (
     plan_to_dict,
     subscription_entry_to_dict,
 )
-from billing_server.domain.fields import raise_violations
 from billing_server.domain.subscription.model import Customer
-from metering.errors import FieldViolation
 
-CATALOG_REFUSED: Final = "CATALOG_CHANGE_REFUSED"
 _COUNTING_FIELDS: Final = ("aggregation", "decimals", "of", "quantity", "where")
 """Fields of a meter that decide what its usage means."""
 
@@ -80,14 +78,10 @@ class CatalogChanges:
 
     changes: tuple[Change, ...]
     """In an order in which they can be done: meters, plans, customers, subscriptions."""
-    refusals: tuple[FieldViolation, ...]
+    refusals: tuple[Refusal, ...]
     """What cannot be done. Where there is one, nothing of the file may be applied."""
     unchanged: tuple[tuple[str, str], ...] = ()
     """Kind and key of what is applied already, in the order of the file."""
-
-    def raise_if_refused(self) -> None:
-        """Raises one ValidationError with every refusal as a violation."""
-        raise_violations(self.refusals, reason=CATALOG_REFUSED)
 
 
 def plan_changes(
@@ -115,21 +109,21 @@ def plan_changes(
     ]
     return CatalogChanges(
         changes=tuple(item for item in found if isinstance(item, Change)),
-        refusals=tuple(item for item in found if isinstance(item, FieldViolation)),
+        refusals=tuple(item for item in found if isinstance(item, Refusal)),
         unchanged=tuple(item for item in found if isinstance(item, tuple)),
     )
 
 
-Outcome = Change | FieldViolation | None
+Outcome = Change | Refusal | None
 Unchanged = tuple[str, str]
 """Kind and key."""
 
 
 def _compare(
     current: Iterable[T], wanted: Iterable[T], change: Callable[[T, T], Outcome]
-) -> list[Change | FieldViolation | Unchanged]:
+) -> list[Change | Refusal | Unchanged]:
     by_key = {_key(value): value for value in current}
-    outcomes: list[Change | FieldViolation | Unchanged] = []
+    outcomes: list[Change | Refusal | Unchanged] = []
     for value in wanted:
         old = by_key.get(_key(value))
         outcome = _creation(value) if old is None else change(old, value)
@@ -157,7 +151,7 @@ def _meter_change(old: Meter, new: Meter, used: frozenset[str]) -> Outcome:
             f"meter {new.key!r} has usage, so its {', '.join(counting)} cannot change: what was "
             "counted would mean something else; make a meter with a new key"
         )
-        return FieldViolation(f"meters.{new.key}.{counting[0]}", problem, "METER_HAS_USAGE")
+        return Refusal("meters", new.key, counting[0], problem, "METER_HAS_USAGE")
     return Change(ChangeKind.UPDATE, new, details)
 
 
@@ -173,7 +167,7 @@ def _plan_change(old: Plan, new: Plan) -> Outcome:
             f"plan {new.key!r} is in {old.currency}; a plan keeps its currency (R73), make a plan "
             f"with a new key for {new.currency}"
         )
-        return FieldViolation(f"plans.{new.key}.currency", problem, "CURRENCY_MISMATCH")
+        return Refusal("plans", new.key, "currency", problem, "CURRENCY_MISMATCH")
     return Change(ChangeKind.NEW_VERSION, replace(new, version=old.version + 1), details)
 
 
@@ -201,7 +195,7 @@ def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]
             f"customer {new.id!r} has subscription {subscription!r}; changing its {fixed[0]} "
             "under a running subscription is not supported by this version yet"
         )
-        return FieldViolation(f"customers.{new.id}.{fixed[0]}", problem, "NOT_SUPPORTED_YET")
+        return Refusal("customers", new.id, fixed[0], problem, "NOT_SUPPORTED_YET")
     return Change(ChangeKind.UPDATE, new, details)
 
 
@@ -212,18 +206,20 @@ def _subscription_change(old: SubscriptionEntry, new: SubscriptionEntry) -> Outc
         start=new.start or old.start,
         anchor=new.anchor or old.anchor,
         quantities=new.quantities or old.quantities,
-        overrides=new.overrides or old.overrides,
-        addons=tuple(sorted(new.addons or old.addons)),
+        overrides=new.overrides or ({} if "overrides" in new.emptied else old.overrides),
+        addons=tuple(sorted(new.addons or (() if "addons" in new.emptied else old.addons))),
     )
     old = replace(old, addons=tuple(sorted(old.addons)))
     fixed = replace(comparable, overrides=old.overrides, addons=old.addons)
-    refused = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(fixed))
+    is_there, is_wanted = subscription_entry_to_dict(old), subscription_entry_to_dict(fixed)
+    refused = _differences(is_there, is_wanted)
     if refused:
         problem = (
             f"subscription {new.id!r} is there with other terms ({'; '.join(refused)}); changing "
             "these of a running subscription is not supported by this version yet"
         )
-        return FieldViolation(f"subscriptions.{new.id}", problem, "NOT_SUPPORTED_YET")
+        names = [name for name in is_wanted if is_there.get(name) != is_wanted[name]]
+        return Refusal("subscriptions", new.id, names[0], problem, "NOT_SUPPORTED_YET")
     details = _differences(subscription_entry_to_dict(old), subscription_entry_to_dict(comparable))
     return Change(ChangeKind.UPDATE, comparable, (*details, "from now on")) if details else None
 

@@ -279,6 +279,11 @@ class Addon:
     prices: tuple[Price, ...] = ()
     """In the order of the file; their keys differ from those of the plans it is added to."""
 
+    @property
+    def usage_prices(self) -> tuple[UsagePrice, ...]:
+        """The prices on meters."""
+        return tuple(price for price in self.prices if isinstance(price, UsagePrice))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEntry:
@@ -300,6 +305,9 @@ class SubscriptionEntry:
     """By price: the fields that differ for this subscription, in the form of a catalog file."""
     addons: tuple[str, ...] = ()
     """Keys of the add-ons that it starts with."""
+    emptied: frozenset[str] = field(default=frozenset(), compare=False)
+    """Which of `overrides` and `addons` the file carries without content: all are to end. Left
+    out, they stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

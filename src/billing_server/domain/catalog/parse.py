@@ -1,21 +1,10 @@
 """Catalog files: from text to frozen values, with every mistake found at once."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from billing_server.domain.catalog.limit import Limit
-from billing_server.domain.catalog.limit_rules import limit_problems
-from billing_server.domain.catalog.model import (
-    Addon,
-    CatalogFile,
-    Meter,
-    Plan,
-    Price,
-    SubscriptionEntry,
-    UsagePrice,
-)
-from billing_server.domain.catalog.override import canonical_fields
+from billing_server.domain.catalog.cross_checks import CrossChecks, ReadCatalog
+from billing_server.domain.catalog.model import CatalogFile
 from billing_server.domain.catalog.read import (
     read_addon,
     read_customer,
@@ -23,11 +12,8 @@ from billing_server.domain.catalog.read import (
     read_plan,
     read_subscription_entry,
 )
-from billing_server.domain.catalog.terms import note_wrong_terms
 from billing_server.domain.document import Node, load_yaml
 from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
-from billing_server.domain.rating.price_model import is_rated_by_event
-from billing_server.domain.subscription.model import Customer
 
 T = TypeVar("T")
 
@@ -111,19 +97,18 @@ class _CatalogParser:
         subscriptions = self._section(
             files, "subscriptions", key="id", read=read_subscription_entry
         )
-        self._check_meters(plans, meters=meters)
-        self._check_references(subscriptions, plans=plans, customers=customers)
-        self._check_terms(subscriptions, plans=plans, addons=addons)
-        self._check_limits(meters, plans=plans, customers=customers, subscriptions=subscriptions)
+        read = ReadCatalog(
+            meters=meters,
+            plans=plans,
+            addons=addons,
+            customers=customers,
+            subscriptions=subscriptions,
+            keys=self._read_keys,
+        )
+        CrossChecks(self._known, read=read).note_all()
         for file in files:
             file.finish(later=_LATER_SECTIONS)
-        return CatalogFile(
-            meters=_values(meters),
-            plans=_values(plans),
-            addons=_values(addons),
-            customers=_values(customers),
-            subscriptions=_values(subscriptions),
-        )
+        return read.values()
 
     def _section(
         self,
@@ -154,133 +139,3 @@ class _CatalogParser:
                     found[name] = (value, reader)
         self._read_keys[section] = frozenset(first_place)
         return found
-
-    def _check_terms(
-        self,
-        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
-        *,
-        plans: dict[str, tuple[Plan, FieldReader]],
-        addons: dict[str, tuple[Addon, FieldReader]],
-    ) -> None:
-        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
-            key: plan for key, (plan, _) in plans.items()
-        }
-        addon_by_key = {addon.key: addon for addon in self._known.addons} | {
-            key: addon for key, (addon, _) in addons.items()
-        }
-        unread = self._read_keys["addons"] - addon_by_key.keys()
-        for key, (entry, reader) in subscriptions.items():
-            plan = plan_by_key.get(entry.plan_key)
-            if plan is None or unread.intersection(entry.addons):
-                continue
-            count_before = reader.mistakes.count
-            note_wrong_terms(entry, reader=reader, plan=plan, addons=addon_by_key)
-            if reader.mistakes.count == count_before:
-                added = [price for name in entry.addons for price in addon_by_key[name].prices]
-                subscriptions[key] = _canonical(entry, prices=[*plan.prices, *added]), reader
-
-    def _check_meters(
-        self,
-        plans: dict[str, tuple[Plan, FieldReader]],
-        *,
-        meters: dict[str, tuple[Meter, FieldReader]],
-    ) -> None:
-        """Notes prices that look at single events of a meter whose values do not add up."""
-        by_key = {meter.key: meter for meter in self._known.meters} | {
-            key: meter for key, (meter, _) in meters.items()
-        }
-        for plan, reader in plans.values():
-            for price in plan.usage_prices:
-                meter = by_key.get(price.meter)
-                if meter is None or not is_rated_by_event(price.model):
-                    continue
-                if not meter.aggregation.is_additive or not meter.aggregation.is_summed:
-                    problem = (
-                        f"price {price.key!r} is rated event by event, and meter {meter.key!r} "
-                        f"is a {meter.aggregation}; price a sum or a count instead"
-                    )
-                    reader.note("prices", reason="METER_NOT_SUMMED", problem=problem)
-
-    def _check_references(
-        self,
-        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
-        *,
-        plans: dict[str, tuple[Plan, FieldReader]],
-        customers: dict[str, tuple[Customer, FieldReader]],
-    ) -> None:
-        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
-            key: plan for key, (plan, _) in plans.items()
-        }
-        customer_by_id = {customer.id: customer for customer in self._known.customers} | {
-            key: customer for key, (customer, _) in customers.items()
-        }
-        for entry, reader in subscriptions.values():
-            plan = plan_by_key.get(entry.plan_key)
-            customer = customer_by_id.get(entry.customer_id)
-            if plan is None and entry.plan_key not in self._read_keys["plans"]:
-                problem = f"there is no plan {entry.plan_key!r}; add it, or correct the name"
-                reader.note("plan", reason="PLAN_UNKNOWN", problem=problem)
-            if customer is None and entry.customer_id not in self._read_keys["customers"]:
-                problem = f"there is no customer {entry.customer_id!r}; add it, or correct the id"
-                reader.note("customer", reason="CUSTOMER_UNKNOWN", problem=problem)
-            if plan is None or customer is None or customer.currency is None:
-                continue
-            if customer.currency != plan.currency:
-                problem = (
-                    f"plan {plan.key!r} is in {plan.currency} and customer {customer.id!r} pays in "
-                    f"{customer.currency}; choose a plan in {customer.currency} (R73)"
-                )
-                reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
-
-    def _check_limits(
-        self,
-        meters: dict[str, tuple[Meter, FieldReader]],
-        *,
-        plans: dict[str, tuple[Plan, FieldReader]],
-        customers: dict[str, tuple[Customer, FieldReader]],
-        subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]],
-    ) -> None:
-        """Notes limits that could not be kept: see `limit_problems`."""
-        meter_by_key = {meter.key: meter for meter in self._known.meters} | {
-            key: meter for key, (meter, _) in meters.items()
-        }
-        plan_by_key = {plan.key: plan for plan in self._known.plans} | {
-            key: plan for key, (plan, _) in plans.items()
-        }
-        for plan, reader in plans.values():
-            _note_limits(plan.limits, reader=reader, meters=meter_by_key, prices=plan.usage_prices)
-        entries = [*self._known.subscriptions, *(entry for entry, _ in subscriptions.values())]
-        for customer, reader in customers.values():
-            bought = [
-                plan_by_key[entry.plan_key]
-                for entry in entries
-                if entry.customer_id == customer.id and entry.plan_key in plan_by_key
-            ]
-            prices = [price for plan in bought for price in plan.usage_prices]
-            _note_limits(customer.limits or (), reader=reader, meters=meter_by_key, prices=prices)
-
-
-def _note_limits(
-    limits: Sequence[Limit],
-    *,
-    reader: FieldReader,
-    meters: Mapping[str, Meter],
-    prices: Sequence[UsagePrice],
-) -> None:
-    for limit, (path, node) in zip(limits, reader.items("limits"), strict=False):
-        item = FieldReader(node, path=path, mistakes=reader.mistakes)
-        for each in limit_problems(limit, meters=meters, prices=prices):
-            item.note(each.field, reason=each.reason, problem=each.problem)
-
-
-def _canonical(entry: SubscriptionEntry, *, prices: Sequence[Price]) -> SubscriptionEntry:
-    """Returns an entry whose overrides are in canonical writing."""
-    by_key = {price.key: price for price in prices}
-    overrides = {
-        key: canonical_fields(by_key[key], fields=fields) for key, fields in entry.overrides.items()
-    }
-    return replace(entry, overrides=overrides)
-
-
-def _values(found: dict[str, tuple[T, FieldReader]]) -> tuple[T, ...]:
-    return tuple(value for value, _ in found.values())

@@ -259,6 +259,11 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
         quantities=quantities,
         overrides=overrides or {},
         addons=addons,
+        emptied=frozenset(
+            name
+            for name, value in (("overrides", overrides), ("addons", addons))
+            if reader.has(name) and not value
+        ),
     )
 
 

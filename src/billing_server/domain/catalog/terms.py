@@ -1,11 +1,14 @@
 """The prices that a subscription has: those of its plan with its overrides, and of its add-ons."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from billing_server.domain.catalog.limit import Limit
+from billing_server.domain.catalog.limit_rules import limit_problems
 from billing_server.domain.catalog.model import (
     Addon,
+    Meter,
     Plan,
     Price,
     RecurringPrice,
@@ -13,11 +16,22 @@ from billing_server.domain.catalog.model import (
     UsagePrice,
 )
 from billing_server.domain.catalog.override import overridden, read_overridden
+from billing_server.domain.catalog.price_rules import METER_NOT_SUMMED, by_event_problem
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
 from billing_server.domain.rating.matching import tied_prices
 
 TERMS_INVALID = "SUBSCRIPTION_TERMS_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What prices have to fit beside their plan."""
+
+    meters: Mapping[str, Meter]
+    """Every meter by key; one that is wrong itself may be absent."""
+    limits: Sequence[Limit] = ()
+    """The customer's own."""
 
 
 def effective_plan(
@@ -48,8 +62,9 @@ def check_terms(
     plan: Plan,
     *,
     overrides: Mapping[str, Mapping[str, object]],
-    addons: Iterable[Addon],
+    addons: Sequence[Addon],
     quantities: Mapping[str, Decimal],
+    surroundings: Surroundings,
     name: str,
 ) -> None:
     """Checks that a plan version, overrides, add-ons and quantities fit together.
@@ -59,6 +74,7 @@ def check_terms(
         overrides: by price, the fields that differ.
         addons: all that apply together.
         quantities: those of the subscription.
+        surroundings: meters, and the customer's own limits.
         name: of the subscription, for messages.
 
     Raises:
@@ -78,12 +94,18 @@ def check_terms(
     }
     reader = FieldReader(node_from_plain(plain), path="", mistakes=mistakes)
     known = {addon.key: addon for addon in addons}
-    note_wrong_terms(entry, reader=reader, plan=plan, addons=known)
+    note_wrong_terms(entry, reader=reader, plan=plan, addons=known, surroundings=surroundings)
+    note_limits(surroundings, reader=reader, plan=plan)
     mistakes.raise_if_any(reason=TERMS_INVALID)
 
 
 def note_wrong_terms(
-    entry: SubscriptionEntry, *, reader: FieldReader, plan: Plan, addons: Mapping[str, Addon]
+    entry: SubscriptionEntry,
+    *,
+    reader: FieldReader,
+    plan: Plan,
+    addons: Mapping[str, Addon],
+    surroundings: Surroundings,
 ) -> None:
     """Notes what does not fit together in the terms of a subscription.
 
@@ -92,6 +114,7 @@ def note_wrong_terms(
         reader: of its fields, which knows their lines.
         plan: the version that it is on.
         addons: by key, those there are.
+        surroundings: meters, and the customer's own limits.
     """
     added = []
     for key in entry.addons:
@@ -108,12 +131,23 @@ def note_wrong_terms(
         else:
             added.append(addon)
     prices = _joined(plan, added=added, reader=reader)
-    _note_wrong_overrides(entry, reader=reader, prices=prices)
+    own = _read_overrides(entry, reader=reader, prices=prices)
+    _note_own_prices(own, added=added, reader=reader, plan=plan, surroundings=surroundings)
     for price in prices.values():
         unit = price.per_unit if isinstance(price, RecurringPrice) else None
         if unit is not None and unit not in entry.quantities:
             problem = f"price {price.key!r} is for each of {unit}; write {{{unit}: 1}} or how many"
             reader.note("quantities", reason="QUANTITY_MISSING", problem=problem)
+
+
+def note_limits(surroundings: Surroundings, *, reader: FieldReader, plan: Plan) -> None:
+    """Notes prices of a plan under which a limit of the customer's own cannot be kept."""
+    for limit in surroundings.limits:
+        if not limit.is_money:
+            continue
+        for each in limit_problems(limit, meters=surroundings.meters, prices=plan.usage_prices):
+            problem = f"the customer's limit {limit.key!r}: {each.problem}"
+            reader.note("plan", reason=each.reason, problem=problem)
 
 
 def _joined(plan: Plan, *, added: Iterable[Addon], reader: FieldReader) -> dict[str, Price]:
@@ -142,12 +176,14 @@ def _joined(plan: Plan, *, added: Iterable[Addon], reader: FieldReader) -> dict[
     return prices
 
 
-def _note_wrong_overrides(
+def _read_overrides(
     entry: SubscriptionEntry, *, reader: FieldReader, prices: Mapping[str, Price]
-) -> None:
+) -> dict[str, Price]:
+    """Returns the prices that differ for the subscription by key; notes what is wrong with them."""
+    found: dict[str, Price] = {}
     inner = reader.child("overrides")
     if inner is None:
-        return
+        return found
     for key in entry.overrides:
         path = inner.path_of(key)
         node = inner.node_of(key)
@@ -159,4 +195,37 @@ def _note_wrong_overrides(
             )
             inner.note(key, reason="PRICE_UNKNOWN", problem=problem)
             continue
-        read_overridden(price, node=node, path=path, mistakes=reader.mistakes)
+        differing = read_overridden(price, node=node, path=path, mistakes=reader.mistakes)
+        if differing is not None:
+            found[key] = differing
+    return found
+
+
+def _note_own_prices(
+    overrides: Mapping[str, Price],
+    *,
+    added: Sequence[Addon],
+    reader: FieldReader,
+    plan: Plan,
+    surroundings: Surroundings,
+) -> None:
+    """Notes prices that meters or limits of money cannot take, but for the plan's own ones.
+
+    Those were looked at with the plan.
+    """
+    inner = reader.child("overrides") if overrides else None
+    own = [(inner, key, price) for key, price in overrides.items() if inner is not None]
+    own += [(reader, "addons", price) for addon in added for price in addon.prices]
+    for place, field, price in own:
+        if not isinstance(price, UsagePrice):
+            continue
+        problem = by_event_problem(price, meters=surroundings.meters)
+        if problem is not None and place is not reader:
+            place.note(field, reason=METER_NOT_SUMMED, problem=problem)
+        for limit in (*plan.limits, *surroundings.limits):
+            if not limit.is_money:
+                continue
+            for each in limit_problems(limit, meters=surroundings.meters, prices=[price]):
+                place.note(
+                    field, reason=each.reason, problem=f"limit {limit.key!r}: {each.problem}"
+                )

@@ -11,7 +11,8 @@ from billing_server.domain.catalog.serialize import (
     meter_to_dict,
     plan_to_dict,
 )
-from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms
+from billing_server.domain.invoice.late_usage import AlreadyInvoiced
+from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
@@ -90,12 +91,18 @@ def _late(item: LateUsage) -> dict[str, object]:
     return {
         "period": _span(item.period),
         "quantities": _plain(item.quantities),
-        "invoiced": {
-            _name(key): [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
-            for key, value in item.invoiced.items()
-        },
+        "invoiced": {_name(key): _invoiced(value) for key, value in item.invoiced.items()},
         "earlier": _earlier(item.earlier),
     }
+
+
+def _invoiced(value: AlreadyInvoiced) -> list[object]:
+    groups = {
+        name: [plain_decimal(part.quantity), part.amount_minor]
+        for name, part in value.groups.items()
+    }
+    found = [plain_decimal(value.quantity), value.amount_minor, value.late_sequence]
+    return [*found, groups] if groups else found
 
 
 def _earlier(lines: Sequence[EarlierLine]) -> dict[str, int]:

@@ -1,9 +1,14 @@
 """Late usage: the difference between the whole re-rated period and what was invoiced (R76)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from billing_server.domain.invoice.lines import AlreadyInvoiced, BillingTerms, late_usage_line
+from billing_server.domain.invoice.late_usage import (
+    AlreadyInvoiced,
+    InvoicedPart,
+    late_usage_lines,
+)
+from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import InvoiceLine
 from billing_server.domain.invoice.spend import EarlierLine, spend_lines
 from billing_server.domain.rating.assignment import UsageKey
@@ -39,6 +44,8 @@ class NothingInvoiced:
     """None charged."""
     late_sequence: int = 0
     """No late line."""
+    groups: Mapping[str, InvoicedPart] = field(default_factory=dict)
+    """No group."""
 
 
 def late_lines(
@@ -47,37 +54,34 @@ def late_lines(
     """Returns the lines of late usage, and those that would lower the invoice.
 
     A commitment or a minimum is part of the difference: what it gives back for late usage stands
-    beside that usage. Then the lines of a period stand together, or are held back together.
+    beside that usage. Then the lines of a period stand together, or are held back together; else
+    those of a price do, whose groups take from each other.
     """
     lines: list[InvoiceLine] = []
     held_back: list[InvoiceLine] = []
     for item in late:
-        usage = _usage_lines(terms, item=item)
+        by_price = _usage_lines(terms, item=item)
+        usage = [line for found in by_price for line in found]
         spend = spend_lines(terms, period=item.period, lines=usage, earlier=item.earlier)
-        if spend:
-            total = sum(line.amount.amount_minor for line in (*usage, *spend))
-            (lines if total >= 0 else held_back).extend((*usage, *spend))
-        else:
-            lines += [line for line in usage if line.amount.amount_minor >= 0]
-            held_back += [line for line in usage if line.amount.amount_minor < 0]
+        for together in [[*usage, *spend]] if spend else by_price:
+            total = sum(line.amount.amount_minor for line in together)
+            (lines if total >= 0 else held_back).extend(together)
     return lines, tuple(held_back)
 
 
-def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[InvoiceLine]:
+def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[list[InvoiceLine]]:
+    """Returns the late lines of each price and segment."""
     check_usage_keys(terms, period=item.period, quantities=item.quantities)
-    found = []
-    for price, segment in terms.timeline.usage_segments(item.period):
-        key = UsageKey.of(segment)
-        line = late_usage_line(
+    return [
+        late_usage_lines(
             terms,
             price=price,
             segment=segment,
-            used=item.quantities.get(key, ZERO),
-            invoiced=item.invoiced.get(key, NothingInvoiced()),
+            used=item.quantities.get(UsageKey.of(segment), ZERO),
+            invoiced=item.invoiced.get(UsageKey.of(segment), NothingInvoiced()),
         )
-        if line is not None:
-            found.append(line)
-    return found
+        for price, segment in terms.timeline.usage_segments(item.period)
+    ]
 
 
 def check_usage_keys(

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Protocol
 
 from billing_server.domain.catalog.model import Meter, Plan, TierScope, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.invoice.group_lines import allocated, group_weights, part_of
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.exact import add, subtract
-from billing_server.domain.rating.price_model import ZERO, RatingStep
+from billing_server.domain.rating.exact import subtract
+from billing_server.domain.rating.price_model import RatingStep, StepKind
 from billing_server.domain.rating.segment_usage import (
     GroupUsage,
     SegmentUsage,
@@ -28,7 +27,6 @@ from metering.clock import format_instant
 from metering.errors import InvariantError
 from metering.money import Exact, Money, RatedAmount, round_line
 from metering.period import Period
-from metering.quantity import plain_decimal
 
 ONE = Decimal(1)
 _LINE_ID_DIGITS = 24
@@ -66,22 +64,6 @@ class BillingTerms:
                 f"{price.meter!r}, which is not among the meters handed in",
             )
         return meter
-
-
-class AlreadyInvoiced(Protocol):
-    """What the lines of earlier invoices carry for one price in one period."""
-
-    @property
-    def quantity(self) -> Exact:
-        """Units that they show in all, in the meter's unit."""
-
-    @property
-    def amount_minor(self) -> int:
-        """What they charge in all, in minor units."""
-
-    @property
-    def late_sequence(self) -> int:
-        """Highest sequence of their late lines; 0: none is late. The next one is one higher."""
 
 
 def charge_key(
@@ -162,7 +144,7 @@ def _usage_line(
         price_key=price.key,
         segment=segment,
         kind=LineKind.USAGE,
-        description=_description(price, group),
+        description=price_description(price, group),
         quantities=LineQuantities.of(rated),
         unit=terms.meter_of(price).unit,
         exact=rated.amount_exact,
@@ -175,7 +157,7 @@ def _usage_line(
 def _shared_lines(
     terms: BillingTerms, *, price: UsagePrice, segment: Segment, usage: SegmentUsage
 ) -> list[InvoiceLine]:
-    """Returns a line a group, of an amount that is rated once; its steps are those of the whole."""
+    """Returns a line a group, of an amount that is rated once, on all of them together."""
     rated = rate_segment(terms, price=price, segment=segment, used=usage)
     if usage.quantity == 0 and rated.amount_exact == 0:
         return []
@@ -186,7 +168,7 @@ def _shared_lines(
             price_key=price.key,
             segment=segment,
             kind=LineKind.USAGE,
-            description=f"{_description(price, group.group)} "
+            description=f"{price_description(price, group.group)} "
             f"(its part of {whole.decimal_string()} for all)",
             quantities=LineQuantities(
                 group.quantity,
@@ -196,7 +178,7 @@ def _shared_lines(
             unit=terms.meter_of(price).unit,
             exact=part_of(rated.amount_exact, weight),
             amount=amount,
-            steps=rated.steps,
+            steps=_part_steps(rated, weight),
             proration=rated.amount_share,
             group=group.group,
         )
@@ -209,95 +191,24 @@ def _shared_lines(
     ]
 
 
-def _description(price: UsagePrice, group: Mapping[str, str] | None) -> str:
+def _part_steps(rated: RatedUsage, weight: Fraction) -> tuple[RatingStep, ...]:
+    """Returns the steps of the whole and the one that leaves a group's part of it."""
+    less = subtract(part_of(rated.amount_exact, weight), rated.amount_exact)
+    return (*rated.steps, RatingStep.lump(StepKind.GROUP, less)) if less else rated.steps
+
+
+def invoiced_steps(before: Money) -> tuple[RatingStep, ...]:
+    """Returns the step that takes off what earlier invoices charge; none where it is nothing."""
+    if before.amount_minor == 0:
+        return ()
+    return (RatingStep.lump(StepKind.INVOICED, -Decimal(before.decimal_string())),)
+
+
+def price_description(price: UsagePrice, group: Mapping[str, str] | None) -> str:
+    """Returns what a usage line is called: the price, and the values of its group."""
     name = price.name or price.key
     values = ", ".join(f"{key} {value or '(none)'}" for key, value in (group or {}).items())
     return f"{name}: {values}" if values else name
-
-
-def late_usage_line(
-    terms: BillingTerms,
-    *,
-    price: UsagePrice,
-    segment: Segment,
-    used: Used,
-    invoiced: AlreadyInvoiced,
-) -> InvoiceLine | None:
-    """Returns the line of usage that was counted after its period was invoiced (R76).
-
-    The whole segment is rated again and what was invoiced for it is taken off: so late usage costs
-    what it would have cost in time, with the tiers and included units of its period. Its steps
-    explain the whole; its quantities and its amount are the difference. The groups of a grouped
-    price are told together: a late event of one may move the shares of all.
-
-    Args:
-        terms: of the subscription.
-        price: that of the segment.
-        segment: of the period in which the usage happened.
-        used: all that was used in it, what was invoiced among it.
-        invoiced: what earlier lines carry.
-
-    Returns:
-        None where nothing changed.
-    """
-    currency = terms.plan.currency
-    lines = usage_lines(terms, price=price, segment=segment, used=used)
-    whole = sum((line.amount for line in lines), start=Money.zero(currency))
-    amount = whole - Money(invoiced.amount_minor, currency)
-    if amount.amount_minor == 0 and _is_invoiced(used, invoiced, price=price):
-        return None
-    billed = Money(invoiced.amount_minor, currency).decimal_string()
-    exact: Exact = ZERO
-    for line in lines:
-        exact = add(exact, line.amount_exact)
-    return make_line(
-        terms,
-        price_key=price.key,
-        segment=segment,
-        kind=LineKind.LATE_USAGE,
-        description=(
-            f"{price.name or price.key}: late usage "
-            f"({whole.decimal_string()} for the whole period less {billed} invoiced)"
-        ),
-        quantities=_late_quantities(
-            terms, price=price, segment=segment, used=used, invoiced=invoiced
-        ),
-        unit=terms.meter_of(price).unit,
-        exact=subtract(exact, Decimal(billed)),
-        amount=amount,
-        steps=lines[0].steps if lines and not lines[0].group else (),
-        proration=_amount_share(terms, price=price, segment=segment),
-        sequence=invoiced.late_sequence + 1,
-    )
-
-
-def _is_invoiced(used: Used, invoiced: AlreadyInvoiced, *, price: UsagePrice) -> bool:
-    """Returns whether the quantity stands on invoices already; groups need not add up to it."""
-    if price.group_by:
-        return True
-    return plain_decimal(quantity_used(used)) == plain_decimal(invoiced.quantity)
-
-
-def _late_quantities(
-    terms: BillingTerms,
-    *,
-    price: UsagePrice,
-    segment: Segment,
-    used: Used,
-    invoiced: AlreadyInvoiced,
-) -> "LineQuantities":
-    if isinstance(used, SegmentUsage):
-        # What earlier lines included of single events and groups is not told apart.
-        late = subtract(used.quantity, invoiced.quantity)
-        return LineQuantities(late, ZERO, late)
-    rated = rate_segment(terms, price=price, segment=segment, used=used)
-    before = rate_segment(terms, price=price, segment=segment, used=invoiced.quantity)
-    return LineQuantities.of(rated).less(LineQuantities.of(before))
-
-
-def _amount_share(terms: BillingTerms, *, price: UsagePrice, segment: Segment) -> Fraction:
-    compiled = usage_terms(price, meter=terms.meter_of(price), share=segment.share)
-    return compiled.amount_share
 
 
 def rate_segment(

@@ -10,13 +10,25 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from billing_server.domain.catalog.model import OneTimePrice, Plan
-from billing_server.domain.invoice.lines import ONE, BillingTerms, LineQuantities, make_line
+from billing_server.domain.catalog.model import OneTimePrice
+from billing_server.domain.invoice.lines import (
+    ONE,
+    BillingTerms,
+    LineQuantities,
+    invoiced_steps,
+    make_line,
+)
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
-from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.invoice.spend_steps import (
+    commitment_steps,
+    minimum_steps,
+    plan_shares,
+    step_total,
+)
+from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE
-from billing_server.domain.subscription.phase import Segment, spans_of
-from billing_server.domain.subscription.timeline import Timeline, share_of_period
+from billing_server.domain.subscription.phase import Segment
+from billing_server.domain.subscription.timeline import Timeline
 from metering.money import Money, RatedAmount, round_line
 from metering.period import Period
 
@@ -24,7 +36,6 @@ MINIMUM_KEY: Final = "minimum_spend"
 COMMITMENT_KEY: Final = "commitment"
 SPEND_KINDS: Final = frozenset({LineKind.MINIMUM, LineKind.ADJUSTMENT})
 USAGE_KINDS: Final = frozenset({LineKind.USAGE, LineKind.LATE_USAGE})
-NOTHING: Final = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +99,25 @@ def spend_lines(
     inside = [line for line in lines if _lies_in(line.service_period, period=period)]
     earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
     usage = _sum(terms, lines=inside, earlier=earlier, kinds=USAGE_KINDS)
-    committed = commitment_adjustment(timeline, period=period, usage=usage)
+    committed = commitment_steps(timeline, period=period, usage=usage)
     first = _spend_line(
         terms,
         key=COMMITMENT_KEY,
         description="Commitment",
         period=period,
-        exact=committed,
+        steps=committed,
         invoiced=_invoiced(earlier, key=COMMITMENT_KEY),
     )
     found = [] if first is None else [first]
     kinds = frozenset(LineKind) - SPEND_KINDS
     other = _sum(terms, lines=inside, earlier=earlier, kinds=kinds)
-    spent = other + _rounded(terms, committed)
-    minimum = minimum_shortfall(timeline, period=period, spent=spent)
+    spent = other + _rounded(terms, step_total(committed))
     second = _spend_line(
         terms,
         key=MINIMUM_KEY,
         description="Minimum spend",
         period=period,
-        exact=minimum,
+        steps=minimum_steps(timeline, period=period, spent=spent),
         invoiced=_invoiced(earlier, key=MINIMUM_KEY),
     )
     return found if second is None else [*found, second]
@@ -117,7 +127,7 @@ def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
     """Tells whether a commitment or a minimum applies somewhere in a period."""
     return any(
         plan.commitment is not None or plan.minimum_spend is not None
-        for plan, _ in _shares(timeline, period=period)
+        for plan, _ in plan_shares(timeline, period=period)
     )
 
 
@@ -132,16 +142,7 @@ def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction
         period: the billing period; each plan version counts by its share of it (R17).
         usage: what the usage of the period comes to, in major units.
     """
-    committed, discounts = NOTHING, []
-    for plan, share in _shares(timeline, period=period):
-        if plan.commitment is not None:
-            committed += Fraction(plan.commitment.amount) * share
-            discounts.append(Fraction(plan.commitment.overage_discount))
-    if not discounts:
-        return NOTHING
-    if usage <= committed:
-        return committed - usage
-    return -(usage - committed) * discounts[-1]
+    return step_total(commitment_steps(timeline, period=period, usage=usage))
 
 
 def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) -> Fraction:
@@ -154,18 +155,7 @@ def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) ->
         period: the billing period; each plan version counts by its share of it (R17).
         spent: what all lines of the period come to, in major units.
     """
-    wanted = NOTHING
-    for plan, share in _shares(timeline, period=period):
-        wanted += Fraction(plan.minimum_spend or ZERO) * share
-    return max(wanted - spent, NOTHING)
-
-
-def _shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
-    """Returns the plan versions of a period, each with its share of the whole one."""
-    return [
-        (phase.plan, share_of_period(span, plan=phase.plan, cycle=timeline.cycle))
-        for phase, span in spans_of(timeline.phases, period=period)
-    ]
+    return step_total(minimum_steps(timeline, period=period, spent=spent))
 
 
 def _sum(
@@ -202,11 +192,12 @@ def _spend_line(
     key: str,
     description: str,
     period: Period,
-    exact: Fraction,
+    steps: tuple[RatingStep, ...],
     invoiced: SpendInvoiced,
 ) -> InvoiceLine | None:
     """Returns the line of a difference to what is invoiced; None where there is none."""
     currency = terms.plan.currency
+    exact = step_total(steps)
     whole = round_line(RatedAmount(exact, currency))
     before = Money(invoiced.amount_minor, currency)
     if whole == before:
@@ -227,6 +218,7 @@ def _spend_line(
         quantities=LineQuantities(ONE, ZERO, ONE),
         exact=exact - Fraction(before.decimal_string()),
         amount=whole - before,
+        steps=(*steps, *invoiced_steps(before)),
         proration=WHOLE,
         sequence=max(invoiced.sequences, default=-1) + 1,
     )

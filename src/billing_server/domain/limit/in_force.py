@@ -102,7 +102,8 @@ class CustomerLimits:
     limits: tuple[LimitInForce, ...]
     """In the order of their keys."""
     valid_until: datetime | None
-    """When the next subscription starts or ends, UTC; None: nothing is known to come."""
+    """When a subscription starts, ends or changes next, or a version comes on offer, UTC; None:
+    nothing is known to come."""
 
     def get(self, key: str) -> LimitInForce | None:
         """Returns one limit."""
@@ -113,7 +114,7 @@ def limits_in_force(
     customer: Customer,
     *,
     timelines: Iterable[Timeline],
-    later_versions: Mapping[str, Sequence[Plan]],
+    versions: Mapping[str, Sequence[Plan]],
     meters: Mapping[str, Meter],
     at: datetime,
 ) -> CustomerLimits:
@@ -125,7 +126,7 @@ def limits_in_force(
     Args:
         customer: whose.
         timelines: of its subscriptions.
-        later_versions: by plan key, the versions on offer at the instant, oldest first.
+        versions: by plan key, every version of the plans of these subscriptions, oldest first.
         meters: every meter by key.
         at: an instant, UTC.
     """
@@ -136,8 +137,11 @@ def limits_in_force(
         limit.key: (limit, LimitSource.CUSTOMER, first) for limit in customer.limits or ()
     }
     for timeline in active:
-        later = later_versions.get(timeline.plan.key, ())
-        for limit in plan_limits(timeline.plan, later=later):
+        version = timeline.subscription.version_at(at)
+        of_plan = versions[timeline.plan.key]
+        later = [each for each in of_plan if each.effective_from and each.effective_from <= at]
+        plan = next(each for each in of_plan if each.version == version)
+        for limit in plan_limits(plan, later=later):
             found.setdefault(limit.key, (limit, LimitSource.PLAN, timeline))
     limits = [
         LimitInForce(
@@ -155,7 +159,7 @@ def limits_in_force(
     return CustomerLimits(
         customer.id,
         tuple(sorted(limits, key=lambda limit: limit.key)),
-        _next_border(ordered, at=at),
+        _next_border(ordered, versions=versions, at=at),
     )
 
 
@@ -179,11 +183,13 @@ def _without_limits(plan: Plan) -> Plan:
     return replace(plan, version=0, effective_from=None, limits=())
 
 
-def _next_border(timelines: Sequence[Timeline], *, at: datetime) -> datetime | None:
-    borders = [
-        instant
-        for timeline in timelines
-        for instant in (timeline.subscription.start, timeline.subscription.end)
-        if instant is not None and instant > at
+def _next_border(
+    timelines: Iterable[Timeline], *, versions: Mapping[str, Sequence[Plan]], at: datetime
+) -> datetime | None:
+    """Returns when limits, or the prices that money is estimated by, may change next."""
+    borders: list[datetime | None] = [
+        each.effective_from for of_plan in versions.values() for each in of_plan
     ]
-    return min(borders, default=None)
+    for subscription in (timeline.subscription for timeline in timelines):
+        borders += [subscription.start, subscription.end, *subscription.changes]
+    return min((border for border in borders if border is not None and border > at), default=None)

@@ -83,6 +83,11 @@ class Lease:
         return max(0, self.granted - self.returned - used - self.held)
 
     @property
+    def is_live(self) -> bool:
+        """Whether it may be used."""
+        return self.state is LeaseState.LIVE
+
+    @property
     def is_recalled(self) -> bool:
         """Whether a recall waits for its answer."""
         return self.recall_no > self.answered_recall_no
@@ -122,7 +127,7 @@ def reported(lease: Lease, *, report: LeaseReport, now: datetime) -> Lease:
         recall_no=max(lease.recall_no, report.recall_no),
         report_time=now,
     )
-    return closed_if_done(told) if report.is_closed or not _is_live(told) else told
+    return closed_if_done(told) if report.is_closed or not told.is_live else told
 
 
 def granted(lease: Lease, *, amount: int) -> Lease:
@@ -133,7 +138,7 @@ def granted(lease: Lease, *, amount: int) -> Lease:
 def debited(lease: Lease, *, amount: int) -> Lease:
     """Returns the lease after an event that was counted took `amount` (>= 0) from it."""
     told = replace(lease, settled=lease.settled + amount)
-    return told if _is_live(told) else closed_if_done(told)
+    return told if told.is_live else closed_if_done(told)
 
 
 def bearable(lease: Lease, *, amount: int) -> int:
@@ -151,7 +156,7 @@ def reclaimed(lease: Lease) -> Lease:
 
     It stays so for good and is recalled: its agent, should it come back, gets another lease.
     """
-    return recalled(replace(lease, state=LeaseState.RECLAIMED)) if _is_live(lease) else lease
+    return recalled(replace(lease, state=LeaseState.RECLAIMED)) if lease.is_live else lease
 
 
 def written_off(lease: Lease) -> Lease:
@@ -174,7 +179,3 @@ def closed_if_done(lease: Lease) -> Lease:
     Its row stays until its window has ended: an event that comes late finds its counters.
     """
     return lease if lease.rest else replace(lease, state=LeaseState.CLOSED)
-
-
-def _is_live(lease: Lease) -> bool:
-    return lease.state is LeaseState.LIVE

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
-from billing_server.domain.catalog.model import Meter, UsagePrice
+from billing_server.domain.catalog.model import Meter, TierScope, UsagePrice
 from billing_server.domain.rating.conversion import ConversionRounding
 from billing_server.domain.rating.graduated import Graduated
 from billing_server.domain.rating.package import Package
@@ -77,7 +77,7 @@ def price_bound(
     Args:
         price: of a plan.
         meter: that it prices.
-        used: in the running period so far, in the meter's unit. >= 0.
+        used: in the running segment so far, in the meter's unit; below zero counts as zero.
         outstanding: what everyone may still spend from leases, in major units. >= 0.
     """
     if price.estimate_unit_price is not None:
@@ -87,13 +87,13 @@ def price_bound(
     tiers = _tiers(price) if meter.aggregation.is_additive else _Tiers()
     if not tiers.steps:
         return PriceBound(price=price, meter=meter)
-    ahead = _ahead(_in_meter_units(tiers.steps, price=price), used=used)
-    return PriceBound(
-        price=price,
-        meter=meter,
-        steps=_past(ahead, outstanding=Fraction(outstanding)),
-        event_price=tiers.event_price,
-    )
+    steps = _in_meter_units(tiers.steps, price=price)
+    if price.group_by and price.group_tiers is TierScope.PER_GROUP:
+        # Each group stands elsewhere in its tiers, and a call may belong to any of them.
+        found: tuple[PriceStep, ...] = (_merged(steps),)
+    else:
+        found = _past(_ahead(steps, used=used), outstanding=Fraction(outstanding))
+    return PriceBound(price=price, meter=meter, steps=found, event_price=tiers.event_price)
 
 
 def _tiers(price: UsagePrice) -> _Tiers:
@@ -139,7 +139,7 @@ def _in_meter_units(steps: Sequence[PriceStep], *, price: UsagePrice) -> list[Pr
 
 def _ahead(steps: Sequence[PriceStep], *, used: Decimal) -> list[PriceStep]:
     """Returns the tiers from a position on; the first is the one that the customer is in."""
-    position = Fraction(used)
+    position = max(Fraction(used), Fraction(0))
     behind = [step for step in steps if Fraction(step.from_quantity) <= position]
     current = behind[-1]
     # Whoever has used something in a tier has paid what it costs to enter it.

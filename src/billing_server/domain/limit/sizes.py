@@ -3,7 +3,7 @@
 All arithmetic is on integers in the limit's smallest unit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,24 +103,35 @@ def acquired(*, wanted: int, least: int, left: int, demanders: Sequence[Demander
     return wanted + min(wanted * FLOAT_CALLS, (left - wanted) // FLOAT_SHARE)
 
 
-def to_recall(leases: Iterable[Lease], *, missing: int, asker_ref: int) -> tuple[Lease, ...]:
+def to_recall(
+    leases: Iterable[Lease],
+    *,
+    missing: int,
+    asker_ref: int,
+    in_vain: Collection[bytes] = frozenset(),
+) -> tuple[Lease, ...]:
     """Returns idle leases of other agents to recall before somebody is refused.
 
-    The idlest first, until what is missing is found. A recall that waits already counts.
+    The idlest first, until what is missing is found. A recall that waits already counts, unless it
+    was waited for in vain: an agent that is cut off must not keep those that are not from being
+    asked.
 
     Args:
         leases: Live leases of the window.
         missing: What the limit lacks for the call, >= 1.
         asker_ref: The agent that asks; its own leases stay.
+        in_vain: Ids of leases whose recall is not answered although it was time.
     """
     found = []
     others = [lease for lease in leases if lease.agent_ref != asker_ref and lease.free]
     for lease in sorted(others, key=lambda lease: (-lease.free, lease.lease_id)):
         if missing <= 0:
             break
-        missing -= lease.free
         if not lease.is_recalled:
             found.append(lease)
+        elif lease.lease_id in in_vain:
+            continue
+        missing -= lease.free
     return tuple(found)
 
 

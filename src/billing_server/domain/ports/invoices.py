@@ -1,6 +1,7 @@
 """The port of invoices."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -29,6 +30,16 @@ class InvoiceFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class InvoicedGroup:
+    """What has been invoiced for one group of a segment of a usage price, over all documents."""
+
+    quantity: Decimal
+    """Quantity that its lines show in all, in the meter's unit."""
+    amount_minor: int
+    """Amount in all, in the currency's minor unit."""
+
+
+@dataclass(frozen=True, slots=True)
 class InvoicedUsage:
     """What has been invoiced for a segment of one usage price, over all documents."""
 
@@ -38,6 +49,8 @@ class InvoicedUsage:
     """Amount in all, in the currency's minor unit."""
     late_sequence: int
     """Highest sequence of the late lines among them; 0: none is late. >= 0."""
+    groups: Mapping[str, InvoicedGroup] = field(default_factory=dict)
+    """The same by group, as canonical JSON; empty: no line stands for a group."""
 
 
 class InvoiceRepository(Protocol):

@@ -27,7 +27,7 @@ from billing_server.domain.ports.limits import (
 )
 from billing_server.domain.ports.usage import UsageRepository
 from billing_server.domain.ports.usage_facts import UsageFactRepository
-from billing_server.domain.ports.usage_scan import UsageScan
+from billing_server.domain.ports.usage_scan import SeriesSums, UsageScan
 
 
 class Urgency(Enum):
@@ -118,6 +118,9 @@ class Store(Protocol):
 
     def write(self, *, urgency: Urgency = Urgency.NORMAL) -> AbstractContextManager[UnitOfWork]:
         """Open a transaction: kept at the end of the block, undone on an error."""
+
+    def series_sums(self) -> AbstractContextManager[SeriesSums]:
+        """Open a place for the sums of one check; what is in it goes with the block."""
 
     @property
     def news(self) -> LeaseNews:

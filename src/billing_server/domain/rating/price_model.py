@@ -43,6 +43,16 @@ class StepKind(StrEnum):
     """Lowered to the most that a period may cost."""
     MINIMUM = "minimum"
     """Raised to the least that a period costs."""
+    GROUP = "group"
+    """Left the part of one group, by quantity, of an amount that is rated for all together."""
+    COMMITMENT = "commitment"
+    """What a plan version commits to: `quantity` is its share of the period."""
+    MINIMUM_SPEND = "minimum_spend"
+    """The minimum of a plan version: `quantity` is its share of the period."""
+    SPENT = "spent"
+    """Took off what other lines charge, which is `to`, as far as it counts."""
+    INVOICED = "invoiced"
+    """Took off what earlier invoices charge for the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,20 @@ def _discount(step: Step) -> str:
     return f"discount: {step['quantity']} × {step['unit_price']} = {step['amount']}"
 
 
+def _for_share(words: str) -> Callable[[Step], str]:
+    def text(step: Step) -> str:
+        share = "" if step["quantity"] == "1" else f"{step['quantity']} × {step['unit_price']} = "
+        return f"{words}: {share}{step['amount']}"
+
+    return text
+
+
+def _spent(step: Step) -> str:
+    counts_whole = f"-{step['to']}" == step["amount"]
+    of = "" if counts_whole else f", as far as it counts of {step['to']}"
+    return f"less what is charged{of}: {step['amount']}"
+
+
 def _lump(words: str) -> Callable[[Step], str]:
     return lambda step: f"{words}: {step['amount']}"
 
@@ -75,4 +89,9 @@ _TEXTS: Final[Mapping[str, Callable[[Step], str]]] = {
     StepKind.DISCOUNT: _discount,
     StepKind.MAXIMUM: _lump("lowered to the maximum"),
     StepKind.MINIMUM: _lump("raised to the minimum"),
+    StepKind.GROUP: _lump("only its part of the amount for all"),
+    StepKind.COMMITMENT: _for_share("committed"),
+    StepKind.MINIMUM_SPEND: _for_share("minimum spend"),
+    StepKind.SPENT: _spent,
+    StepKind.INVOICED: _lump("less what is invoiced"),
 }

@@ -116,6 +116,12 @@ class Timeline:
         started = [phase for phase in self.phases if phase.start <= instant]
         return (started[-1] if started else self.phases[0]).plan
 
+    def phases_from(self, instant: datetime) -> tuple[Phase, ...]:
+        """Returns the phase that holds an instant and all after it; before the start, all."""
+        kept = [phase for phase in self.phases if phase.start > instant]
+        started = [phase for phase in self.phases if phase.start <= instant]
+        return (*started[-1:], *kept)
+
     @property
     def price_keys(self) -> tuple[str, ...]:
         """The keys of all prices of all phases, in the order of invoice lines."""

@@ -14,6 +14,7 @@ from billing_server.edge.grpc.lease_messages import (
     sync_answer_to_proto,
     sync_request_from_proto,
 )
+from billing_server.edge.grpc.recall_ages import RecallAges
 from billing_server.services.acquire_leases import AcquireAnswer, AcquireRequest, acquire_leases
 from billing_server.services.authenticate_agent import authenticate_agent
 from billing_server.services.lease_desk import LeaseDesk
@@ -24,8 +25,8 @@ from metering.rpc import token_from_metadata
 
 HANG_SECONDS: Final = 10.0
 """How long a sync waits for news, at most."""
-RECALL_SECONDS: Final = 0.2
-"""How long an acquisition waits for what was recalled, before a refusal is final."""
+ACQUIRE_SECONDS: Final = 0.7
+"""How long an acquisition waits for recalls, at most: its agent tries again after 0.9 s."""
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
         self._bell = bell
         self._threads = threads
         self._hang_seconds = hang_seconds
+        self._recalls = RecallAges()
         self._is_ending = False
 
     def end_waiting(self) -> None:
@@ -65,8 +67,11 @@ class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
         """Exchanges counters for news; waits where there is none."""
         agent = await self._agent(context)
         wanted = sync_request_from_proto(request)
-        at_once = request.answer_at_once
-        answer = await self._sync(agent, wanted, at_once=Answering.NOW if at_once else None)
+        calm = min(request.calm.ToTimedelta().total_seconds(), self._hang_seconds)
+        answering = Answering.CALMLY if calm > 0 else Answering.WITH_NEWS
+        if request.answer_at_once:
+            answering = Answering.NOW
+        answer = await self._sync(agent, wanted, answering=answering, calm_seconds=calm)
         return sync_answer_to_proto(answer, sync_no=request.sync_no)
 
     async def AcquireLease(
@@ -78,40 +83,55 @@ class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
         return acquire_answer_to_proto(answer)
 
     async def _sync(
-        self, agent: Agent, request: SyncRequest, *, at_once: Answering | None
+        self, agent: Agent, request: SyncRequest, *, answering: Answering, calm_seconds: float
     ) -> SyncAnswer:
         # Listened for before the first look: news between the two is not missed.
         with self._bell.waiting_for(request.customers) as waiter:
-            deadline = time.monotonic() + self._hang_seconds
+            begun = time.monotonic()
+            calm_until, deadline = begun + calm_seconds, begun + self._hang_seconds
             answer = await self._run(
-                sync_leases,
-                self._desk,
-                agent=agent,
-                request=request,
-                answering=at_once or Answering.WITH_NEWS,
+                sync_leases, self._desk, agent=agent, request=request, answering=answering
             )
             while not answer.has_news:
-                rung = await waiter.wait(seconds=deadline - time.monotonic())
+                now = time.monotonic()
+                rung = await waiter.wait(
+                    seconds=(deadline if now >= calm_until else calm_until) - now
+                )
                 answer = await self._run(
                     look_again,
                     self._desk,
                     agent=agent,
                     request=request,
                     rung=rung,
-                    answering=Answering.WITH_NEWS
-                    if rung and not self._is_ending
-                    else Answering.NOW,
+                    answering=self._answering(calm_until=calm_until, deadline=deadline),
                 )
             return answer
+
+    def _answering(self, *, calm_until: float, deadline: float) -> Answering:
+        now = time.monotonic()
+        if self._is_ending or now >= deadline:
+            return Answering.NOW
+        return Answering.WITH_NEWS if now >= calm_until else Answering.CALMLY
 
     async def _acquire(self, agent: Agent, request: AcquireRequest) -> AcquireAnswer:
         customers = {each.key.customer_id for each in request.wanted}
         with self._bell.waiting_for(customers) as waiter:
-            deadline = time.monotonic() + RECALL_SECONDS
-            answer = await self._run(acquire_leases, self._desk, agent=agent, request=request)
-            while answer.waits_for and await waiter.wait(seconds=deadline - time.monotonic()):
-                answer = await self._run(acquire_leases, self._desk, agent=agent, request=request)
-            return answer
+            deadline = time.monotonic() + ACQUIRE_SECONDS
+            while True:
+                answer = await self._run(
+                    acquire_leases,
+                    self._desk,
+                    agent=agent,
+                    request=request,
+                    in_vain=self._recalls.in_vain(now=time.monotonic()),
+                )
+                now = time.monotonic()
+                fresh = self._recalls.seconds_left(answer.waits_for, now=now)
+                seconds = min(fresh, deadline - now)
+                if seconds <= 0:
+                    return answer
+                # Where nothing came, one more look asks those that may still answer.
+                await waiter.wait(seconds=seconds)
 
     async def _agent(self, context: Any) -> Agent:
         token = token_from_metadata(context.invocation_metadata())

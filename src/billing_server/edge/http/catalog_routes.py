@@ -1,12 +1,13 @@
-"""`/v1/meters`, `/v1/plans` and `/v1/catalog/apply`."""
+"""`/v1/meters`, `/v1/plans`, `/v1/addons` and `/v1/catalog/…`."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from billing_server.domain.catalog.serialize import meter_to_dict, plan_to_dict
+from billing_server.domain.catalog.serialize import addon_to_dict, meter_to_dict, plan_to_dict
 from billing_server.edge.http.convert import all_to_json
 from billing_server.edge.http.models import (
+    AddonAnswer,
     ApplyCatalogAnswer,
     ListAnswer,
     MeterAnswer,
@@ -14,12 +15,21 @@ from billing_server.edge.http.models import (
 )
 from billing_server.edge.http.models_requests import ApplyCatalogRequest
 from billing_server.edge.http.route import ApiRoute, Context
-from billing_server.services.apply_catalog import ApplyMode, CatalogSource, apply_catalog
+from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.export_catalog import export_catalog
-from billing_server.services.list_catalog import list_meters, list_plans, show_meter, show_plan
+from billing_server.services.list_catalog import (
+    list_addons,
+    list_meters,
+    list_plans,
+    show_addon,
+    show_meter,
+    show_plan,
+)
+from billing_server.services.plan_catalog import CatalogSource
 from metering.errors import ValidationError
 
 VERSION_MAX = 2**31 - 1
+WantedVersion = Annotated[int | None, Query(ge=1, le=VERSION_MAX, description="Unset: the newest.")]
 
 router = APIRouter(route_class=ApiRoute, tags=["catalog"])
 
@@ -43,15 +53,21 @@ def get_plans(context: Context) -> Any:
 
 
 @router.get("/plans/{key}", response_model=PlanAnswer)
-def get_plan(
-    key: str,
-    context: Context,
-    version: Annotated[
-        int | None, Query(ge=1, le=VERSION_MAX, description="Unset: the newest.")
-    ] = None,
-) -> Any:
+def get_plan(key: str, context: Context, version: WantedVersion = None) -> Any:
     """Show a plan: its newest version, or the one that is asked for."""
     return plan_to_dict(show_plan(context, key=key, version=version))
+
+
+@router.get("/addons", response_model=ListAnswer[AddonAnswer])
+def get_addons(context: Context) -> Any:
+    """List the newest version of every add-on by key."""
+    return all_to_json(list_addons(context), show=addon_to_dict)
+
+
+@router.get("/addons/{key}", response_model=AddonAnswer)
+def get_addon(key: str, context: Context, version: WantedVersion = None) -> Any:
+    """Show an add-on: its newest version, or the one that is asked for."""
+    return addon_to_dict(show_addon(context, key=key, version=version))
 
 
 @router.post("/catalog/apply", response_model=ApplyCatalogAnswer)

@@ -53,6 +53,17 @@ class PlanAnswer(BaseModel):
     prices: list[dict[str, Any]] = Field(description="As in the catalog file.")
 
 
+class AddonAnswer(BaseModel):
+    """One version of an add-on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    key: str = Field(description="Unique name, shared by the versions.", examples=["support"])
+    version: int = Field(description="From 1; a version never changes.")
+    currency: str | None = Field(description="ISO 4217 code; null: that of the plan.")
+    prices: list[dict[str, Any]] = Field(description="As in the catalog file.")
+
+
 class CustomerAnswer(BaseModel):
     """Who is invoiced."""
 

@@ -1,6 +1,10 @@
 """What callers send. Unknown fields are refused, and numbers are decimal strings, never floats."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from billing_server.domain.catalog.read import QUANTITY_MAX
 
 ID_LENGTH_MAX = 128
 
@@ -93,16 +97,21 @@ class OverrideRequest(RequestModel):
     effective: str = Field(default="now", description="`now`, `renewal`, or an instant.")
 
 
-class AddonRequest(RequestModel):
-    """An add-on that is added or removed."""
+class AddAddonRequest(RequestModel):
+    """An add-on that is added."""
 
     addon: str = Field(description="Key of the add-on.")
-    effective: str | None = Field(
-        default=None, description="`now`, `renewal`, or an instant; unset: now, a removal: renewal."
+    effective: str = Field(default="now", description="`now`, `renewal`, or an instant.")
+    quantities: dict[str, Annotated[int, Field(ge=0, le=QUANTITY_MAX)]] = Field(
+        default_factory=dict, description="That its fees are for each unit of, such as seats."
     )
-    quantities: dict[str, int] = Field(
-        default_factory=dict, description="That its fees are for each unit of."
-    )
+
+
+class RemoveAddonRequest(RequestModel):
+    """An add-on that is removed."""
+
+    addon: str = Field(description="Key of the add-on.")
+    effective: str = Field(default="renewal", description="`now`, `renewal`, or an instant.")
 
 
 class EnrollAgentRequest(RequestModel):

@@ -10,14 +10,15 @@ from billing_server.domain.subscription.model import Subscription
 from billing_server.edge.http.convert import instant_to_json
 from billing_server.edge.http.models import VersionMovedAnswer, VersionsMovedAnswer
 from billing_server.edge.http.models_requests import (
-    AddonRequest,
+    AddAddonRequest,
     MoveVersionRequest,
     MoveVersionsRequest,
     OverrideRequest,
+    RemoveAddonRequest,
 )
 from billing_server.edge.http.route import ApiRoute, Context
 from billing_server.services.change_addons import add_addon, remove_addon
-from billing_server.services.change_terms import effective_from_text, override_price
+from billing_server.services.change_terms import effective_from_text
 from billing_server.services.move_version import (
     MoveMode,
     MoveWish,
@@ -25,6 +26,7 @@ from billing_server.services.move_version import (
     move_version,
     move_versions,
 )
+from billing_server.services.override_price import override_price
 
 router = APIRouter(route_class=ApiRoute, tags=["subscriptions"])
 
@@ -75,26 +77,26 @@ def post_override(subscription_id: str, request: OverrideRequest, context: Conte
 
 
 @router.post("/subscriptions/{subscription_id:path}/add-addon")
-def post_add_addon(subscription_id: str, request: AddonRequest, context: Context) -> Any:
+def post_add_addon(subscription_id: str, request: AddAddonRequest, context: Context) -> Any:
     """Give a subscription the prices of an add-on; what is left of the period is charged."""
     changed = add_addon(
         context,
         subscription_id=subscription_id,
         addon_key=request.addon,
-        effective=effective_from_text(request.effective or "now"),
+        effective=effective_from_text(request.effective),
         quantities={key: Decimal(value) for key, value in request.quantities.items()},
     )
     return _changed(changed)
 
 
 @router.post("/subscriptions/{subscription_id:path}/remove-addon")
-def post_remove_addon(subscription_id: str, request: AddonRequest, context: Context) -> Any:
+def post_remove_addon(subscription_id: str, request: RemoveAddonRequest, context: Context) -> Any:
     """Take an add-on from a subscription; what was charged in advance is not given back."""
     changed = remove_addon(
         context,
         subscription_id=subscription_id,
         addon_key=request.addon,
-        effective=effective_from_text(request.effective or "renewal"),
+        effective=effective_from_text(request.effective),
     )
     return _changed(changed)
 

@@ -238,7 +238,7 @@ class ReservationKey(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., reservation_id: _Optional[str] = ...) -> None: ...
 
 class SyncLeasesRequest(_message.Message):
-    __slots__ = ("session_no", "sync_no", "nonce", "server_incarnation", "leases", "wants", "disk_id", "terms_revision", "customer_ids", "answer_at_once", "dropped")
+    __slots__ = ("session_no", "sync_no", "nonce", "server_incarnation", "leases", "wants", "disk_id", "terms_revision", "customer_ids", "answer_at_once", "dropped", "calm")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     SYNC_NO_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,7 @@ class SyncLeasesRequest(_message.Message):
     CUSTOMER_IDS_FIELD_NUMBER: _ClassVar[int]
     ANSWER_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    CALM_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     sync_no: int
     nonce: bytes
@@ -261,7 +262,8 @@ class SyncLeasesRequest(_message.Message):
     customer_ids: _containers.RepeatedScalarFieldContainer[str]
     answer_at_once: bool
     dropped: _containers.RepeatedCompositeFieldContainer[ReservationKey]
-    def __init__(self, session_no: _Optional[int] = ..., sync_no: _Optional[int] = ..., nonce: _Optional[bytes] = ..., server_incarnation: _Optional[str] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., wants: _Optional[_Iterable[_Union[LeaseWant, _Mapping]]] = ..., disk_id: _Optional[bytes] = ..., terms_revision: _Optional[int] = ..., customer_ids: _Optional[_Iterable[str]] = ..., answer_at_once: _Optional[bool] = ..., dropped: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ...) -> None: ...
+    calm: _duration_pb2.Duration
+    def __init__(self, session_no: _Optional[int] = ..., sync_no: _Optional[int] = ..., nonce: _Optional[bytes] = ..., server_incarnation: _Optional[str] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., wants: _Optional[_Iterable[_Union[LeaseWant, _Mapping]]] = ..., disk_id: _Optional[bytes] = ..., terms_revision: _Optional[int] = ..., customer_ids: _Optional[_Iterable[str]] = ..., answer_at_once: _Optional[bool] = ..., dropped: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ..., calm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SyncLeasesResponse(_message.Message):
     __slots__ = ("sync_no", "leases", "server_time", "result", "customers", "terms_revision", "settled_elsewhere", "retry_after")

@@ -1,12 +1,16 @@
 """The prices of one subscription: its plan's with overrides, and those of its add-ons."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.catalog.model import Addon, Plan, RecurringPrice
+from billing_server.domain.catalog.limit import Limit, LimitSubject
+from billing_server.domain.catalog.model import Addon, Meter, Plan, RecurringPrice, UsagePrice
 from billing_server.domain.catalog.parse import parse_catalog
-from billing_server.domain.catalog.terms import check_terms, effective_plan
+from billing_server.domain.catalog.terms import Surroundings, check_terms, effective_plan
+from billing_server.domain.rating.tier import Tier
+from billing_server.domain.rating.volume import Volume
 from metering.errors import ValidationError
 
 PLAN = Plan(
@@ -34,6 +38,7 @@ def test_terms_that_fit_together_are_let_pass() -> None:
         overrides={"seats": {"amount": "8"}},
         addons=[SEATS],
         quantities={"seats": Decimal(3)},
+        surroundings=Surroundings({}),
         name="sub-1",
     )
 
@@ -45,6 +50,7 @@ def test_all_that_does_not_fit_is_told_at_once() -> None:
             overrides={"nothing": {"amount": "8"}},
             addons=[SEATS, Addon(key="twin", version=1, prices=PLAN.prices)],
             quantities={},
+            surroundings=Surroundings({}),
             name="sub-1",
         )
     assert caught.value.reason == "SUBSCRIPTION_TERMS_INVALID"
@@ -114,3 +120,66 @@ def test_the_terms_of_a_subscription_are_read_in_canonical_writing() -> None:
     assert entry.addons == ("support", "seats")
     assert entry.quantities == {"seats": 3}
     assert entry.overrides == {"base": {"amount": "9.5"}}
+
+
+BY_EVENT = "{model: percentage, rate: '0.01', fixed_per_event: '0.30'}"
+LIMITED = """
+meters: [{key: calls, aggregation: sum}, {key: peak, aggregation: max}]
+plans:
+  - key: pro
+    currency: USD
+    prices:
+      - {key: calls, kind: usage, meter: calls, model: per_unit, unit_price: "1"}
+      - {key: peak, kind: usage, meter: peak, model: flat, amount: "1", estimate_unit_price: "1"}
+    limits: [{key: cap, amount: "50", window: billing_period}]
+addons:
+  - key: bulk
+    prices:
+      - {key: bulk, kind: usage, meter: calls, where: {a: b}, model: volume,
+         tiers: [{unit_price: "1"}]}
+customers: [{id: acme, currency: USD}]
+subscriptions:
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        (f"overrides: {{peak: {BY_EVENT}}}", "overrides.peak", "METER_NOT_SUMMED"),
+        (
+            "overrides: {calls: {model: volume, tiers: [{unit_price: '1'}]}}",
+            "overrides.calls",
+            "PRICE_NOT_ESTIMABLE",
+        ),
+        ("addons: [bulk]", "addons", "PRICE_NOT_ESTIMABLE"),
+    ],
+)
+def test_what_a_subscription_has_of_its_own_fits_its_meters_and_limits(
+    fields: str, field: str, reason: str
+) -> None:
+    text = LIMITED + f"  - {{id: sub-1, customer: acme, plan: pro, {fields}}}\n"
+    with pytest.raises(ValidationError) as caught:
+        parse_catalog(text, name="catalog.yaml")
+    found = {(each.field, each.reason): each.description for each in caught.value.violations}
+    assert found[f"subscriptions[0].{field}", reason].startswith("catalog.yaml:17: ")
+
+
+def test_a_customers_own_limit_is_looked_at_with_the_plan_and_the_add_ons() -> None:
+    limit = Limit(key="own", subject=LimitSubject.MONEY, maximum=Decimal(5))
+    bulk = UsagePrice(key="bulk", meter="calls", model=Volume((Tier(None, Decimal(1)),)))
+    meters = {"calls": Meter(key="calls", quantity="calls")}
+    for plan, addons, field in (
+        (replace(PLAN, prices=(bulk,)), [], "plan"),
+        (PLAN, [Addon(key="bulk", version=1, prices=(bulk,))], "addons"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            check_terms(
+                plan,
+                overrides={},
+                addons=addons,
+                quantities={},
+                surroundings=Surroundings(meters, (limit,)),
+                name="sub-1",
+            )
+        (violation,) = caught.value.violations
+        assert (violation.field, violation.reason) == (field, "PRICE_NOT_ESTIMABLE")

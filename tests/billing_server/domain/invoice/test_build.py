@@ -14,6 +14,7 @@ from billing_server.domain.invoice.build import (
     build_upcoming,
 )
 from billing_server.domain.invoice.late import LatePeriod, NothingInvoiced
+from billing_server.domain.invoice.late_usage import InvoicedPart
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import (
     Invoice,
@@ -58,6 +59,7 @@ class Invoiced:
         self.quantity = Decimal(quantity)
         self.amount_minor = amount_minor
         self.late_sequence = 0
+        self.groups: dict[str, InvoicedPart] = {}
 
 
 def late_january(quantity: int, invoiced: Invoiced) -> LatePeriod:

@@ -8,12 +8,9 @@ from fractions import Fraction
 import pytest
 
 from billing_server.domain.catalog.model import Price, UsagePrice
-from billing_server.domain.invoice.late import NothingInvoiced
 from billing_server.domain.invoice.lines import (
-    AlreadyInvoiced,
     BillingTerms,
     charge_key,
-    late_usage_line,
     rate_segment,
     usage_lines,
 )
@@ -44,17 +41,6 @@ def charged(terms: BillingTerms, key: str, quantity: str) -> InvoiceLine | None:
     segment = whole(terms, price, period=period)
     lines = usage_lines(terms, price=price, segment=segment, used=Decimal(quantity))
     return lines[0] if lines else None
-
-
-def charged_late(
-    terms: BillingTerms, key: str, quantity: str, invoiced: AlreadyInvoiced
-) -> InvoiceLine | None:
-    """Returns the late line of January, or of the part of it in which the subscription runs."""
-    price, period = usage_price(terms, key), terms.timeline.first_period()
-    segment = whole(terms, price, period=period)
-    return late_usage_line(
-        terms, price=price, segment=segment, used=Decimal(quantity), invoiced=invoiced
-    )
 
 
 def test_a_usage_line_shows_quantities_unit_and_steps(make_terms: Make) -> None:
@@ -115,69 +101,6 @@ plans:
     line = charged(terms, "input", quantity)
     assert line is not None
     assert line.amount == Money(minor, currency)
-
-
-class Invoiced:
-    """What earlier lines carry."""
-
-    def __init__(self, quantity: int, amount_minor: int, late_sequence: int) -> None:
-        self.quantity = Decimal(quantity)
-        self.amount_minor = amount_minor
-        self.late_sequence = late_sequence
-
-
-def test_r76_late_usage_is_the_difference_of_the_whole_period(make_terms: Make) -> None:
-    terms = make_terms()
-    # Invoiced: 2,000 tokens, 1,000 of them included: 1,000 × 0.01 = 10.00. Then 1,000 more came:
-    # the whole is 10 + 1,000 × 0.008 = 18.00, so the late ones cost 8.00 and not 10.00 again.
-    line = charged_late(terms, "input", "3000", Invoiced(2000, 1000, 0))
-    assert line is not None
-    assert line.kind is LineKind.LATE_USAGE
-    assert line.service_period == JANUARY
-    assert (line.quantity, line.included_quantity, line.billable_quantity) == (1000, 0, 1000)
-    assert line.amount == Money(800, "USD")
-    assert line.amount_exact == 8
-    assert line.sequence == 1
-    assert "18.00 for the whole period less 10.00 invoiced" in line.description
-
-
-def test_r76_late_usage_counts_the_rounding_of_what_was_invoiced(make_terms: Make) -> None:
-    catalog = """
-meters: [{key: tokens, aggregation: sum}]
-plans:
-  - key: pro
-    currency: USD
-    prices: [{key: input, kind: usage, meter: tokens, model: per_unit, unit_price: "0.004"}]
-"""
-    terms = make_terms(catalog=catalog)
-    # 1 × 0.004 → 0.00 invoiced; both together 0.008 → 0.01: the late one costs 0.01.
-    line = charged_late(terms, "input", "2", Invoiced(1, 0, 0))
-    assert line is not None
-    assert line.amount == Money(1, "USD")
-
-
-def test_r76_late_usage_of_a_stub_is_rated_with_the_share_of_the_stub(make_terms: Make) -> None:
-    terms = make_terms(start=datetime(2026, 1, 17, tzinfo=UTC))
-    # 5 seats × 3 × 15/31 = 7.258… → 7.26, less 5.81 for 4 seats
-    line = charged_late(terms, "seats", "5", Invoiced(4, 581, 1))
-    assert line is not None
-    assert line.amount == Money(145, "USD")
-    assert line.amount_exact == Fraction(225, 31) - Fraction(581, 100)
-    assert line.sequence == 2
-
-
-def test_nothing_late_gives_no_line(make_terms: Make) -> None:
-    terms = make_terms()
-    for quantity, invoiced in ((2000, Invoiced(2000, 1000, 1)), (0, NothingInvoiced())):
-        line = charged_late(terms, "input", str(quantity), invoiced)
-        assert line is None
-
-
-def test_usage_that_is_late_altogether_has_the_sequence_1(make_terms: Make) -> None:
-    terms = make_terms()
-    line = charged_late(terms, "input", "1001", NothingInvoiced())
-    assert line is not None
-    assert line.charge_key == "sub-1|input|2026-01-01T00:00:00Z|0|late_usage|1"
 
 
 def test_r67_the_charge_key_is_unambiguous() -> None:

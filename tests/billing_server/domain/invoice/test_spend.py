@@ -117,6 +117,11 @@ def test_r34_the_minimum_of_a_stub_is_prorated_and_the_fee_in_advance_counts(
     assert (minimum.kind, minimum.amount) == (LineKind.MINIMUM, Money(65276, "USD"))
     assert minimum.amount_exact == Fraction(20000, 29) - Fraction("36.90")
     assert minimum.service_period == stub
+    # 10,000 × 2/29, less 36.90.
+    assert [(step.quantity, step.amount) for step in minimum.steps] == [
+        (Fraction(2, 29), Fraction(20000, 29)),
+        (Fraction("36.90"), -Fraction("36.90")),
+    ]
     assert minimum.charge_key == "sub-1|minimum_spend|2028-02-28T00:00:00Z|0|minimum|0"
 
 
@@ -140,6 +145,7 @@ def test_a_later_line_is_the_difference_under_a_key_of_its_own(make_terms: Make)
         LineKind.ADJUSTMENT,
         1,
     )
+    assert [step.amount for step in line.steps] == [1000, -1500, 400, -300]
     assert "-100.00 for the whole period less 300.00 invoiced" in line.description
     assert spend_lines(terms, period=JANUARY, lines=[], earlier=[earlier, usage]) == []
 

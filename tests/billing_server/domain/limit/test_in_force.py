@@ -12,7 +12,7 @@ from billing_server.domain.limit.in_force import (
     limits_in_force,
     plan_limits,
 )
-from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.domain.subscription.model import Customer, Subscription, VersionMove
 from billing_server.domain.subscription.timeline import Timeline
 from metering.limits import LimitKind
 
@@ -56,7 +56,13 @@ def found(
     return limits_in_force(
         customer,
         timelines=timelines,
-        later_versions={key: [plan] for key, plan in later.items()},
+        versions={
+            each.plan.key: [
+                each.plan,
+                *(plan for key, plan in later.items() if key == each.plan.key),
+            ]
+            for each in timelines
+        },
         meters={"seconds": METER},
         at=at,
     )
@@ -130,3 +136,18 @@ def test_a_billing_period_window_is_that_of_the_subscription() -> None:
     own = replace(CUSTOMER, limits=(unit_limit("a", "1", WindowUnit.BILLING_PERIOD),))
     (limit, _) = found(timeline(), customer=own).limits
     assert limit.span_at(NOW).start == START + timedelta(days=1)
+
+
+def test_a_subscription_that_moved_has_the_limits_of_its_version_from_then_on() -> None:
+    raised = replace(PLAN, version=2, name="dearer", limits=(unit_limit("daily", "8"),))
+    moves_at = NOW + timedelta(days=1)
+    first = timeline()
+    moving = Timeline.of(
+        replace(first.subscription, moves=(VersionMove(start=moves_at, version=2),)),
+        plans={1: PLAN, 2: raised},
+        addons={},
+        timezone="UTC",
+    )
+    before, after = found(moving, pro=raised), found(moving, at=moves_at, pro=raised)
+    assert (before.limits[0].maximum, before.valid_until) == (5_000, moves_at)
+    assert (after.limits[0].maximum, after.valid_until) == (8_000, None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_server.domain.catalog.model import Aggregation, Meter, UsagePrice
+from billing_server.domain.catalog.model import Aggregation, Meter, TierScope, UsagePrice
 from billing_server.domain.limit.price_bounds import (
     PriceBound,
     is_estimable,
@@ -135,3 +135,16 @@ def test_a_call_never_costs_more_than_its_bound(
 def test_an_amount_without_end_is_written_so_that_it_is_never_less() -> None:
     assert money_text(Fraction(1, 3)) == "0.333333333333333334"
     assert money_text(Decimal("0.5")) == "0.5"
+
+
+def test_usage_that_was_corrected_below_zero_stands_at_the_first_tier() -> None:
+    below = price_bound(price(Graduated(RISING)), meter=METER, used=Decimal(-3))
+    assert below == price_bound(price(Graduated(RISING)), meter=METER)
+
+
+def test_with_tiers_a_group_a_call_may_stand_in_any_of_them() -> None:
+    grouped = price(Graduated(RISING), group_by=("project",), group_tiers=TierScope.PER_GROUP)
+    bound = price_bound(grouped, meter=METER, used=Decimal(10))
+    assert steps_of(bound) == [("0", "0.02", "0")]
+    shared = replace(grouped, group_tiers=TierScope.SHARED)
+    assert len(price_bound(shared, meter=METER, used=Decimal(10)).steps) == 2

@@ -112,6 +112,13 @@ def test_a_recall_that_waits_for_its_answer_is_counted_and_not_repeated() -> Non
     assert to_recall([waiting, other], missing=301, asker_ref=1) == (other,)
 
 
+def test_a_recall_that_was_waited_for_in_vain_is_not_counted() -> None:
+    waiting = recalled(lease(1, agent_ref=2, granted=300))
+    other = lease(2, agent_ref=3, granted=100)
+    in_vain = {waiting.lease_id, other.lease_id}  # The other one has answered since.
+    assert to_recall([waiting, other], missing=100, asker_ref=1, in_vain=in_vain) == (other,)
+
+
 def test_a_lowered_limit_has_an_excess() -> None:
     assert (excess(120, maximum=100), excess(90, maximum=100)) == (20, 0)
 

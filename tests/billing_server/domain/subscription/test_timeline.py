@@ -1,12 +1,13 @@
 """How subscriptions are cut into periods."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
 
 from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod, Plan
-from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.model import Subscription, VersionMove
 from billing_server.domain.subscription.timeline import Timeline, billing_cycle_of, share_of_period
 from metering.clock import format_instant, parse_instant
 from metering.period import Period, PeriodUnit
@@ -183,3 +184,21 @@ def test_the_functions_beneath_give_the_same() -> None:
     cycle = billing_cycle_of(line.subscription, plan=line.plan, timezone="UTC")
     assert cycle == line.cycle
     assert share_of_period(line.first_period(), plan=line.plan, cycle=cycle) == Fraction(1, 2)
+
+
+def test_the_phases_from_an_instant_on_begin_with_the_one_that_holds_it() -> None:
+    line = timeline("2026-01-31T10:00:00Z")
+    moves_at = parse_instant("2026-02-14T10:00:00Z")
+    moving = Timeline.of(
+        replace(line.subscription, moves=(VersionMove(start=moves_at, version=2),)),
+        plans={1: line.plan, 2: replace(line.plan, version=2)},
+        addons={},
+        timezone="UTC",
+    )
+
+    def versions_from(text: str) -> list[int]:
+        return [phase.plan.version for phase in moving.phases_from(parse_instant(text))]
+
+    assert versions_from("2026-01-01T00:00:00Z") == [1, 2]
+    assert versions_from("2026-02-14T09:59:00Z") == [1, 2]
+    assert versions_from("2026-02-14T10:00:00Z") == [2]

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from billing_server.domain.catalog.limit import Limit, LimitSubject
 from billing_server.edge.grpc.server import IngestServer
@@ -201,6 +202,15 @@ def test_a_sync_without_news_is_answered_when_its_time_is_over(
         assert answer.terms_revision == agent.terms_revision > 0
         assert agent.answer(agent.sync(answer_at_once=True)).sync_no == 4
     server.stop()
+
+
+def test_a_calm_sync_hears_of_grants_when_its_calm_is_over(channel: grpc.Channel) -> None:
+    agent = Agent(channel, name="one")
+    agent.answer(agent.sync(customer_ids=["acme"]))
+    waiting = agent.sync(wants=[want(20)], calm=Duration(nanos=300_000_000))
+    with pytest.raises(grpc.FutureTimeoutError):
+        waiting.result(timeout=0.1)
+    assert [lease.granted for lease in agent.answer(waiting).leases] == [300]
 
 
 def test_a_cancelled_sync_is_sent_again_under_its_number(channel: grpc.Channel) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/meters`, `/v1/plans`, `/v1/catalog/apply`."""
+"""`/v1/meters`, `/v1/plans`, `/v1/addons`, `/v1/catalog/apply`."""
 
 import pytest
 
@@ -32,3 +32,13 @@ def test_a_dry_run_changes_nothing(api: Api) -> None:
 def test_a_catalog_without_text_is_refused(api: Api) -> None:
     response = api.post("/v1/catalog/apply", {})
     assert (response.status_code, response.json()["reason"]) == (400, "CATALOG_MISSING")
+
+
+def test_add_ons_are_shown_in_the_form_of_the_catalog(api: Api) -> None:
+    addon = 'addons: [{key: help, prices: [{key: help, kind: recurring, amount: "2"}]}]'
+    api.post("/v1/catalog/apply", {"text": addon})
+    api.post("/v1/catalog/apply", {"text": addon.replace('"2"', '"3"')})
+    (shown,) = api.get("/v1/addons")["data"]
+    assert (shown["version"], shown["prices"][0]["amount"]) == (2, "3")
+    assert api.get("/v1/addons/help") == shown
+    assert api.get("/v1/addons/help", params={"version": 1})["prices"][0]["amount"] == "2"

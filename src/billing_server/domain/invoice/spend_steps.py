@@ -1,0 +1,86 @@
+"""The arithmetic of commitment and minimum spend, as steps whose amounts add up (R17, R34).
+
+Committed 1,000 with an overage discount of 0.2 and usage of 1,500: 1,000 − 1,500 + 500 × 0.8 gives
+−100, so that 1,400 are paid.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from billing_server.domain.catalog.model import Plan
+from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
+from billing_server.domain.subscription.phase import spans_of
+from billing_server.domain.subscription.timeline import Timeline, share_of_period
+from metering.period import Period
+
+NOTHING: Final = Fraction(0)
+_TAKEN_OFF: Final = Decimal(-1)
+
+
+def commitment_steps(
+    timeline: Timeline, *, period: Period, usage: Fraction
+) -> tuple[RatingStep, ...]:
+    """Returns what the commitment adds to the usage of a period; nothing where there is none.
+
+    Args:
+        timeline: of the subscription.
+        period: the billing period; each plan version counts by its share of it (R17).
+        usage: what the usage of the period comes to, in major units.
+    """
+    steps, discount = [], ZERO
+    for plan, share in plan_shares(timeline, period=period):
+        if plan.commitment is not None:
+            amount = plan.commitment.amount
+            steps.append(_share_step(StepKind.COMMITMENT, amount=amount, share=share))
+            # What lies above has the discount of the version at the end.
+            discount = plan.commitment.overage_discount
+    if not steps:
+        return ()
+    committed = step_total(steps)
+    if usage:
+        steps.append(_spent_step(usage, counted=usage))
+    if usage > committed:
+        over, rate = usage - committed, 1 - discount
+        steps.append(RatingStep(committed, None, over, rate, ZERO, over * Fraction(rate)))
+    return tuple(steps)
+
+
+def minimum_steps(timeline: Timeline, *, period: Period, spent: Fraction) -> tuple[RatingStep, ...]:
+    """Returns what is missing to the plan's minimum; nothing where there is none (R34).
+
+    Args:
+        timeline: of the subscription.
+        period: the billing period; each plan version counts by its share of it (R17).
+        spent: what all lines of the period come to, in major units.
+    """
+    steps = [
+        _share_step(StepKind.MINIMUM_SPEND, amount=plan.minimum_spend, share=share)
+        for plan, share in plan_shares(timeline, period=period)
+        if plan.minimum_spend
+    ]
+    if steps and spent:
+        steps.append(_spent_step(spent, counted=min(spent, step_total(steps))))
+    return tuple(steps)
+
+
+def step_total(steps: Iterable[RatingStep]) -> Fraction:
+    """Returns what steps add up to, in major units."""
+    return sum((Fraction(step.amount) for step in steps), NOTHING)
+
+
+def plan_shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
+    """Returns the plan versions of a period, each with its share of the whole one."""
+    return [
+        (phase.plan, share_of_period(span, plan=phase.plan, cycle=timeline.cycle))
+        for phase, span in spans_of(timeline.phases, period=period)
+    ]
+
+
+def _share_step(kind: StepKind, *, amount: Decimal, share: Fraction) -> RatingStep:
+    return RatingStep(ZERO, None, share, amount, ZERO, Fraction(amount) * share, kind)
+
+
+def _spent_step(spent: Fraction, *, counted: Fraction) -> RatingStep:
+    return RatingStep(ZERO, spent, counted, _TAKEN_OFF, ZERO, -counted, StepKind.SPENT)

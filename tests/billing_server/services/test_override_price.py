@@ -1,0 +1,41 @@
+"""Overriding a price of a running subscription, on both databases."""
+
+from billing_server.services.context import ServiceContext
+from billing_server.services.move_clock import advance_clock
+from billing_server.services.override_price import override_price
+from billing_server.services.upcoming_invoice import upcoming_invoice
+from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
+from tests.billing_server.world import CATALOG, Usage, apply, make_context
+
+
+def amounts(context: ServiceContext) -> list[tuple[str, int, str]]:
+    draft = upcoming_invoice(context, customer_id="acme")
+    return [(line["price"], line["segment"], line["amount"]) for line in draft["lines"]]
+
+
+def test_r17_an_override_prices_the_usage_after_it_anew_and_leaves_the_usage_before(
+    store: SqlStore,
+) -> None:
+    context = make_context(store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    # 31 January 10:00 to 28 February 10:00: 28 days; the override comes after 14 of them.
+    usage.send("1500", at="2026-02-05T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-02-14T10:00:20Z"))
+    usage.send("1500", at="2026-02-14T10:00:05Z")
+    fields = {"unit_price": "0.020"}
+    changed = override_price(context, subscription_id="sub-1", price="tokens", fields=fields)
+    assert [(each.price, each.fields) for each in changed.overrides] == [
+        ("tokens", {"unit_price": "0.02"})
+    ]
+    usage.send("1500", at="2026-02-14T10:00:10Z")
+    # Each half has 500 included: 1,000 × 0.01; 2,500 × 0.02, from the minute of the override on.
+    assert amounts(context) == [
+        ("base", 0, "20.00"),
+        ("tokens", 0, "10.00"),
+        ("tokens", 1, "50.00"),
+    ]
+    override_price(context, subscription_id="sub-1", price="tokens", fields={})
+    # One segment again: 4,500 − 1,000 included.
+    assert amounts(context)[1:] == [("tokens", 0, "35.00")]
