@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import structlog
 from hypothesis import settings
 
 from billing_server.store.unit_of_work import SqlStore, open_store
+from tests.memory_copy import copy_of, empty
 
 # A busy machine is slow, not wrong: no time limit per example beside the one per test.
 settings.register_profile("project", deadline=None)
@@ -73,10 +75,20 @@ def postgresql_url(postgresql_server: Callable[[str], str]) -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the schema in place, as the migrations make it."""
+    path = tmp_path_factory.mktemp("template") / "billing.db"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """The URL of a fresh SQLite database."""
-    return f"sqlite:///{tmp_path / 'billing.db'}"
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """The URL of a fresh SQLite database with the schema in place."""
+    path = tmp_path / "billing.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(
@@ -98,6 +110,6 @@ def store(database_url: str) -> Iterator[SqlStore]:
 @pytest.fixture
 def memory_store() -> Iterator[SqlStore]:
     """A store in memory, as `simulate` uses it."""
-    opened = open_store("sqlite://")
+    opened = copy_of(empty())
     yield opened
     opened.close()

@@ -5,6 +5,8 @@ from typing import Final
 from meter_agent.config import AgentSettings
 from meter_agent.core.backoff import BackoffPolicy
 from meter_agent.core.positions import session_lost
+from meter_agent.core.quota.decide import OFFLINE_LEASE_ID
+from meter_agent.core.quota.lease import Lease
 from meter_agent.quota.book import QuotaBook
 from meter_agent.quota.clock import BootClock, LeaseClock
 from meter_agent.quota.demands import Demands
@@ -58,6 +60,7 @@ class QuotaParts:
             writer=writer,
             earliest_kept_seq=lambda: writer.state.positions.earliest_kept_seq,
             late_us=round(settings.reservation_late_seconds * _US_PER_SECOND),
+            is_told=self._is_told,
         )
         self._syncer: LeaseSyncer | None = None
         self._asker: LeaseAsker | None = None
@@ -87,6 +90,10 @@ class QuotaParts:
         if self._syncer is not None:
             self._syncer.stop()
         self.keeper.stop()
+
+    def _is_told(self, lease: Lease) -> bool:
+        """Tells whether the server knows a lease as it is; an allowance is the agent's own."""
+        return lease.lease_id == OFFLINE_LEASE_ID or self.state.is_told(lease)
 
     def _build_uplink(self, settings: AgentSettings, *, writer: Writer) -> None:
         token = None if settings.token is None else settings.token.get_secret_value()

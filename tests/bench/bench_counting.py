@@ -16,6 +16,8 @@ from pathlib import Path
 from billing_server.domain.catalog.model import Meter, Plan, UsagePrice
 from billing_server.domain.ports.customers import StartInvoice
 from billing_server.domain.rating.per_unit import PerUnit
+from billing_server.domain.rating.percentage import PercentageByEvent
+from billing_server.domain.rating.price_model import PriceModel, is_rated_by_event
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.services.ingest_usage import UsageIngester
 from billing_server.services.verify_usage import VerifyReport, verify_usage
@@ -34,6 +36,8 @@ from tests.bench.server_world import (
     time_ordered_id,
 )
 
+PER_UNIT = PerUnit(Decimal("0.000003"))
+BY_EVENT = PercentageByEvent(share=Decimal("0.000003"), fixed_per_event=Decimal("0.0001"))
 VERIFY_EVENTS = 1_000_000
 CUSTOMER_COUNT = 100
 WARM_UP_PUSHES = 2
@@ -67,7 +71,8 @@ class PricedTraffic(Traffic):
 def run(*, seconds: float, verify_events: int = VERIFY_EVENTS) -> list[BenchRow]:
     """Measures each figure; `seconds` does not matter: the work is fixed."""
     few, many = (_price_cost(prices) for prices in (5, 50))
-    early, late = _history_cost()
+    early, late = _history_cost(PER_UNIT)
+    event_early, event_late = _history_cost(BY_EVENT)
     elapsed, processor, report = _verify(verify_events)
     return [
         BenchRow(
@@ -85,6 +90,13 @@ def run(*, seconds: float, verify_events: int = VERIFY_EVENTS) -> list[BenchRow]
             f"{late / early:.2f} × the {early:.0f} µs after 5,000",
         ),
         BenchRow(
+            "the same of a price by event, its events in order",
+            event_late,
+            "µs",
+            "as after none",
+            f"{event_late / event_early:.2f} × the {event_early:.0f} µs after 5,000",
+        ),
+        BenchRow(
             f"verify of {verify_events:,} events, quantities that differ",
             report.event_count / elapsed,
             "events/s",
@@ -97,13 +109,13 @@ def run(*, seconds: float, verify_events: int = VERIFY_EVENTS) -> list[BenchRow]
 
 
 def _price_cost(prices: int) -> float:
-    with _store(customers=CUSTOMER_COUNT, prices=prices) as store:
+    with _store(PER_UNIT, customers=CUSTOMER_COUNT, prices=prices) as store:
         traffic = PricedTraffic(store, seed=1, customers=CUSTOMER_COUNT, models=prices)
         return statistics.median(_pushes(store, traffic, count=WARM_UP_PUSHES + PUSHES)[2:])
 
 
-def _history_cost() -> tuple[float, float]:
-    with _store(customers=1, prices=5) as store:
+def _history_cost(model: PriceModel) -> tuple[float, float]:
+    with _store(model, customers=1, prices=5) as store:
         traffic = PricedTraffic(store, seed=1, customers=1, models=5)
         costs = _pushes(store, traffic, count=HISTORY_PUSHES)
         return statistics.median(costs[1:6]), statistics.median(costs[-5:])
@@ -134,28 +146,30 @@ def _verify(events: int) -> tuple[float, float, VerifyReport]:
 
 
 @contextmanager
-def _store(*, customers: int, prices: int) -> Iterator[SqlStore]:
+def _store(model: PriceModel, *, customers: int, prices: int) -> Iterator[SqlStore]:
     BENCH_DIR.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BENCH_DIR) as directory:
         store = open_store(f"sqlite:///{Path(directory) / 'billing.db'}")
-        _write_catalog(store, customers=customers, prices=prices)
+        _write_catalog(store, model, customers=customers, prices=prices)
         yield store
         store.close()
 
 
-def _write_catalog(store: SqlStore, *, customers: int, prices: int) -> None:
+def _write_catalog(store: SqlStore, model: PriceModel, *, customers: int, prices: int) -> None:
     found = tuple(
         UsagePrice(
             key=f"price-{number}",
             meter="tokens",
             where={"model": f"model-{number}"},
-            model=PerUnit(Decimal("0.000003")),
+            model=model,
         )
         for number in range(prices)
     )
     plan = Plan(key="pro", version=1, currency="USD", effective_from=PERIOD_START, prices=found)
     with store.write() as unit:
         unit.catalog.put_meter(Meter(key="tokens", quantity="tokens"), update_time=PERIOD_START)
+        if is_rated_by_event(model):
+            unit.catalog.keep_by_event("tokens", money_quantities=frozenset())
         unit.catalog.add_plan_version(plan, create_time=PERIOD_START)
         for number in range(customers):
             name = f"customer-{number}"

@@ -9,6 +9,7 @@ from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +27,7 @@ from billing_server.services.verify_usage import verify_usage
 from billing_server.store.unit_of_work import SqlStore, open_store
 from metering.clock import parse_instant
 from tests.billing_server.world import apply, make_context
+from tests.memory_copy import copy_of
 
 START = parse_instant("2026-04-01T00:00:00Z")
 END = parse_instant("2026-05-01T00:00:00Z")
@@ -161,7 +163,6 @@ def check(
     order: object,
 ) -> None:
     context = make_context(store, start="2026-04-01T00:00:00Z")
-    apply(context, CATALOG)
     agent = ScenarioAgent(context)
     numbered = [*enumerate(events), *enumerate(events[:3])]  # Some come twice.
     order.shuffle(numbered)  # type: ignore[attr-defined]
@@ -180,6 +181,18 @@ def check(
     assert by_price([line for invoice in page.entries for line in invoice["lines"]]) == wanted
 
 
+def put_catalog(store: SqlStore) -> None:
+    apply(make_context(store, start="2026-04-01T00:00:00Z"), CATALOG)
+
+
+@cache
+def with_catalog() -> SqlStore:
+    """Returns a database with the catalog, which each example copies."""
+    store = open_store("sqlite://")
+    put_catalog(store)
+    return store
+
+
 @pytest.mark.timeout(240)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
@@ -191,7 +204,7 @@ def check(
 def test_every_aggregation_comes_to_the_same_money_however_usage_came(
     events: list[Event], voided: set[int], batch: int, order: object
 ) -> None:
-    store = open_store("sqlite://")
+    store = copy_of(with_catalog())
     try:
         check(store, events, voided=voided, batch=batch, order=order)
     finally:
@@ -209,6 +222,7 @@ def test_every_aggregation_comes_to_the_same_money_on_postgresql(postgresql_url:
     ]
     store = open_store(postgresql_url)
     try:
+        put_catalog(store)
         check(store, events, voided={1, 4}, batch=4, order=source)
     finally:
         store.close()

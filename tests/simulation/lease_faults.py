@@ -78,7 +78,13 @@ def _faults_of_agent(
         yield f"give up {index}", with_agent(_spent(world, "give_up"), index, gone)
     if left.lose_ack and disk.positions.session_no and not all(row.is_acked for row in disk.rows):
         stream = world.server.stream(disk.positions.disk_id)
-        if stream is not None and stream.session_no == disk.positions.session_no:
+        acked = sum(row.is_acked for row in disk.rows)
+        # A push that would leave a hole is not applied: no ack of it is lost.
+        if (
+            stream is not None
+            and stream.session_no == disk.positions.session_no
+            and stream.applied_seq >= acked
+        ):
             yield f"lose ack {index}", counted(_spent(world, "lose_ack"), index, rules)
     if left.return_idle:
         for lease in disk.leases:
@@ -179,7 +185,11 @@ def _faults_of_disks(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
     if world.faults.clone:
         after = _spent(world, "clone")
         agents = (*world.agents, _restarted(first, rules))
-        yield "clone", after._replace(agents=agents, extra=after.extra + _rests(after))
+        copied = first.disk.positions
+        yield (
+            "clone",
+            after._replace(agents=agents, extra=after.extra + _rests(after), copied=copied),
+        )
     if world.faults.lose_disk:
         fresh = Positions(disk_id=b"d%d" % (2_000 + world.serial))
         disk = Disk(fresh, own_allowance(world.server.window, world.allowance))

@@ -32,16 +32,38 @@ ANSWERS = {SyncState.FENCED: "fenced", SyncState.IDENTITY_TAKEN: "identity_taken
 
 def deliver(world: World, message: Open | Sync | Acquire, rules: Rules) -> World:
     """Lets the server hear a call; whoever waits for it is answered."""
+    before = world
     if isinstance(message, Open):
         world, answer = _open(world, message, rules)
     elif isinstance(message, Sync):
         world, answer = _sync(world, message, rules)
     else:
         world, answer = _acquire(world, message, rules)
+    world = _told_to_both(before, world)
     for index, agent in enumerate(world.agents):
         if agent.call == message and agent.answer is None:
             world = with_agent(world, index, agent._replace(answer=answer))
     return world
+
+
+def _told_to_both(before: World, world: World) -> World:
+    """Adds to the bound what is granted to a disk before its live copy is told from it.
+
+    A copy goes on with the number that its disk had: until the server has heard a later one, what
+    it grants is told to both.
+    """
+    copied = world.copied
+    stream = None if copied is None else world.server.stream(copied.disk_id)
+    if copied is None or stream is None:
+        return world
+    first_no = copied.sync_no if copied.nonce else copied.sync_no + 1
+    if stream.sync_no > first_no:
+        return world
+    granted = [
+        sum(lease.granted for lease in each.server.of_disk(copied.disk_id))
+        for each in (before, world)
+    ]
+    return world._replace(extra=world.extra + granted[1] - granted[0])
 
 
 def _open(world: World, message: Open, rules: Rules) -> tuple[World, Answer]:

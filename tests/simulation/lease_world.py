@@ -174,6 +174,8 @@ class World(NamedTuple):
     network: frozenset[Open | Sync | Acquire] = frozenset()
     snapshot: Disk | None = None
     backup: Server | None = None
+    copied: Positions | None = None
+    """Those of a disk when a live copy was made of it."""
     serial: int = 1
     """Makes ids after each fault that could bring an old one back."""
     is_network_slow: bool = False

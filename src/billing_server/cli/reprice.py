@@ -94,10 +94,11 @@ def _print_invoiced(found: list[dict[str, Any]]) -> None:
             "price",
             "invoices",
             "invoiced",
+            "late",
             "corrected",
             "proposal",
         ),
-        right=("invoiced", "corrected"),
+        right=("invoiced", "late", "corrected"),
         rows=(
             (
                 each["subscription"],
@@ -105,6 +106,7 @@ def _print_invoiced(found: list[dict[str, Any]]) -> None:
                 line["price"],
                 ", ".join(line["invoices"]) or None,
                 readable(line["invoiced"]),
+                readable(line["late"]) if Decimal(line["late"]) else None,
                 readable(line["corrected"]),
                 f"{line['proposal'].replace('_', ' ')} {readable(line['difference'].lstrip('-'))} "
                 f"{each['currency']}",

@@ -15,18 +15,19 @@ from billing_server.domain.document import (
 )
 from billing_server.domain.fields import FieldReader, Mistakes
 from billing_server.domain.quote_period import quote_period, quote_proration
-from billing_server.domain.quote_price import QUOTE_INVALID, quote_price
+from billing_server.domain.quote_price import QUOTE_INVALID, KnownPrices, quote_price
 from metering.errors import FieldViolation, MeteringError, ValidationError
 
 DOCUMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """Longest JSON or JSON Lines text of quotes; some 300,000 of them."""
 
-_KINDS: Final[Mapping[str, Callable[[FieldReader], dict[str, object]]]] = {
-    "price": quote_price,
+_PRICE: Final = "price"
+_PURE_KINDS: Final[Mapping[str, Callable[[FieldReader], dict[str, object]]]] = {
     "period": quote_period,
     "proration": quote_proration,
 }
-"""The field that makes a request of each kind."""
+_KINDS: Final = (_PRICE, *_PURE_KINDS)
+"""The fields that make a request of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,15 @@ def quote(request: Mapping[str, object]) -> dict[str, object]:
     return quote_node(node_from_plain(request))
 
 
-def quote_node(request: Node, *, name: str = "request") -> dict[str, object]:
+def quote_node(
+    request: Node, *, name: str = "request", known: KnownPrices | None = None
+) -> dict[str, object]:
     """Answers one request of located values.
 
     Args:
         request: one of the three kinds, by its field `price`, `period` or `proration`.
         name: of the text that it stands in, for messages.
+        known: prices of the requests before it; None: it stands alone.
 
     Raises:
         ValidationError: with every mistake of the request as a violation.
@@ -71,7 +75,10 @@ def quote_node(request: Node, *, name: str = "request") -> dict[str, object]:
             place = kinds[-1] if kinds else "price"
             reader.note(place, reason="QUOTE_KIND_UNKNOWN", problem=problem)
         reader.mistakes.raise_if_any(reason=QUOTE_INVALID)
-    return _KINDS[kinds[0]](reader)
+    (kind,) = kinds
+    if kind == _PRICE:
+        return quote_price(reader, known=KnownPrices() if known is None else known)
+    return _PURE_KINDS[kind](reader)
 
 
 def quote_document(text: str, *, name: str = "request") -> QuoteReport:
@@ -83,19 +90,20 @@ def quote_document(text: str, *, name: str = "request") -> QuoteReport:
     """
     results = []
     error_count = 0
+    known = KnownPrices()
     for request in _requests(text, name=name):
         if isinstance(request, MeteringError):
             result = _error(request)
         else:
-            result = _answer(request, name=name)
+            result = _answer(request, name=name, known=known)
         error_count += "error" in result
         results.append(result)
     return QuoteReport(tuple(results), error_count)
 
 
-def _answer(request: Node, *, name: str) -> dict[str, object]:
+def _answer(request: Node, *, name: str, known: KnownPrices) -> dict[str, object]:
     try:
-        return quote_node(request, name=name)
+        return quote_node(request, name=name, known=known)
     except MeteringError as error:
         return _error(error)
     except ArithmeticError:

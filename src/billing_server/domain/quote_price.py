@@ -21,8 +21,6 @@ _METER: Final = Meter(key="quantity", quantity="quantity", decimals=QUANTITY_FRA
 """What a quoted quantity is of: the finest that there is."""
 PRICES_KEPT_MAX: Final = 256
 """Compiled prices that are kept; some 4 KiB each."""
-_COMPILED: Final[dict[Hashable, UsageTerms]] = {}
-"""Prices without a mistake by their content: a price is compiled to the same terms every time."""
 _BESIDE_THE_AMOUNT: Final = ("key", "kind", "name", "meter", "where", "group_by")
 """Fields of a price in a catalog that no amount depends on: it can be pasted as it stands."""
 _HOW: Final = (
@@ -31,8 +29,37 @@ _HOW: Final = (
 )
 
 
-def quote_price(request: FieldReader) -> dict[str, object]:
+class KnownPrices:
+    """Prices of a document without a mistake, compiled: most documents ask the same many times."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[Hashable, UsageTerms] = {}
+
+    def __len__(self) -> int:
+        return len(self._compiled)
+
+    def terms_of(self, request: FieldReader) -> UsageTerms | None:
+        """Returns the compiled price of a request; None where it has a mistake, which is noted."""
+        node = request.maybe("price", lambda found: found)
+        content = None if node is None else node_content(node)
+        known = self._compiled.get(content)
+        if known is not None:
+            return known
+        count_before = request.mistakes.count
+        terms = _read_terms(request.required_child("price"))
+        if terms is not None and request.mistakes.count == count_before:
+            if len(self._compiled) >= PRICES_KEPT_MAX:
+                self._compiled.clear()
+            self._compiled[content] = terms
+        return terms
+
+
+def quote_price(request: FieldReader, *, known: KnownPrices) -> dict[str, object]:
     """Prices a quantity, cumulative readings of one, or single events.
+
+    Args:
+        request: the fields.
+        known: prices of the same document.
 
     Returns:
         `amount` (exact), `rounded`, `currency`, `steps`; for readings also `deltas`: what each adds
@@ -42,7 +69,7 @@ def quote_price(request: FieldReader) -> dict[str, object]:
         ValidationError: with every mistake of the request.
     """
     code = request.required("currency", currency)
-    terms = _known_terms(request)
+    terms = known.terms_of(request)
     form, values = _read_usage(request)
     if terms is not None:
         _check_form(request, form, terms)
@@ -59,22 +86,6 @@ def quote_price(request: FieldReader) -> dict[str, object]:
     if form == "quantities":
         result = {"deltas": _deltas(terms, values, code)} | result
     return result
-
-
-def _known_terms(request: FieldReader) -> UsageTerms | None:
-    """Returns the compiled price of a request; most files ask the same one many times."""
-    node = request.maybe("price", lambda found: found)
-    content = None if node is None else node_content(node)
-    known = _COMPILED.get(content)
-    if known is not None:
-        return known
-    count_before = request.mistakes.count
-    terms = _read_terms(request.required_child("price"))
-    if terms is not None and request.mistakes.count == count_before:
-        if len(_COMPILED) >= PRICES_KEPT_MAX:
-            _COMPILED.clear()
-        _COMPILED[content] = terms
-    return terms
 
 
 def _read_terms(reader: FieldReader) -> UsageTerms | None:

@@ -1,13 +1,14 @@
 """AcquireLease: exact amounts at once, for cold customers and the tail of a limit."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from billing_server.domain.limit.lease import Lease, WindowKey
 from billing_server.domain.limit.numbering import decide_acquire
 from billing_server.domain.ports.agents import Agent
+from billing_server.domain.ports.limits import LeaseWant
 from billing_server.domain.ports.unit_of_work import UnitOfWork, Urgency
 from billing_server.services.grant_leases import Granter
 from billing_server.services.lease_desk import (
@@ -128,6 +129,7 @@ def acquire_leases(
             in_vain=in_vain,
         )
         leases = [granting.lease_for(each) for each in request.wanted]
+        _note_wants(unit, agent_ref=disk.ref, missed=granting.missed, now=now)
         write_windows(unit, windows=opened.values())
         if granting.recalled:
             unit.leases.announce(granting.customers_recalled)
@@ -160,6 +162,30 @@ def _windows(
     return [*windows, *(window for window in following if window and window.key in named)]
 
 
+def _note_wants(
+    unit: UnitOfWork, *, agent_ref: int, missed: Mapping[tuple[str, str], int], now: datetime
+) -> None:
+    """Notes what was asked for and is not there, until the agent's next sync tells its demand.
+
+    Else what others give back for it would stand by at them again before it can be granted.
+    """
+    if not missed:
+        return
+    known = unit.leases.wants_of_agent(agent_ref)
+    wants = []
+    for (customer_id, limit_key), amount in sorted(missed.items()):
+        want = known.get((customer_id, limit_key)) or LeaseWant(
+            agent_ref=agent_ref,
+            customer_id=customer_id,
+            limit_key=limit_key,
+            demand_per_second=1,
+            update_time=now,
+        )
+        if amount > want.largest_call:
+            wants.append(replace(want, largest_call=amount))
+    unit.leases.put_wants(wants)
+
+
 class _Granting:
     """Grants the leases of one call, each in the order in which it was asked for."""
 
@@ -178,6 +204,8 @@ class _Granting:
         self._is_allowed = is_allowed
         self._in_vain = in_vain
         self.refused: set[str] = set()
+        self.missed: dict[tuple[str, str], int] = {}
+        """Least that was asked for, by customer and limit, where it could not be granted."""
         self.recalled: set[Recall] = set()
         self.customers_recalled: set[str] = set()
 
@@ -208,6 +236,7 @@ class _Granting:
         missing = enough - granted.granted
         if missing > 0 and not granted.burst:
             self.refused.add(wanted.key.customer_id)
+            self.missed[wanted.key[:2]] = max(enough - lease.granted, 1)
             short = max(missing - window.left, 1)
             if self._is_allowed:
                 awaited = self._granter.recall_for(window, missing=short, in_vain=self._in_vain)

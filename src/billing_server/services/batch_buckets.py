@@ -16,6 +16,7 @@ from billing_server.domain.usage.instants import (
 from billing_server.domain.usage.meter_index import MeterEffect
 from billing_server.services.rating_terms import CompiledCustomer
 from billing_server.services.series_route import SeriesRoute
+from billing_server.services.slot_events import NewEvent
 from billing_server.services.usage_payload import DecodedEvent
 
 Group = tuple[SeriesRoute, int]
@@ -102,6 +103,11 @@ class BatchBuckets:
         if route.keeps_readings:
             change = (route, time_us, adjustment.id, adjustment.value, _CHANGE, None)
             self._readings.append(change)
+
+    def new_events(self) -> Iterator[tuple[SeriesRoute, NewEvent]]:
+        """Yields what the events brought to series that keep it."""
+        for route, time_us, event_id, value, _, money in self._readings:
+            yield route, NewEvent(time_us, event_id, value, money)
 
     def groups(self) -> Iterator[Group]:
         """Yields every series and minute that is fed."""

@@ -7,9 +7,10 @@ from billing_server.domain.catalog.model import Aggregation
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.usage.aggregate import AggregateState, joined
+from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE
 from billing_server.services.batch_buckets import BatchBuckets
 from billing_server.services.charge_slot import ChargeSlot, charge_row, state_of_row
-from billing_server.services.slot_events import rate_slot_events
+from billing_server.services.slot_events import NewEvent, rate_slot_events
 
 Rating = Callable[[], ChargeRow]
 """Rates one charge."""
@@ -23,7 +24,9 @@ class BatchCharges:
         self._states: dict[ChargeSlot, AggregateState] = {}
         self._values: set[tuple[ChargeKey, str]] = set()
         self._unique: dict[ChargeSlot, None] = {}
-        self._by_event: dict[ChargeSlot, None] = {}
+        self._by_event: dict[ChargeSlot, list[NewEvent]] = {}
+        self.event_states: dict[ChargeKey, str] = {}
+        """Where the ratings by event stopped, once they are made."""
         self._take_sums(buckets)
         self._take_ordered(buckets)
 
@@ -60,7 +63,7 @@ class BatchCharges:
             count = new.get(slot.key, 0) + (0 if row is None else row.quantity)
             yield slot, partial(charge_row, slot, AggregateState(count))
         for slot in self._by_event:
-            yield slot, partial(rate_slot_events, unit, slot=slot)
+            yield slot, partial(self._rate_events, unit, slot=slot, before=before.get(slot.key))
 
     def _take_sums(self, buckets: BatchBuckets) -> None:
         sums = self._sums
@@ -78,7 +81,7 @@ class BatchCharges:
             aggregation = route.meter.aggregation
             for slot in route.slots_at(minute):
                 if slot.is_rated_by_event:
-                    self._by_event[slot] = None
+                    self._by_event.setdefault(slot, [])
                 elif aggregation.is_summed:
                     known = self._sums.setdefault(slot, [0, 0])
                     known[0] += group.total
@@ -91,6 +94,19 @@ class BatchCharges:
                 elif aggregation is Aggregation.LATEST:
                     self._join(slot, AggregateState(group.latest, 0, group.time_us, group.event_id))
                 # A level's charge grows by itself: it is folded when it is looked at.
+
+        for route, event in buckets.new_events():
+            for slot in route.slots_at(event.time_us // MICROSECONDS_PER_MINUTE):
+                if slot in self._by_event:
+                    self._by_event[slot].append(event)
+
+    def _rate_events(
+        self, unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None
+    ) -> ChargeRow:
+        row, self.event_states[slot.key] = rate_slot_events(
+            unit, slot=slot, before=before, new=self._by_event[slot]
+        )
+        return row
 
     def _join(self, slot: ChargeSlot, state: AggregateState) -> None:
         known = self._states.get(slot)

@@ -9,6 +9,7 @@ from billing_server.domain.catalog.model import Meter, TierScope, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
+from billing_server.domain.rating.event_rating import EventRating
 from billing_server.domain.rating.price_model import ZERO, EventUsage
 from billing_server.domain.rating.usage import UsageTerms, usage_terms
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of
@@ -127,7 +128,11 @@ def charge_slot(
 
 
 def charge_row(
-    slot: ChargeSlot, state: AggregateState, *, events: Iterable[EventUsage] = ()
+    slot: ChargeSlot,
+    state: AggregateState,
+    *,
+    events: Iterable[EventUsage] = (),
+    rating: EventRating | None = None,
 ) -> ChargeRow:
     """Returns a running charge, rated and rounded.
 
@@ -135,11 +140,12 @@ def charge_row(
         slot: which charge.
         state: of all its usage.
         events: all of them in the order (event_time, event_id), where it is rated by event.
+        rating: of all of them, in their place.
 
     Raises:
         AmountTooLargeError: AMOUNT_TOO_LARGE.
     """
-    amount = _amount(slot, state, events)
+    amount = _amount(slot, state, events) if rating is None else rating.amount()
     amount_minor = round_to_minor(amount, digits=slot.currency_digits)
     if abs(amount_minor) > AMOUNT_MINOR_MAX:
         raise AmountTooLargeError(

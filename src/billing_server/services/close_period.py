@@ -77,10 +77,17 @@ def _invoice_period(
             subscription_id=subscription_id,
             lines=[line.charge_key for line in build.held_back],
         )
-    clear_late_periods(unit, subscription_id=subscription_id, late=late, held_back=build.held_back)
-    if build.invoice is None:
-        return None
-    return issue_invoice(unit, context=context, draft=build.invoice)
+    invoice = None
+    if build.invoice is not None:
+        invoice = issue_invoice(unit, context=context, draft=build.invoice)
+    clear_late_periods(
+        unit,
+        subscription_id=subscription_id,
+        late=late,
+        held_back=build.held_back,
+        number=None if invoice is None else invoice.number,
+    )
+    return invoice
 
 
 def _check_cache(unit: UnitOfWork, *, closing: SubscriptionPeriod, usage: PeriodUsage) -> None:

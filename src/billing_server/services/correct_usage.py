@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from billing_server.domain.catalog.model import Aggregation, Meter
+from billing_server.domain.ports.late_facts import LateFactKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventRow
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
@@ -17,6 +18,7 @@ from billing_server.domain.usage.instants import (
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.context import ServiceContext
 from billing_server.services.follow_limits import limits_following
+from billing_server.services.late_facts import late_corrections
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_minutes
@@ -145,7 +147,15 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         with limits_following(
             unit, customer_id=request.customer_id, now=now, used_at=[adjustment.event_time]
         ):
-            recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
+            late = recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
+        unit.late_facts.add(
+            late_corrections(
+                late,
+                event_time_us=microseconds_from_instant(adjustment.event_time),
+                fact_id=adjustment.id,
+                kind=LateFactKind.ADJUSTMENT,
+            )
+        )
     return adjustment
 
 
@@ -189,7 +199,15 @@ def _correct(
             now=correction.create_time,
             used_at=[instant_from_microseconds(row.event_time_us)],
         ):
-            recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
+            late = recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
+        unit.late_facts.add(
+            late_corrections(
+                late,
+                event_time_us=row.event_time_us,
+                fact_id=row.event_id,
+                kind=LateFactKind.CORRECTION,
+            )
+        )
     return correction
 
 

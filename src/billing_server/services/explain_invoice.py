@@ -24,7 +24,13 @@ from billing_server.services.line_terms import (
     margin_of_lines,
     margin_to_dict,
 )
-from billing_server.services.line_usage import LineEvent, LineScope, events_of_line, series_of_line
+from billing_server.services.line_usage import (
+    LineEvent,
+    LineScope,
+    are_late_facts_known,
+    events_of_line,
+    series_of_line,
+)
 from billing_server.services.list_invoices import show_invoice
 from billing_server.services.pages import Page, PageRequest, cursor_from_key
 from billing_server.services.period_usage import folded
@@ -109,7 +115,7 @@ def list_line_events(
     with context.store.read() as unit:
         terms = load_customer_terms(unit, customer_id=content["customer"])
         known = find_line_terms(unit, terms=terms, line=line)
-        scope = None if known is None else known.scope_of(line)
+        scope = None if known is None else known.scope_of(line, number=content["number"])
         if scope is None:
             raise InvalidStateError(
                 reason="LINE_WITHOUT_EVENTS",
@@ -135,7 +141,7 @@ def _explained_line(
     known: LineTerms | None,
 ) -> dict[str, Any]:
     line = content["lines"][index]
-    scope = None if known is None else known.scope_of(line)
+    scope = None if known is None else known.scope_of(line, number=content["number"])
     return {
         "line": index,
         **line,
@@ -169,7 +175,11 @@ def _usage_to_dict(
     quantity = _quantity([each for found in members.values() for each in found], scope=scope)
     return {
         "quantity": quantity,
-        "note": _note(line, quantity=quantity),
+        "note": _note(
+            line,
+            quantity=quantity,
+            are_facts_known=are_late_facts_known(unit, terms=terms, scope=scope),
+        ),
         "event_count": sum(each.event_count for found in members.values() for each in found),
         "by_dimensions": [
             {
@@ -183,9 +193,14 @@ def _usage_to_dict(
     }
 
 
-def _note(line: Mapping[str, Any], *, quantity: str) -> str | None:
+def _note(line: Mapping[str, Any], *, quantity: str, are_facts_known: bool) -> str | None:
     """Return why the usage counted now is not what the line shows; None where it is."""
     if line["kind"] == LATE_USAGE:
+        if are_facts_known:
+            return (
+                "the usage is that of the whole period; the line charges what was counted after "
+                "it was invoiced, which are its events"
+            )
         return (
             "the usage and its events are those of the whole period; the line charges what was "
             "counted after it was invoiced"

@@ -139,9 +139,18 @@ def recall_excess(window: OpenWindow) -> None:
         window.recall(to_recall(window.live, missing=too_much, asker_ref=NOBODY))
 
 
-def customers_of(windows: Iterable[OpenWindow]) -> set[str]:
-    """Returns the customers of whose leases something was changed."""
-    return {window.limit.customer_id for window in windows if window.changed}
+def customers_of_others(windows: Iterable[OpenWindow], *, agent_ref: int) -> set[str]:
+    """Returns the customers of whom leases of other agents were changed: those are to be woken.
+
+    Args:
+        windows: as a round leaves them.
+        agent_ref: whose round it is.
+    """
+    return {
+        window.limit.customer_id
+        for window in windows
+        if any(window.leases[each].agent_ref != agent_ref for each in window.changed)
+    }
 
 
 def _recall_shares(window: OpenWindow, *, asker_ref: int) -> list[Lease]:

@@ -9,6 +9,7 @@ from typing import Any
 from billing_server.domain.catalog.model import Meter, Plan, Price, UsagePrice
 from billing_server.domain.invoice.calculation import USAGE_KINDS
 from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin, margin_of
+from billing_server.domain.invoice.model import LineKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.customer_terms import CustomerTerms
@@ -34,8 +35,13 @@ class LineTerms:
     share: Fraction = Fraction(1)
     """Of the line's service period in its whole period, in the plan's proration unit (R17)."""
 
-    def scope_of(self, line: Json) -> LineScope | None:
-        """Return which usage the line stands for; None where it stands for none."""
+    def scope_of(self, line: Json, *, number: str | None) -> LineScope | None:
+        """Return which usage the line stands for; None where it stands for none.
+
+        Args:
+            line: in the JSON of the contract.
+            number: of its invoice; None: the upcoming one.
+        """
         if self.meter is None or line["kind"] not in USAGE_KINDS:
             return None
         return LineScope(
@@ -45,6 +51,8 @@ class LineTerms:
             segment=line["segment"],
             period=period_of(line["service_period"]),
             group=line["group"],
+            is_late=line["kind"] == LineKind.LATE_USAGE,
+            number=number,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.events import EventPosition
+from billing_server.domain.ports.late_facts import LateFactKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import EventRow, SeriesUsage
 from billing_server.domain.ports.usage_facts import Adjustment, CorrectionKind
@@ -54,6 +55,10 @@ class LineScope:
     """The line's service period."""
     group: Mapping[str, str] = field(default_factory=dict)
     """Dimension values that the line stands for; empty: all."""
+    is_late: bool = False
+    """Whether the line stands for what was counted after the period was invoiced."""
+    number: str | None = None
+    """Of the line's invoice; None: the upcoming one."""
 
     def holds(self, found: Assignment, *, dimensions: Mapping[str, str]) -> bool:
         """Tells whether usage with this assignment and these dimensions counts for the line."""
@@ -236,6 +241,23 @@ def _position_of(fact: EventRow | Adjustment) -> EventPosition:
     return fact.event_time_us, fact.event_id
 
 
+def are_late_facts_known(unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope) -> bool:
+    """Tell whether it is known what a late line stands for; not of lines of earlier versions."""
+    start = _billing_period_start(terms, scope=scope)
+    return scope.is_late and bool(
+        unit.late_facts.page(
+            scope.subscription_id, period_start=start, number=scope.number, after=None, limit=1
+        )
+    )
+
+
+def _billing_period_start(terms: CustomerTerms, *, scope: LineScope) -> datetime:
+    """Return the start of the billing period in which the line's service lies."""
+    timeline = terms.timelines.get(scope.subscription_id)
+    period = None if timeline is None else timeline.period_at(scope.period.start)
+    return scope.period.start if period is None else period.start
+
+
 def _facts_in(
     unit: UnitOfWork,
     *,
@@ -244,15 +266,76 @@ def _facts_in(
     after: EventPosition | None,
     limit: int,
 ) -> Iterator[EventRow | Adjustment]:
-    """Walk the customer's events and adjustments in the minutes in which the meter has usage."""
-    customer_id = terms.customer.id
+    """Walk the events and adjustments that a line may stand for."""
+    if are_late_facts_known(unit, terms=terms, scope=scope):
+        yield from _late_facts(unit, terms=terms, scope=scope, after=after, limit=limit)
+        return
+    start = _billing_period_start(terms, scope=scope)
     for minute in _minutes_in(unit, terms=terms, scope=scope, after=after):
-        rows = _events_in(unit, customer_id=customer_id, minute=minute, after=after, limit=limit)
-        adjustments = unit.usage_facts.adjustments(customer_id, start=minute, end=minute + _MINUTE)
-        facts: tuple[Iterable[EventRow | Adjustment], ...] = (rows, adjustments)
-        for fact in heapq.merge(*facts, key=_position_of):
-            if after is None or _position_of(fact) > after:
-                yield fact
+        late = (
+            frozenset[str]()
+            if scope.is_late
+            else unit.late_facts.new_in(
+                scope.subscription_id, period_start=start, start=minute, end=minute + _MINUTE
+            )
+        )
+        facts = _facts_of_minute(
+            unit, customer_id=terms.customer.id, minute=minute, after=after, limit=limit
+        )
+        yield from (fact for fact in facts if _position_of(fact)[1] not in late)
+
+
+def _late_facts(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    scope: LineScope,
+    after: EventPosition | None,
+    limit: int,
+) -> Iterator[EventRow | Adjustment]:
+    """Walk what was counted after the line's period was invoiced, and stands on its invoice."""
+    customer_id = terms.customer.id
+    start = _billing_period_start(terms, scope=scope)
+    while True:
+        found = unit.late_facts.page(
+            scope.subscription_id,
+            period_start=start,
+            number=scope.number,
+            after=after,
+            limit=limit + 1,
+        )
+        rows = unit.usage.stored_events([(fact_id, customer_id) for _, fact_id, _ in found])
+        shown: set[str] = set()
+        for time_us, fact_id, kind in found:
+            if fact_id in shown:
+                continue  # Counted late, and corrected before it was invoiced.
+            shown.add(fact_id)
+            if kind is not LateFactKind.ADJUSTMENT:
+                yield rows[fact_id, customer_id]
+                continue
+            minute = floor_to_minute(instant_from_microseconds(time_us))
+            made = unit.usage_facts.adjustments(customer_id, start=minute, end=minute + _MINUTE)
+            yield from (each for each in made if each.id == fact_id)
+        if len(found) <= limit:
+            return
+        after = found[-1][0], found[-1][1]
+
+
+def _facts_of_minute(
+    unit: UnitOfWork,
+    *,
+    customer_id: str,
+    minute: datetime,
+    after: EventPosition | None,
+    limit: int,
+) -> Iterator[EventRow | Adjustment]:
+    """Walk the customer's events and adjustments of a minute in which the meter has usage."""
+    rows = _events_in(unit, customer_id=customer_id, minute=minute, after=after, limit=limit)
+    adjustments = unit.usage_facts.adjustments(customer_id, start=minute, end=minute + _MINUTE)
+    facts: tuple[Iterable[EventRow | Adjustment], ...] = (rows, adjustments)
+    for fact in heapq.merge(*facts, key=_position_of):
+        if after is None or _position_of(fact) > after:
+            yield fact
 
 
 def _events_in(

@@ -11,6 +11,7 @@ from billing_server.domain.invoice.model import UnpricedUsage
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow, SeriesUsage
 from billing_server.domain.rating.assignment import Assignment, UsageKey
+from billing_server.domain.rating.event_rating import EventRating
 from billing_server.domain.rating.price_model import EventUsage
 from billing_server.domain.rating.segment_usage import GroupUsage, SegmentUsage, Used
 from billing_server.domain.usage.aggregate import AggregateState, quantity_of, state_of
@@ -96,6 +97,15 @@ class PeriodUsage:
             for key, fold in self.folds.items()
             if fold.slot.meter.aggregation is not Aggregation.TIME_WEIGHTED
         ]
+
+    def event_ratings(self) -> Iterator[tuple[ChargeKey, EventRating]]:
+        """Walk the charges that are rated by event, each with the rating of all its events."""
+        for key, fold in self.folds.items():
+            if fold.slot.is_rated_by_event:
+                rating = EventRating(fold.slot.terms)
+                for event in self.events.get(key, ()):
+                    rating.take(event)
+                yield key, rating
 
     def charge_values(self) -> list[tuple[ChargeKey, str]]:
         """Return the values that the charges on unique counts have seen."""

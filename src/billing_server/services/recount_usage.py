@@ -20,6 +20,7 @@ from billing_server.domain.usage.instants import (
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.batch_buckets import BatchBuckets, Group
 from billing_server.services.customer_terms import load_customer_terms
+from billing_server.services.late_facts import PeriodKey
 from billing_server.services.period_usage import fold_period
 from billing_server.services.rating_terms import CompiledCustomer, TermsCache
 from billing_server.services.series_route import SeriesRoute
@@ -27,20 +28,28 @@ from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.errors import InvariantError
 
 
-def recount_minutes(unit: UnitOfWork, *, customer_id: str, minutes: Collection[int]) -> None:
+def recount_minutes(
+    unit: UnitOfWork, *, customer_id: str, minutes: Collection[int]
+) -> frozenset[PeriodKey]:
     """Counts the events of some minutes anew and brings the charges that they feed up to date.
 
     Args:
         unit: a write transaction that holds the customer.
         customer_id: whose usage.
         minutes: since 1970 UTC.
+
+    Returns:
+        The invoiced periods that the minutes feed.
     """
-    fed = recount_buckets(unit, customer_id=customer_id, minutes=minutes)
+    fed, invoiced = recount_buckets(unit, customer_id=customer_id, minutes=minutes)
     refold_charges(unit, customer_id=customer_id, fed=fed)
+    return invoiced
 
 
-def recount_buckets(unit: UnitOfWork, *, customer_id: str, minutes: Collection[int]) -> list[Group]:
-    """Counts the events of some minutes anew; returns the series and minutes that were fed.
+def recount_buckets(
+    unit: UnitOfWork, *, customer_id: str, minutes: Collection[int]
+) -> tuple[list[Group], frozenset[PeriodKey]]:
+    """Counts the events of some minutes anew, and marks invoiced periods that they feed.
 
     The charges are left as they are: other minutes may be wrong, too.
 
@@ -48,6 +57,9 @@ def recount_buckets(unit: UnitOfWork, *, customer_id: str, minutes: Collection[i
         unit: a write transaction that holds the customer.
         customer_id: whose usage.
         minutes: since 1970 UTC.
+
+    Returns:
+        The series and minutes that were fed, and those invoiced periods.
     """
     cache = TermsCache()
     catalog = cache.catalog(unit)
@@ -68,8 +80,7 @@ def recount_buckets(unit: UnitOfWork, *, customer_id: str, minutes: Collection[i
     numbers = _numbers(unit, routes={route for route, _ in buckets.groups()})
     buckets.write(unit, number_of=numbers.__getitem__)
     fed = [*before, *buckets.groups()]
-    _mark_late(unit, customer_id=customer_id, fed=fed)
-    return fed
+    return fed, _mark_late(unit, customer_id=customer_id, fed=fed)
 
 
 def effective_events(unit: UnitOfWork, *, customer_id: str, minute: int) -> Iterator[DecodedEvent]:
@@ -163,11 +174,14 @@ def _numbers(unit: UnitOfWork, *, routes: Collection[SeriesRoute]) -> dict[Serie
     return {keys[key]: number for key, number in unit.usage.series_ids(list(keys)).items()}
 
 
-def _mark_late(unit: UnitOfWork, *, customer_id: str, fed: Collection[Group]) -> None:
-    """Marks invoiced periods that a recount may have changed (R76)."""
+def _mark_late(
+    unit: UnitOfWork, *, customer_id: str, fed: Collection[Group]
+) -> frozenset[PeriodKey]:
+    """Marks invoiced periods that a recount may have changed (R76), and returns them."""
     periods = {route.period_at(minute) for route, minute in fed}
-    unit.usage.mark_late_usage({period for period in periods if period is not None})
+    invoiced = unit.usage.mark_late_usage({period for period in periods if period is not None})
     levels = [minute for route, minute in fed if route.is_level]
     if levels:
         since_us = min(levels) * MICROSECONDS_PER_MINUTE
         unit.usage.mark_late_levels([(customer_id, since_us)])
+    return invoiced

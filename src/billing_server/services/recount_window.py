@@ -245,7 +245,9 @@ class WindowCounter:
         read = self._payloads.read([event[3] for event in events])
         for event, (sent, dimensions) in zip(events, read, strict=True):
             quantities = sent if not newest else _corrected(sent, event=event, newest=newest)
-            if looks_at_every_event and quantities:
+            if quantities is None:
+                continue
+            if looks_at_every_event:
                 quantities = [*quantities, (_NO_QUANTITY, 1)]
             minute_bits = event[1] // MICROSECONDS_PER_MINUTE << SERIES_BITS
             place = (event[0], dimensions.number)
@@ -341,11 +343,11 @@ def _corrected(
     *,
     event: ScannedEvent,
     newest: Mapping[EventKey, Correction],
-) -> list[Quantity]:
-    """Returns the quantities as they count; none where the event is void."""
+) -> list[Quantity] | None:
+    """Returns the quantities as they count; None where the event is void."""
     correction = newest.get((event[2], event[0]))
     if correction is None:
         return sent
     if correction.kind is CorrectionKind.VOID:
-        return []
+        return None
     return list((correction.quantities or {}).items())

@@ -4,18 +4,14 @@ Open periods can be priced anew at once. Periods that are invoiced stay as they 
 it is told which credit notes and charges would make them right.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
 from billing_server.domain.catalog.model import Plan
-from billing_server.domain.invoice.build import InvoiceBuild, build_periodic, build_start
-from billing_server.domain.invoice.correction import ChargedLine, Correction, corrections_of
-from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
+from billing_server.domain.invoice.correction import Correction
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Subscription
-from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.change_terms import (
     TermsChange,
     check_change,
@@ -24,20 +20,20 @@ from billing_server.services.change_terms import (
     write_change,
 )
 from billing_server.services.context import ServiceContext
-from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
+from billing_server.services.correct_invoices import correct_invoices, ended_periods
+from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.move_version import check_grid, draft_total, with_move
 from billing_server.services.open_periods import open_periods
-from billing_server.services.pages import PAGE_LIMIT_MAX
-from billing_server.services.period_usage import fold_period
-from metering.clock import floor_to_minute, parse_instant
+from metering.clock import floor_to_minute
 from metering.errors import MeteringError, NotFoundError
 from metering.money import Money
 from metering.period import Period
 
 SUBSCRIPTIONS_MAX = 50
 """Subscriptions of one call: each folds the usage of every period since the instant."""
-PERIODS_MAX = 60
-"""Invoiced periods of one subscription that are looked at, oldest first: five years of months."""
+PERIODS_MAX = 600
+"""Invoiced periods after which a call ends, at some milliseconds each; the next one goes on with
+the next subscription."""
 
 
 class RepriceMode(Enum):
@@ -91,6 +87,8 @@ class RepricedSubscription:
     """From when on the subscription is on the version now; None: nothing was applied."""
     refusal: str | None = None
     """Why its prices cannot be corrected like this; None: they can."""
+    rated_count: int = 0
+    """Invoiced periods that were rated anew, >= 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +124,15 @@ def reprice_plan(
     with context.store.read() as unit:
         target = _target(unit, wish=wish)
         found = unit.subscriptions.on_plan(wish.plan_key, after=after, limit=SUBSCRIPTIONS_MAX)
-    results = [
-        _repriced(context, subscription=each, target=target, wish=wish, mode=mode)
-        for each in found
-        if each.end is None or each.end > wish.start
-    ]
+    results: list[RepricedSubscription] = []
+    rated_count = 0
+    for each in found:
+        if each.end is None or each.end > wish.start:
+            told = _repriced(context, subscription=each, target=target, wish=wish, mode=mode)
+            results.append(told)
+            rated_count += told.rated_count
+        if rated_count >= PERIODS_MAX:
+            return Repriced(tuple(results), each.id)
     return Repriced(tuple(results), found[-1].id if len(found) == SUBSCRIPTIONS_MAX else None)
 
 
@@ -197,6 +199,7 @@ def _told(
     terms = load_customer_terms(unit, customer_id=subscription.customer_id)
     now = context.clock.now()
     running = tuple(open_periods(unit, timeline=timeline, now=now))
+    until = running[0].start if running else timeline.subscription.end or start
     return RepricedSubscription(
         subscription_id=subscription.id,
         customer_id=subscription.customer_id,
@@ -211,88 +214,8 @@ def _told(
             for period in running
             if period.end > start
         ),
-        corrections=_corrections(
-            unit, terms=terms, corrected=corrected, start=start, running=running
-        ),
-    )
-
-
-def _corrections(
-    unit: UnitOfWork,
-    *,
-    terms: CustomerTerms,
-    corrected: Timeline,
-    start: datetime,
-    running: tuple[Period, ...],
-) -> tuple[Correction, ...]:
-    """Return what would make the invoices right that stand for time after an instant."""
-    timeline = terms.timelines[corrected.subscription.id]
-    invoiced = [
-        line
-        for content in _invoices_of(unit, timeline=timeline)
-        for line in _charged_lines(content, timeline=timeline)
-        if line.period.end > start
-    ]
-    until = running[0].start if running else timeline.subscription.end or start
-    wanted = [
-        line
-        for build in _corrected_builds(
+        corrections=correct_invoices(
             unit, terms=terms, corrected=corrected, start=start, until=until
-        )
-        if build.invoice is not None
-        for line in _lines_of(build, timeline=timeline)
-        if line.period.end > start
-    ]
-    return corrections_of(invoiced, wanted, currency=timeline.plan.currency)
-
-
-def _corrected_builds(
-    unit: UnitOfWork,
-    *,
-    terms: CustomerTerms,
-    corrected: Timeline,
-    start: datetime,
-    until: datetime,
-) -> Iterator[InvoiceBuild]:
-    """Walk the invoices of ended periods as they should have been, by the corrected terms alone.
-
-    The one before the instant is among them: it carries the fees in advance of the first period.
-    """
-    subscription_id = corrected.subscription.id
-    changed = replace(terms, timelines={**terms.timelines, subscription_id: corrected})
-    subscribed = changed.of_subscription(subscription_id)
-    first = corrected.first_period()
-    if start < first.end and not unit.subscriptions.is_start_invoice_due(subscription_id):
-        yield build_start(subscribed)
-    periods = [
-        period
-        for period in corrected.periods_between(start=corrected.subscription.start, end=until)
-        if period.end >= start
-    ]
-    for period in periods[:PERIODS_MAX]:
-        usage = fold_period(unit, terms=changed, subscription_id=subscription_id, period=period)
-        yield build_periodic(subscribed, period=period, quantities=usage.quantities)
-
-
-def _invoices_of(unit: UnitOfWork, *, timeline: Timeline) -> Iterator[InvoiceContent]:
-    """Walk the issued invoices of a subscription that are not void."""
-    wanted = InvoiceFilter(subscription_id=timeline.subscription.id)
-    after: str | None = None
-    while page := unit.invoices.page(wanted, after=after, limit=PAGE_LIMIT_MAX):
-        yield from (content for content in page if content["state"] != "void")
-        after = page[-1]["number"]
-
-
-def _charged_lines(content: InvoiceContent, *, timeline: Timeline) -> Iterator[ChargedLine]:
-    for line in content["lines"]:
-        period = timeline.period_at(parse_instant(line["service_period"]["start"]))
-        if period is not None:
-            amount = Money.from_decimal_string(line["amount"], content["currency"])
-            yield ChargedLine(line["price"], period, amount, content["number"])
-
-
-def _lines_of(build: InvoiceBuild, *, timeline: Timeline) -> Iterator[ChargedLine]:
-    for line in build.invoice.lines if build.invoice is not None else ():
-        period = timeline.period_at(line.service_period.start)
-        if period is not None:
-            yield ChargedLine(line.price, period, line.amount)
+        ),
+        rated_count=len(ended_periods(corrected, start=start, until=until)),
+    )

@@ -143,9 +143,12 @@ class _Settling:
                 limits[key] = limit
                 window = self._window_of(limit, each.event)
                 windows[window.key] = window
-        keys = set(limits) | {lease.key for lease in self._leases.values()}
+        # That of an event's own time is opened before the event is counted, also where its lease is
+        # of another window: opened later, it would begin with what is settled there.
+        needed = set(limits) | set(windows)
+        keys = needed | {lease.key for lease in self._leases.values()}
         self._accounts = self._unit.limits.lock_accounts(keys)
-        for key in sorted(set(limits) - set(self._accounts)):
+        for key in sorted(needed - set(self._accounts)):
             current = windows.get(key)
             # A window that ended without an account is no longer granted from: nothing to keep.
             if current is not None and (current.span.end or self._now) >= self._now:

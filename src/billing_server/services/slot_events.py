@@ -4,21 +4,30 @@ The order is (event_time, event_id), never that of arrival, so that the amount d
 how usage travelled.
 """
 
+import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
+from typing import Final, NamedTuple
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, ChargeRow
 from billing_server.domain.ports.usage_facts import Reading
-from billing_server.domain.rating.assignment import CustomerAssigner, SeriesAssigner
+from billing_server.domain.rating.assignment import Assignment, CustomerAssigner, SeriesAssigner
+from billing_server.domain.rating.event_rating import EventPlace, EventRating
 from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage
 from billing_server.domain.usage.aggregate import AggregateState
 from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
 from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_row
 from metering.period import Period
 from metering.quantity import unscale_quantity
+
+EVENTS_BETWEEN_STOPS: Final = 1_000
+"""Events from one place to the next at which rating may go on: those that came out of order by
+fewer are rated from there."""
+STOPS_KEPT: Final = 2
+"""Such places that a charge keeps beside its last event."""
 
 Events = dict[ChargeKey, list[EventUsage]]
 """The events of each charge, in their order."""
@@ -41,9 +50,31 @@ def events_of_charges(
         meter: one that keeps what each event brought.
         span: on whole minutes.
     """
+    found: Events = defaultdict(list)
+    for reading, assignment, keys in _readings_of_charges(
+        unit, customer_id, assigner=assigner, meter=meter, span=span
+    ):
+        model = None if assignment.price is None else assignment.price.model
+        if isinstance(model, EventModel):
+            usage = _event_usage(
+                reading.value, reading.money, meter=meter, amount_quantity=model.amount_quantity
+            )
+            for key in keys:
+                found[key].append(usage)
+    return found
+
+
+def _readings_of_charges(
+    unit: UnitOfWork,
+    customer_id: str,
+    *,
+    assigner: CustomerAssigner,
+    meter: Meter,
+    span: Period,
+) -> Iterator[tuple[Reading, Assignment, tuple[ChargeKey, ...]]]:
+    """Walk the readings of a meter in their order, each with the charges that it feeds."""
     series = unit.usage_facts.series_of(customer_id, meter_key=meter.key)
     assigners: dict[int, SeriesAssigner] = {}
-    found: Events = defaultdict(list)
     for reading in unit.usage_facts.readings(
         customer_id, meter_key=meter.key, start=span.start, end=span.end
     ):
@@ -52,36 +83,149 @@ def events_of_charges(
         if known is None:
             known = assigners[reading.series_id] = assigner.series(meter.key, dimensions=dimensions)
         assignment = known.at(instant_from_minute(reading.time_us // MICROSECONDS_PER_MINUTE))
-        model = None if assignment.price is None else assignment.price.model
-        if isinstance(model, EventModel):
-            usage = _event_usage(reading, meter=meter, amount_quantity=model.amount_quantity)
-            for key in charge_keys(assignment, customer_id=customer_id, dimensions=dimensions):
-                found[key].append(usage)
-    return found
+        yield (
+            reading,
+            assignment,
+            charge_keys(assignment, customer_id=customer_id, dimensions=dimensions),
+        )
 
 
-def rate_slot_events(unit: UnitOfWork, *, slot: ChargeSlot) -> ChargeRow:
-    """Rate a charge by its events, read anew."""
-    found = events_of_charges(
-        unit,
-        slot.key.customer_id,
-        assigner=slot.assigner,
-        meter=slot.meter,
-        span=slot.span,
-    )
-    events = found.get(slot.key, [])
-    return charge_row(slot, events_state(events, meter=slot.meter), events=events)
+class NewEvent(NamedTuple):
+    """What an event of a batch brings a charge; sorts as it is rated."""
+
+    time_us: int
+    event_id: str
+    value: int
+    """In the meter's smallest unit."""
+    money: Mapping[str, str] | str | None
+    """Quantities that prices read as money, maybe as JSON; None: none."""
 
 
-def events_state(events: list[EventUsage], *, meter: Meter) -> AggregateState:
-    """Return the aggregate of some events of a meter that adds up."""
-    total = sum((Fraction(event.quantity) for event in events), Fraction(0))
-    return AggregateState(int(total * 10**meter.decimals))
+class _Stop(NamedTuple):
+    """Where a rating may go on from."""
+
+    event_count: int
+    """Events so far."""
+    value: int
+    """Sum of their values, in the meter's smallest unit."""
+    saved: str
+    """State of the rating."""
 
 
-def _event_usage(reading: Reading, *, meter: Meter, amount_quantity: str | None) -> EventUsage:
-    quantity = unscale_quantity(reading.value, decimals=meter.decimals)
+def rate_slot_events(
+    unit: UnitOfWork,
+    *,
+    slot: ChargeSlot,
+    before: ChargeRow | None,
+    new: Sequence[NewEvent],
+) -> tuple[ChargeRow, str]:
+    """Rate a charge by its events, from the last stop that lies before all that is new.
+
+    Where nothing does, all events are read anew. The order is that of the events, never that of
+    arrival.
+
+    Args:
+        unit: the readings of the batch are written in it.
+        slot: which charge.
+        before: as it was; None: there was none.
+        new: the events of the batch that feed it.
+
+    Returns:
+        The charge, and where its rating may go on from.
+    """
+    ordered = sorted(new)
+    stops = _stops_of(unit, slot=slot, before=before)
+    pass_over = _Pass(slot)
+    for position, stop in enumerate(stops):
+        if pass_over.resume(stop, marks=stops[max(position, 1) :], before=ordered[0][:2]):
+            if position == 0:
+                pass_over.take_all(ordered)
+                return pass_over.result()
+            break
+    pass_over.take_all(_events_behind(unit, slot=slot, place=pass_over.rating.place))
+    return pass_over.result()
+
+
+def newest_state(text: str) -> str:
+    """Return the state of the rating of all events, from what `rate_slot_events` gave."""
+    return _Stop(*json.loads(text)[0]).saved
+
+
+class _Pass:
+    """One pass over events of a charge; notes where later ones may go on from."""
+
+    def __init__(self, slot: ChargeSlot) -> None:
+        self._slot = slot
+        self._marks: list[_Stop] = []
+        self._event_count = self._value = 0
+        self.rating = EventRating(slot.terms)
+
+    def resume(self, stop: _Stop, *, marks: list[_Stop], before: EventPlace) -> bool:
+        """Goes on from a stop if it lies before a place; tells whether it does."""
+        rating = EventRating(self._slot.terms)
+        if not rating.resume(stop.saved) or rating.place is None or rating.place >= before:
+            return False
+        self.rating = rating
+        self._event_count, self._value = stop.event_count, stop.value
+        self._marks = marks
+        return True
+
+    def take_all(self, events: Iterable[NewEvent]) -> None:
+        """Rates events behind the last one, in their order."""
+        for event in events:
+            money = json.loads(event.money) if isinstance(event.money, str) else event.money
+            usage = _usage_of(event.value, money, slot=self._slot)
+            self.rating.take(usage, place=(event.time_us, event.event_id))
+            self._event_count += 1
+            self._value += event.value
+            newest = self._marks[0].event_count if self._marks else 0
+            if self._event_count - newest >= EVENTS_BETWEEN_STOPS:
+                self._marks = [self._stop(), *self._marks][:STOPS_KEPT]
+
+    def result(self) -> tuple[ChargeRow, str]:
+        """Returns the charge and the stops, the newest first."""
+        row = charge_row(self._slot, AggregateState(self._value), rating=self.rating)
+        return row, json.dumps([self._stop(), *self._marks], separators=(",", ":"))
+
+    def _stop(self) -> _Stop:
+        return _Stop(self._event_count, self._value, self.rating.saved())
+
+
+def _stops_of(unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None) -> list[_Stop]:
+    """Return where the rating of a charge may go on from, the newest stop first."""
+    text = None if before is None else unit.usage_facts.event_state(slot.key)
+    if before is None or text is None:
+        return []
+    stops = [_Stop(*each) for each in json.loads(text)]
+    # Else somebody rated it who knows of no stops: an earlier version beside this one.
+    return stops if stops[0].value == before.quantity else []
+
+
+def _events_behind(
+    unit: UnitOfWork, *, slot: ChargeSlot, place: EventPlace | None
+) -> Iterator[NewEvent]:
+    """Walk the events of a charge behind a place, or all of them, in their order."""
+    span = slot.span
+    if place is not None:
+        start = instant_from_minute(place[0] // MICROSECONDS_PER_MINUTE)
+        span = Period(max(start, span.start), span.end)
+    for reading, _, keys in _readings_of_charges(
+        unit, slot.key.customer_id, assigner=slot.assigner, meter=slot.meter, span=span
+    ):
+        is_behind = place is None or (reading.time_us, reading.event_id) > place
+        if is_behind and slot.key in keys:
+            yield NewEvent(reading.time_us, reading.event_id, reading.value, reading.money)
+
+
+def _usage_of(value: int, money: Mapping[str, str] | None, *, slot: ChargeSlot) -> EventUsage:
+    return _event_usage(value, money, meter=slot.meter, amount_quantity=slot.terms.amount_quantity)
+
+
+def _event_usage(
+    value: int, money: Mapping[str, str] | None, *, meter: Meter, amount_quantity: str | None
+) -> EventUsage:
+    quantity = unscale_quantity(value, decimals=meter.decimals)
     text = None
-    if amount_quantity is not None and reading.money is not None:
-        text = reading.money.get(amount_quantity)
+    if amount_quantity is not None and money is not None:
+        text = money.get(amount_quantity)
     return EventUsage(quantity, ZERO if text is None else Decimal(text))

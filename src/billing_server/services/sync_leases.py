@@ -13,7 +13,7 @@ from billing_server.domain.limit.numbering import SyncState, decide_sync
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.limits import LeaseWant, SettledReservation
 from billing_server.domain.ports.unit_of_work import UnitOfWork, Urgency
-from billing_server.services.grant_leases import Granter, recall_excess
+from billing_server.services.grant_leases import Granter, customers_of_others, recall_excess
 from billing_server.services.lease_desk import (
     RESULTS,
     CallMark,
@@ -244,11 +244,7 @@ def _announce(
     disk: Agent,
 ) -> None:
     """Wakes agents whose leases were recalled, and those that wait for what was given back."""
-    customers = {
-        window.limit.customer_id
-        for window in windows
-        if any(window.leases[each].agent_ref != disk.ref for each in window.changed)
-    }
+    customers = customers_of_others(windows, agent_ref=disk.ref)
     if applied is not None:
         customers |= {
             window.limit.customer_id

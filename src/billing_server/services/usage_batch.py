@@ -19,6 +19,7 @@ from billing_server.services.batch_buckets import BatchBuckets
 from billing_server.services.batch_charges import BatchCharges
 from billing_server.services.charge_slot import AmountTooLargeError, ChargeChange
 from billing_server.services.judge_event import TOO_LARGE
+from billing_server.services.late_facts import CountedEvent, late_events
 from billing_server.services.rating_terms import CompiledCustomer
 from billing_server.services.series_route import SeriesRoute
 from billing_server.services.settle_limits import LimitedEvent, settled_limits
@@ -39,6 +40,7 @@ class UsageBatch:
         self._limited: list[LimitedEvent] = []
         self._settlements: list[DecodedEvent] = []
         self._buckets = BatchBuckets()
+        self._counted: list[CountedEvent] = []
         self._customers: dict[str, CompiledCustomer] = {}
         self._numbers: dict[SeriesRoute, int] = {}
         self.changes: tuple[ChargeChange, ...] = ()
@@ -50,6 +52,7 @@ class UsageBatch:
     ) -> None:
         """Adds one event."""
         self._customers[customer.customer_id] = customer
+        self._counted.append(CountedEvent(event, customer, effects))
         self._buckets.add(event, customer=customer, effects=effects)
         if customer.limits.has_any:
             self._limited.append(LimitedEvent(event, effects))
@@ -144,14 +147,16 @@ class UsageBatch:
             rows.append(row)
             changes.append(ChargeChange(slot, before.get(slot.key), row))
         unit.usage.put_charges(rows)
+        unit.usage_facts.put_event_states(charges.event_states)
         self.changes = tuple(changes)
 
     def _mark_late_usage(self, unit: UnitOfWork) -> None:
         """Marks invoiced periods that were fed, those too that cannot be rated now (R76)."""
         fed = {route.period_at(minute) for route, minute in self._buckets.groups()}
         periods = {period for period in fed if period is not None}
-        if periods:
-            unit.usage.mark_late_usage(periods)
+        invoiced = unit.usage.mark_late_usage(periods) if periods else frozenset()
+        if invoiced:  # Seldom: usage is in time.
+            unit.late_facts.add(late_events(self._counted, invoiced=invoiced))
         levels = self._buckets.levels_since()
         if levels:
             unit.usage.mark_late_levels(list(levels.items()))

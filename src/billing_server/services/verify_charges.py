@@ -10,8 +10,9 @@ from billing_server.domain.ports.usage import ChargeRow
 from billing_server.services.charge_differences import ChargeDifference, charge_differences
 from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
-from billing_server.services.period_usage import FoldSpan, fold_period
+from billing_server.services.period_usage import FoldSpan, PeriodUsage, fold_period
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from billing_server.services.slot_events import newest_state
 from billing_server.services.verified_sums import VerifiedSums
 from billing_server.services.verify_report import VerifyMode, VerifyReport
 from metering.clock import format_instant
@@ -68,13 +69,17 @@ def _check_customer(
             f"{format_instant(period.start)}"
         )
         try:
-            rows, differences = _compared(
+            usage, rows, differences = _compared(
                 unit, terms=terms, subscription_id=subscription_id, period=period, fold=fold
             )
         except AmountTooLargeError as error:
             report.tell(f"{place}: {error}")
             continue
         report.charge_count += len(rows)
+        for key, rating in usage.event_ratings():
+            saved = unit.usage_facts.event_state(key)
+            if saved is not None and not rating.is_right(newest_state(saved)):
+                report.tell(f"{place}, price {key.price_key}: its events come to another state")
         for each in differences:
             group = f", group {each.group_key}" if each.group_key else ""
             report.tell(
@@ -90,23 +95,22 @@ def _compared(
     subscription_id: str,
     period: Period,
     fold: FoldSpan,
-) -> tuple[list[ChargeRow], tuple[ChargeDifference, ...]]:
-    """Return what the running charges of a period should be, and how they differ."""
+) -> tuple[PeriodUsage, list[ChargeRow], tuple[ChargeDifference, ...]]:
+    """Return the usage of a period, the running charges that it makes, and how they differ."""
     running = unit.usage.running_charges(
         subscription_id, customer_id=terms.customer.id, period_start=period.start
     )
-    rows: list[ChargeRow] = []
-    differences: tuple[ChargeDifference, ...] = ()
-    # Usage may have been counted since its window was summed: the buckets have the last word.
-    for each in (fold, None):
-        usage = fold_period(
-            unit, terms=terms, subscription_id=subscription_id, period=period, fold=each
-        )
+    usage = fold_period(
+        unit, terms=terms, subscription_id=subscription_id, period=period, fold=fold
+    )
+    rows = usage.charge_rows()
+    differences = charge_differences(running, folded=rows)
+    if differences:
+        # Usage may have been counted since its window was summed: the buckets have the last word.
+        usage = fold_period(unit, terms=terms, subscription_id=subscription_id, period=period)
         rows = usage.charge_rows()
         differences = charge_differences(running, folded=rows)
-        if not differences:
-            break
-    return rows, differences
+    return usage, rows, differences
 
 
 def _periods(unit: UnitOfWork, *, terms: CustomerTerms) -> Iterator[tuple[str, Period]]:

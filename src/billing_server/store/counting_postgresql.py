@@ -112,11 +112,15 @@ _INSERT_CHARGE_VALUES = (
     f"SELECT * FROM unnest({_CHARGE_KEY_TYPES}, %s::text[]) "
     f"ON CONFLICT DO NOTHING RETURNING {_CHARGE_KEY}"
 )
+_SELECT_INVOICED = (
+    "SELECT subscription_id, period_start, has_late_usage FROM billing_period "
+    "JOIN unnest(%s::text[], %s::bigint[]) AS wanted (subscription, start) "
+    "ON subscription_id = subscription AND period_start = start WHERE state = 'invoiced'"
+)
 _MARK_LATE = (
     "UPDATE billing_period SET has_late_usage = true "
     "FROM unnest(%s::text[], %s::bigint[]) AS wanted (subscription, start) "
-    "WHERE subscription_id = subscription AND period_start = start "
-    "AND state = 'invoiced' AND NOT has_late_usage"
+    "WHERE subscription_id = subscription AND period_start = start"
 )
 _MARK_LATE_LEVELS = (
     "UPDATE billing_period SET has_late_usage = true "
@@ -227,10 +231,15 @@ class PostgresqlCounting:
                 _INSERT_READINGS, [row._replace(is_change=bool(row.is_change)) for row in rows]
             )
 
-    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
-        """Marks those of the periods that are invoiced."""
-        if periods:
-            self._run(_MARK_LATE, periods)
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Marks those of the periods that are invoiced; returns them."""
+        rows = self._run(_SELECT_INVOICED, periods).fetchall() if periods else []
+        unmarked = [
+            (subscription, start) for subscription, start, is_marked in rows if not is_marked
+        ]
+        if unmarked:
+            self._run(_MARK_LATE, unmarked)
+        return frozenset((subscription, start) for subscription, start, _ in rows)
 
     def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
         """Marks invoiced periods that end after an instant."""

@@ -96,9 +96,12 @@ _SELECT_CHARGE_VALUE = f"SELECT 1 FROM charge_value WHERE {_CHARGE_MATCH} AND va
 _INSERT_CHARGE_VALUE = (
     f"INSERT INTO charge_value ({_CHARGE_KEY}, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_SELECT_INVOICED = (
+    "SELECT has_late_usage FROM billing_period "
+    "WHERE subscription_id = ? AND period_start = ? AND state = 'invoiced'"
+)
 _MARK_LATE = (
-    "UPDATE billing_period SET has_late_usage = 1 "
-    "WHERE subscription_id = ? AND period_start = ? AND state = 'invoiced' AND has_late_usage = 0"
+    "UPDATE billing_period SET has_late_usage = 1 WHERE subscription_id = ? AND period_start = ?"
 )
 _MARK_LATE_LEVELS = (
     "UPDATE billing_period SET has_late_usage = 1 "
@@ -194,9 +197,11 @@ class SqliteCounting:
         """Writes what events brought meters for which their order matters."""
         self._driver.executemany(_INSERT_READING, rows)
 
-    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
-        """Marks those of the periods that are invoiced."""
-        self._driver.executemany(_MARK_LATE, periods)
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Marks those of the periods that are invoiced; returns them."""
+        invoiced = dict(self._points(_SELECT_INVOICED, periods))
+        self._driver.executemany(_MARK_LATE, [key for key, row in invoiced.items() if not row[0]])
+        return frozenset(invoiced)
 
     def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
         """Marks invoiced periods that end after an instant."""

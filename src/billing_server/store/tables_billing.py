@@ -137,6 +137,27 @@ running_charge = row_table(
 )
 """A cache: what each usage price of a running period comes to. Rebuilt from buckets at any time."""
 
+charge_event_state = key_ordered_table(
+    "charge_event_state",
+    Column("customer_id", Key, nullable=False),
+    Column("subscription_id", Key, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("price_key", Key, nullable=False),
+    Column("segment", Integer, nullable=False),
+    Column("group_key", Key, nullable=False),
+    Column("state", Text, nullable=False),
+    PrimaryKeyConstraint(
+        "customer_id",
+        "subscription_id",
+        "period_start",
+        "price_key",
+        "segment",
+        "group_key",
+        name="pk_charge_event_state",
+    ),
+)
+"""Where the rating of a charge that is rated by event stopped; without a row it begins anew."""
+
 charge_value = key_ordered_table(
     "charge_value",
     Column("customer_id", Key, nullable=False),

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, Text, text
 
 from billing_server.store.schema import key_ordered_table, row_table
-from billing_server.store.types import CanonicalJson, Flag, Instant, Int64, Key
+from billing_server.store.types import CanonicalJson, Flag, Instant, Int64, Key, SurrogateKey
 
 usage_reading = key_ordered_table(
     "usage_reading",
@@ -63,4 +63,27 @@ Index(
     "ix_usage_adjustment_customer",
     usage_adjustment.c.customer_id,
     usage_adjustment.c.create_time,
+)
+
+late_fact = row_table(
+    "late_fact",
+    Column("id", SurrogateKey, primary_key=True, autoincrement=True),
+    Column("subscription_id", Key, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("event_time", Instant, nullable=False),
+    # Of the event or the adjustment.
+    Column("fact_id", Key, nullable=False),
+    Column("kind", Text, nullable=False),
+    # The invoice that charges it; NULL: none yet.
+    Column("invoice_number", Key),
+    CheckConstraint("kind IN ('event', 'correction', 'adjustment')", name="kind"),
+)
+"""What was counted in a period after it was invoiced."""
+
+Index(
+    "ix_late_fact_period",
+    late_fact.c.subscription_id,
+    late_fact.c.period_start,
+    late_fact.c.event_time,
+    late_fact.c.fact_id,
 )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from billing_server.store.alert_repository import SqlAlertRepository
     from billing_server.store.audit_repository import SqlAuditRepository
     from billing_server.store.event_repository import SqlEventReader
+    from billing_server.store.late_fact_repository import SqlLateFactRepository
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
     from billing_server.store.news import NewsBoard
@@ -133,6 +134,13 @@ class SqlUnitOfWork:
         from billing_server.store.usage_fact_repository import SqlUsageFactRepository
 
         return SqlUsageFactRepository(self.connection)
+
+    @cached_property
+    def late_facts(self) -> "SqlLateFactRepository":
+        """What was counted after its period was invoiced."""
+        from billing_server.store.late_fact_repository import SqlLateFactRepository
+
+        return SqlLateFactRepository(self.connection)
 
     @cached_property
     def limits(self) -> "SqlLimitRepository":

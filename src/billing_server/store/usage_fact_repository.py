@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, select, tuple_, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import ChargeKey, EventKey, EventRow
 from billing_server.domain.ports.usage_facts import (
@@ -15,6 +15,7 @@ from billing_server.domain.ports.usage_facts import (
 )
 from billing_server.domain.usage.instants import instant_from_microseconds, instant_from_minute
 from billing_server.store.tables import (
+    charge_event_state,
     charge_value,
     running_charge,
     usage_adjustment,
@@ -25,6 +26,7 @@ from billing_server.store.tables import (
     usage_series,
 )
 from billing_server.store.types import Int64, canonical_json
+from billing_server.store.upsert import conflict_insert
 from billing_server.store.usage_repository import EVENT_ROW
 
 READINGS_BACK_MAX = 100
@@ -222,10 +224,30 @@ class SqlUsageFactRepository:
 
     def delete_charge_rows(self, keys: Collection[ChargeKey]) -> None:
         """Deletes some running charges, with the values that they have seen."""
-        for cache in (running_charge, charge_value):
+        for cache in (running_charge, charge_value, charge_event_state):
             columns = tuple_(*(cache.c[name] for name in _CHARGE_KEY))
             for part in _parts([_typed(key) for key in sorted(keys)]):
                 self._connection.execute(cache.delete().where(columns.in_(part)))
+
+    def event_state(self, key: ChargeKey) -> str | None:
+        """Returns where the rating of a charge by event stopped; None: it begins anew."""
+        return self._connection.execute(
+            select(charge_event_state.c.state).where(_is_charge(key))
+        ).scalar()
+
+    def put_event_states(self, states: Mapping[ChargeKey, str]) -> None:
+        """Writes where the rating of charges by event stopped."""
+        if not states:
+            return
+        insert = conflict_insert(self._connection, charge_event_state)
+        written = insert.on_conflict_do_update(
+            index_elements=list(_CHARGE_KEY), set_={"state": insert.excluded.state}
+        )
+        rows = [
+            {**dict(zip(_CHARGE_KEY, _typed(key), strict=True)), "state": state}
+            for key, state in sorted(states.items())
+        ]
+        self._connection.execute(written, rows)
 
     def clear_minutes(self, customer_id: str, *, minutes: Collection[int]) -> frozenset[int]:
         """Deletes the buckets and readings of some minutes; returns the series that had any."""
@@ -268,6 +290,12 @@ T = TypeVar("T")
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for first in range(0, len(items), KEYS_MAX):
         yield items[first : first + KEYS_MAX]
+
+
+def _is_charge(key: ChargeKey) -> ColumnElement[bool]:
+    columns = charge_event_state.c
+    values = zip(_CHARGE_KEY, _typed(key), strict=True)
+    return and_(*(columns[name] == value for name, value in values))
 
 
 def _typed(key: ChargeKey) -> tuple[object, ...]:

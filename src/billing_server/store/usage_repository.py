@@ -27,6 +27,7 @@ from billing_server.store.counting_postgresql import PostgresqlCounting
 from billing_server.store.counting_sqlite import SqliteCounting
 from billing_server.store.engine import translated
 from billing_server.store.tables import (
+    charge_event_state,
     charge_value,
     customer,
     running_charge,
@@ -126,9 +127,9 @@ class SqlUsageRepository:
         """Writes running charges over what is there."""
         self._counting.put_charges(rows)
 
-    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         """Marks those of the periods (subscription id, start in microseconds) that are invoiced."""
-        self._counting.mark_late_usage(periods)
+        return self._counting.mark_late_usage(periods)
 
     def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
         """Marks a customer's invoiced periods that end after an instant."""
@@ -152,7 +153,7 @@ class SqlUsageRepository:
         self, subscription_id: str, *, customer_id: str, period_start: datetime | None = None
     ) -> None:
         """Deletes the running charges of one period, or of all periods of a subscription."""
-        for cache in (running_charge, charge_value):
+        for cache in (running_charge, charge_value, charge_event_state):
             statement = cache.delete().where(
                 cache.c.customer_id == customer_id, cache.c.subscription_id == subscription_id
             )

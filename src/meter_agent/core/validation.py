@@ -83,7 +83,7 @@ def judge_event(event: UsageEvent, *, receive_time_us: int) -> EventProblem | No
         _event_id_problem(event.event_id)
         or _customer_id_problem(event.customer_id)
         or _event_time_problem(event, receive_time_us=receive_time_us)
-        or _quantities_problem(event.quantities)
+        or _quantities_problem(event)
         or _dimensions_problem(event.dimensions)
         or _agent_fields_problem(event)
         or _size_problem(event)
@@ -141,7 +141,7 @@ def _oldest_if_all_are_good(events: Sequence[UsageEvent], *, receive_time_us: in
         event_ids.append(event.event_id)
         customer_ids.add(event.customer_id)
         quantities = event.quantities
-        if not 1 <= len(quantities) <= QUANTITY_COUNT_MAX:
+        if (not quantities and not event.dimensions) or len(quantities) > QUANTITY_COUNT_MAX:
             return None
         for name in quantities:
             names.add(name)
@@ -285,11 +285,14 @@ def _event_time_problem(event: UsageEvent, *, receive_time_us: int) -> EventProb
     return None
 
 
-def _quantities_problem(quantities: Mapping[str, str]) -> EventProblem | None:
-    if not quantities:
+def _quantities_problem(event: UsageEvent) -> EventProblem | None:
+    quantities = event.quantities
+    # A unique count needs no quantity, only the dimension whose values it counts.
+    if not quantities and not event.dimensions:
         return EventProblem(
             reason="QUANTITIES_MISSING",
-            message='quantities is empty; name at least one, e.g. {"requests": "1"}',
+            message='quantities and dimensions are empty; name a quantity, e.g. {"requests": "1"}, '
+            "or the dimension that a unique count is of",
         )
     if len(quantities) > QUANTITY_COUNT_MAX:
         return EventProblem(

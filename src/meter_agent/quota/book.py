@@ -92,6 +92,15 @@ class QuotaBook:
             held = self._leases.get(customer_id, _NO_LEASES)
         return tuple(held.values())
 
+    def current_leases(self) -> list[Lease]:
+        """Returns all leases as this transaction has left them so far.
+
+        Whoever changes leases looks at these: what was changed before in the same commit is not
+        durable yet, and would be undone.
+        """
+        held = self._leases | self._staged_leases
+        return [lease for leases in held.values() for lease in leases.values()]
+
     def reservation(self, reservation_id: str) -> Reservation | None:
         """Returns a reservation in any state; None where this agent has none of that id."""
         found = self._staged_reservations.get(reservation_id) or self._reservations.get(

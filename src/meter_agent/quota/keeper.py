@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from meter_agent.core.quota.lease import Lease
 from meter_agent.quota import keeping
 from meter_agent.quota.keeping import DUE_COUNT_MAX
 from meter_agent.quota.reserving import Counter
@@ -39,6 +40,7 @@ class Keeper:
         writer: Makes changes durable.
         earliest_kept_seq: Tells the lowest position on disk.
         late_us: How long an expired hold is presumed used, microseconds, >= 0.
+        is_told: Tells whether the server has heard of a lease as it is now.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Keeper:
         writer: Writing,
         earliest_kept_seq: Callable[[], int],
         late_us: int,
+        is_told: Callable[[Lease], bool] = keeping.always_told,
     ) -> None:
         self._counter = counter
         self._writer = writer
         self._earliest_kept_seq = earliest_kept_seq
         self._late_us = late_us
+        self._is_told = is_told
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quota-keeper", daemon=True)
 
@@ -88,15 +92,19 @@ class Keeper:
         Raises:
             MeteringError: It is not durable.
         """
-        seq, late_us = self._earliest_kept_seq(), self._late_us
-        due = keeping.due(self._counter, late_us=late_us, earliest_kept_seq=seq)
+        seq, late_us, is_told = self._earliest_kept_seq(), self._late_us, self._is_told
+        due = keeping.due(self._counter, late_us=late_us, earliest_kept_seq=seq, is_told=is_told)
         if not due:
             return False
         now_us = self._counter.book.clock.wall_us()
         ticket = Ticket()
         operation = Operation(
             run=lambda: keeping.keep(
-                due, counter=self._counter, late_us=late_us, earliest_kept_seq=seq
+                due,
+                counter=self._counter,
+                late_us=late_us,
+                earliest_kept_seq=seq,
+                is_told=is_told,
             ),
             ticket=ticket,
             event_count=min(len(due.reservations), DUE_COUNT_MAX),

@@ -1,5 +1,6 @@
 """What falls due by time: holds that expire and go back, leases that run out, rows that may go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -39,13 +40,25 @@ class Due:
         return bool(self.reservations) or self.is_lease_due
 
 
-def due(counter: Counter, *, late_us: int = LATE_US_DEFAULT, earliest_kept_seq: int) -> Due:
+def always_told(_lease: Lease) -> bool:
+    """Tells that the server has heard of a lease as it is: where nobody keeps account of that."""
+    return True
+
+
+def due(
+    counter: Counter,
+    *,
+    late_us: int = LATE_US_DEFAULT,
+    earliest_kept_seq: int,
+    is_told: Callable[[Lease], bool] = always_told,
+) -> Due:
     """Returns what is due. Any thread may ask.
 
     Args:
         counter: What is known.
         late_us: How long an expired hold is presumed used.
         earliest_kept_seq: Lowest position on disk.
+        is_told: Tells whether the server has heard of a lease as it is now.
     """
     book, now_us = counter.book, counter.book.clock.now_us()
     found = [
@@ -56,13 +69,19 @@ def due(counter: Counter, *, late_us: int = LATE_US_DEFAULT, earliest_kept_seq: 
     ]
     leases = book.all_leases()
     is_lease_due = bool(run_out(leases, now_us=now_us)) or any(
-        _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq) for lease in leases
+        _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq, is_told=is_told)
+        for lease in leases
     )
     return Due(tuple(found[:DUE_COUNT_MAX]), is_lease_due)
 
 
 def keep(
-    found: Due, *, counter: Counter, late_us: int = LATE_US_DEFAULT, earliest_kept_seq: int
+    found: Due,
+    *,
+    counter: Counter,
+    late_us: int = LATE_US_DEFAULT,
+    earliest_kept_seq: int,
+    is_told: Callable[[Lease], bool] = always_told,
 ) -> Recorded | None:
     """Does what is due; returns what is billed on a guess because a limit says so.
 
@@ -71,6 +90,7 @@ def keep(
         counter: What is known.
         late_us: As in `due`.
         earliest_kept_seq: As in `due`.
+        is_told: As in `due`.
     """
     book, now_us = counter.book, counter.book.clock.now_us()
     events = []
@@ -84,10 +104,11 @@ def keep(
             event = _give_back(item, counter=counter)
             if event is not None:
                 events.append(event)
-    leases = book.all_leases()
-    book.put_leases(run_out(leases, now_us=now_us)[:DUE_COUNT_MAX])
-    for lease in leases:
-        if _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq):
+    book.put_leases(run_out(book.current_leases(), now_us=now_us)[:DUE_COUNT_MAX])
+    for lease in book.current_leases():
+        if _may_forget(
+            lease, counter=counter, earliest_kept_seq=earliest_kept_seq, is_told=is_told
+        ):
             book.forget_lease(lease)
     return recorded(events) if events else None
 
@@ -178,12 +199,16 @@ def _guess_of(item: Reservation, *, limit: LimitTerms) -> dict[str, str]:
     return {}
 
 
-def _may_forget(lease: Lease, *, counter: Counter, earliest_kept_seq: int) -> bool:
+def _may_forget(
+    lease: Lease, *, counter: Counter, earliest_kept_seq: int, is_told: Callable[[Lease], bool]
+) -> bool:
     book = counter.book
     terms = book.terms_of(lease.customer_id)
     limit = None if terms is None else terms.limit(lease.limit_key)
     if limit is not None and limit.window_id == lease.window_id:
         return False  # Its window has not ended.
-    return may_forget(
-        lease, last_event_seq=book.last_seq(lease), deletable_seq=earliest_kept_seq - 1
-    )
+    last_seq, deletable_seq = book.last_seq(lease), earliest_kept_seq - 1
+    if not may_forget(lease, last_event_seq=last_seq, deletable_seq=deletable_seq):
+        return False
+    # What the server was not told of would stay leased there, and held, for good.
+    return is_told(lease)

@@ -215,7 +215,7 @@ def return_idle(leases: Iterable[Lease], *, counter: Counter) -> int:
 
 def give_up_all(counter: Counter) -> None:
     """Gives up every lease: the disk goes on under another identity."""
-    own = [item for item in counter.book.all_leases() if item.lease_id != OFFLINE_LEASE_ID]
+    own = [item for item in counter.book.current_leases() if item.lease_id != OFFLINE_LEASE_ID]
     counter.book.put_leases(given_up(own))
 
 

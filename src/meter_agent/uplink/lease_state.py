@@ -117,6 +117,11 @@ class LeaseState:
             lease for lease in self.counter.book.all_leases() if lease.lease_id != OFFLINE_LEASE_ID
         ]
 
+    def is_told(self, lease: Lease) -> bool:
+        """Tells whether a sync of this session has told the server of a lease as it is now."""
+        told = self.answered_counters.get(key_of(lease))
+        return told == counters_to_proto(lease).SerializeToString()
+
     def wait_for_session(self, timeout_seconds: float) -> bool:
         """Waits for the first session of this process; False where there was none in time."""
         return self._opened.wait(timeout_seconds)

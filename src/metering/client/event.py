@@ -107,9 +107,11 @@ def check_arguments(
     """
     if not isinstance(customer, str) or not customer:
         raise _invalid("CUSTOMER_ID_MALFORMED", "customer", "pass the customer's id, 1..128 bytes")
-    if not isinstance(quantities, Mapping) or not quantities:
+    if not isinstance(quantities, Mapping) or not (quantities or dimensions):
         raise _invalid(
-            "QUANTITIES_MISSING", "quantities", 'pass at least one, e.g. {"input_tokens": 1200}'
+            "QUANTITIES_MISSING",
+            "quantities",
+            'pass at least one, e.g. {"input_tokens": 1200}, or the dimension that is counted',
         )
     if event_id is not None and (not isinstance(event_id, str) or not event_id):
         raise _invalid(
@@ -125,6 +127,18 @@ def check_arguments(
         )
     if dimensions is not None and not isinstance(dimensions, Mapping):
         raise _invalid("DIMENSIONS_MALFORMED", "dimensions", 'pass a dict, e.g. {"model": "m"}')
+
+
+def check_has_quantity(quantities: Mapping[str, Quantity]) -> None:
+    """Passes quantities of which there is at least one: what is held is never nothing.
+
+    Raises:
+        ValidationError: QUANTITIES_MISSING.
+    """
+    if not quantities:
+        raise _invalid(
+            "QUANTITIES_MISSING", "quantities", 'pass at least one, e.g. {"input_tokens": 1200}'
+        )
 
 
 def check_dimension(name: object, value: object) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from time import time_ns
+from typing import Final
 
 from metering.client.engine import MeterEngine
 from metering.client.event import (
@@ -19,6 +20,10 @@ from metering.client.stats import MeterStats
 from metering.ids import uuid7
 
 DEFAULT_OPTIONS = MeterOptions()
+
+
+NO_QUANTITIES: Final[Mapping[str, Quantity]] = {}
+"""Of an event that only carries dimensions."""
 
 
 class Recorder:
@@ -40,7 +45,7 @@ class Recorder:
         self,
         *,
         customer: str,
-        quantities: Mapping[str, Quantity],
+        quantities: Mapping[str, Quantity] = NO_QUANTITIES,
         dimensions: Mapping[str, str] | None = None,
         event_id: str | None = None,
         event_time: datetime | None = None,
@@ -55,7 +60,8 @@ class Recorder:
             customer: Whose usage; 1..128 bytes.
             quantities: By name, 1..32, e.g. `{"input_tokens": 1200, "gpu_seconds": "0.35"}`; an
                 int, a Decimal or a decimal string, not negative, at most 18 digits of which at
-                most 9 fractions. A float is refused: it is not exact.
+                most 9 fractions. A float is refused: it is not exact. None are needed where a
+                meter counts the values of a dimension.
             dimensions: What the use can be priced and grouped by, 0..16, e.g. `{"model": "m"}`.
             event_id: Id of the use where it has one already, 1..128 bytes; the same id counts
                 once. Unset: a new UUIDv7.

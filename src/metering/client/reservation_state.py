@@ -14,6 +14,7 @@ from metering.client.event import (
     Quantity,
     check_arguments,
     check_dimension,
+    check_has_quantity,
     check_quantity,
     quantity_text,
 )
@@ -65,6 +66,7 @@ class ReservationTerms:
             event_id=self.reservation_id,
             event_time=None,
         )
+        check_has_quantity(self.quantities)
         for amounts in (self.quantities, self.minimum or {}):
             for name, value in amounts.items():
                 check_quantity(name, value)
@@ -216,6 +218,7 @@ class ReservationState:
             event_id=None,
             event_time=event_time,
         )
+        check_has_quantity(quantities)
         for name, value in quantities.items():
             check_quantity(name, value)
         request = agent_pb2.SettleReservationRequest(

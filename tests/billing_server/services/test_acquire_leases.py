@@ -73,6 +73,22 @@ def test_idle_leases_of_others_are_recalled_before_a_refusal_is_final(store: Sql
     assert busy.acquire(world.key("daily"), amount=500).leases[0].lease.granted >= 500
 
 
+def test_what_is_given_back_for_a_call_does_not_stand_by_again_before_it_is_granted(
+    memory_store: SqlStore,
+) -> None:
+    world = LeaseWorld(memory_store, units("daily", 1_000))
+    idle, busy = world.leasing(), world.leasing()
+    wish = want("daily", 40, outage_float=900)
+    idle.sync(wish)
+    assert idle.free() == 500
+    # All that is left is asked for: half of it stands by, and is recalled.
+    assert busy.acquire(world.key("daily"), amount=900).waits_for
+    idle.look(wish, rung=["acme"])
+    idle.sync(wish)
+    assert idle.free() == 0
+    assert busy.acquire(world.key("daily"), amount=900).leases[0].lease.granted >= 900
+
+
 def test_a_recall_that_nobody_answers_keeps_no_one_else_from_being_asked(store: SqlStore) -> None:
     world = LeaseWorld(store, units("daily", 1_000))
     cut_off, idle, busy = world.leasing(), world.leasing(), world.leasing()

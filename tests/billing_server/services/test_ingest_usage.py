@@ -97,6 +97,17 @@ def test_another_agents_copy_is_a_duplicate_and_stays_one(world: IngestWorld) ->
     assert world.totals() == {("input_tokens", ""): 200}
 
 
+def test_a_replay_a_year_later_is_a_duplicate_of_a_waiting_event_too_r14(
+    world: IngestWorld,
+) -> None:
+    events = event("e1"), event("e2", quantities={"unknown": "1"})
+    world.agent().push(*events)
+    world.clock.advance(timedelta(days=365))
+    assert world.agent().push(*events).tally == Tally(duplicates=2)
+    assert world.totals() == {("input_tokens", ""): 100}
+    assert list(world.waiting()) == ["e2"]
+
+
 def test_one_push_may_hold_the_same_event_twice_r13(world: IngestWorld) -> None:
     agent = world.agent()
     same = event("e1", quantities={"input_tokens": "100.0"})  # Canonically equal to "100".

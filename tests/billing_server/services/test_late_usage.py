@@ -27,7 +27,7 @@ def test_late_usage_is_found_with_what_was_invoiced_and_cleared(store: SqlStore)
         assert late.quantities == {UsageKey("tokens"): 1800}
         invoiced = late.invoiced[UsageKey("tokens")]
         assert (invoiced.quantity, invoiced.amount_minor, invoiced.late_sequence) == (1500, 500, 0)
-        clear_late_periods(unit, subscription_id="sub-1", late=[late], held_back=[])
+        clear_late_periods(unit, subscription_id="sub-1", late=[late], held_back=[], number=None)
         assert find_late_periods(unit, terms=terms, subscription_id="sub-1") == ()
 
 

@@ -40,12 +40,12 @@ def test_a_line_is_of_the_price_of_the_version_that_it_names_r37(memory_store: S
         fee = find_line_terms(unit, terms=terms, line=LINE | {"price": "base"})
     assert known is not None
     assert known.plan.version == 1
-    scope = known.scope_of(LINE)
+    scope = known.scope_of(LINE, number="INV-000001")
     assert scope is not None
     assert scope.meter.key == "tokens"
     assert fee is not None
-    assert fee.scope_of(LINE) is None
-    assert known.scope_of(LINE | {"kind": "minimum"}) is None
+    assert fee.scope_of(LINE, number="INV-000001") is None
+    assert known.scope_of(LINE | {"kind": "minimum"}, number=None) is None
 
 
 def test_the_margin_of_an_invoice_tells_how_many_lines_have_no_cost(

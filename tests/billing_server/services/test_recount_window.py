@@ -1,9 +1,11 @@
 """A window is counted from payloads alone, apart from ingest."""
 
 from billing_server.domain.catalog.model import Aggregation, Meter
+from billing_server.domain.ports.usage_facts import Correction, CorrectionKind
 from billing_server.domain.ports.usage_scan import ScannedEvent, StoredBucket
 from billing_server.services.recount_window import WindowCounter
 from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
 from tests.billing_server.ingest_world import event
 
 METERS = (
@@ -62,3 +64,25 @@ def test_buckets_that_differ_are_told_apart_from_those_that_are_missing(
         [(1, "acme", first, 69, 1 + 2**32, None, None), unexpected],
     ):
         assert expected.compare(wrong) == (wrong, [(1, second)])
+
+
+def test_an_event_without_quantities_feeds_a_unique_count_unless_it_is_void(
+    memory_store: SqlStore,
+) -> None:
+    counter = WindowCounter(METERS, kept_by_event={})
+    message = event("a", quantities={}, dimensions={"user": "u1"})
+    only = ("acme", 60_000_000, "a", message.SerializeToString())
+    void = Correction(
+        event_id="b",
+        customer_id="acme",
+        version=1,
+        kind=CorrectionKind.VOID,
+        quantities=None,
+        reason="",
+        create_time=parse_instant("2026-02-01T00:00:00Z"),
+    )
+    with memory_store.read() as unit:
+        expected = counter.count(unit, events=[only, (*only[:2], "b", only[3])], corrections=[void])
+    ((_, series),) = expected.compare([])[1]
+    assert counter.owners[series] == ("acme", "users", '{"user":"u1"}')
+    assert expected.bucket((1, series)) == (1, 1, None, None)

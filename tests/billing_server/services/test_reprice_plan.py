@@ -139,6 +139,23 @@ def test_a_subscription_that_ended_before_is_left_out_and_pages_go_on(
     assert reprice_plan(context, wish=wish, after=second.next_after) == Repriced((), None)
 
 
+def test_a_call_ends_behind_the_subscription_with_which_it_has_rated_enough(
+    context: ServiceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(
+        context,
+        "customers: [{id: beta}]\n"
+        "subscriptions: [{id: sub-2, customer: beta, plan: pro, start: 2026-02-20T00:00:00Z}]",
+    )
+    monkeypatch.setattr(module, "PERIODS_MAX", 1)
+    wish = RepriceWish(plan_key="pro", start=parse_instant(START))
+    first = reprice_plan(context, wish=wish)
+    assert [(each.subscription_id, each.rated_count) for each in first.results] == [("sub-1", 1)]
+    assert first.next_after == "sub-1"
+    second = reprice_plan(context, wish=wish, after=first.next_after)
+    assert [each.subscription_id for each in second.results] == ["sub-2"]
+
+
 def test_a_plan_or_version_that_is_not_there_is_told(context: ServiceContext) -> None:
     start = parse_instant(START)
     with pytest.raises(NotFoundError, match="no plan 'gone'"):

@@ -91,6 +91,19 @@ def test_usage_belongs_to_the_window_of_its_lease(store: SqlStore) -> None:
     assert world.account("daily").settled == 110
 
 
+def test_use_that_is_settled_in_another_window_is_not_used_before_in_its_own(
+    memory_store: SqlStore,
+) -> None:
+    world = LimitWorld(memory_store, units("daily", 1_000))
+    agent = world.agent()
+    yesterday = WindowKey("acme", "daily", "2026-03-09T00:00:00Z/day")
+    lease = world.lease(1, key=yesterday, granted=100)
+    # Reserved before midnight and settled after it, before anything else came of today.
+    agent.push(debited("e1", tokens=10, debits=[(lease.lease_id, 10)]))
+    agent.push(event("e2", quantities={"input_tokens": "5"}))
+    assert (world.account("daily").settled, world.lease_of(lease.lease_id).settled) == (5, 10)
+
+
 def test_r92_an_account_opens_with_what_was_used_before_the_limit_was_set(store: SqlStore) -> None:
     world = LimitWorld(store)
     agent = world.agent()

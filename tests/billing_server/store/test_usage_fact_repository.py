@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from billing_server.domain.ports.usage import EventRow, LatestChange, ReadingRow
+from billing_server.domain.ports.usage import ChargeKey, EventRow, LatestChange, ReadingRow
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
 from billing_server.domain.usage.instants import microseconds_from_instant, minute_from_instant
 from billing_server.store import usage_fact_repository
@@ -107,3 +107,18 @@ def test_a_minute_is_cleared_of_buckets_and_readings(store: SqlStore) -> None:
             "acme", meter_key="gb", start=START, end=START + 9 * MINUTE
         )
         assert [each.time_us for each in left] == [START_US + 60_000_000]
+
+
+def test_the_state_of_a_charge_is_kept_over_and_goes_with_it(store: SqlStore) -> None:
+    first = ChargeKey("acme", "sub-1", 0, "paid", 0, "")
+    second = first._replace(group_key="g")
+    with store.write() as unit:
+        facts = unit.usage_facts
+        facts.put_event_states({first: "one", second: "two"})
+        facts.put_event_states({first: "three"})
+        facts.put_event_states({})
+        assert [facts.event_state(key) for key in (first, second)] == ["three", "two"]
+        facts.delete_charge_rows([first])
+        assert [facts.event_state(key) for key in (first, second)] == [None, "two"]
+        unit.usage.delete_charges("sub-1", customer_id="acme")
+        assert facts.event_state(second) is None

@@ -29,7 +29,7 @@ def reason_of(item: UsageEvent) -> str:
         (event(customer_id=" acme"), "CUSTOMER_ID_MALFORMED"),
         (event(customer_id="a\x00b"), "CUSTOMER_ID_MALFORMED"),
         (event(customer_id="é" * 65), "CUSTOMER_ID_MALFORMED"),  # 65 × 2 = 130 bytes > 128
-        (event(quantities={}), "QUANTITIES_MISSING"),
+        (event(quantities={}, dimensions={}), "QUANTITIES_MISSING"),
         (event(quantities={"": "1"}), "QUANTITY_NAME_MALFORMED"),
         (event(quantities={"q" * 65: "1"}), "QUANTITY_NAME_MALFORMED"),
         (event(quantities={f"q{n}": "1" for n in range(33)}), "TOO_MANY_QUANTITIES"),
@@ -132,7 +132,7 @@ def test_a_size_above_the_bound_is_refused_where_each_event_is_judged() -> None:
 
 def test_the_oldest_event_time_is_that_of_the_good_events_and_the_receipt_where_unset() -> None:
     old = event("old", seconds=NOW_SECONDS - 100, nanos=5_000)
-    bad = event("bad", seconds=NOW_SECONDS - 200, quantities={})
+    bad = event("bad", seconds=NOW_SECONDS - 200, quantities={}, dimensions={})
     late = event("late", seconds=NOW_SECONDS + 60)
     # 100 s before, plus 5,000 ns = 5 µs.
     assert judge_batch([old, late], receive_time_us=NOW_US).oldest_event_time_us == (
@@ -190,3 +190,10 @@ def test_a_batch_is_judged_as_its_events_are_judged_one_by_one(items: list[Usage
         if problem is None and item.HasField("event_time")
     ]
     assert verdict.oldest_event_time_us == min([*times, NOW_US])
+
+
+def test_an_event_that_only_has_dimensions_is_good() -> None:
+    """A unique count of users needs no quantity."""
+    item = event(quantities={}, dimensions={"user": "u1"})
+    assert judge_event(item, receive_time_us=NOW_US) is None
+    assert judge_batch([item], receive_time_us=NOW_US).rejections == ()

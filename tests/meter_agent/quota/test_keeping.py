@@ -151,3 +151,48 @@ def test_ended_reservations_go_after_a_while_and_unsettled_ones_much_later(
         world.clock.pass_seconds(36 * 86_400)
         assert world.run(lambda: keeping.prune(world.counter)) == 1
         assert world.book.unsettled_count == 0
+
+
+def test_a_lease_is_not_forgotten_before_the_server_has_heard_how_it_ended(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(window_id="w2"))
+        lease = world.lease(500, returned=500, is_closed=True)
+        told = set()
+        due = keeping.due(world.counter, earliest_kept_seq=1, is_told=told.__contains__)
+        assert not due
+        told.add(lease)
+        due = keeping.due(world.counter, earliest_kept_seq=1, is_told=told.__contains__)
+        assert due.is_lease_due
+        for known, left in ((set(), [lease]), (told, [])):
+            world.run(
+                lambda known=known: keeping.keep(
+                    due,
+                    counter=world.counter,
+                    earliest_kept_seq=1,
+                    is_told=known.__contains__,
+                )
+            )
+            assert world.book.all_leases() == left
+
+
+def test_a_lease_that_runs_out_keeps_what_the_same_commit_has_changed_of_it(tmp_path: Path) -> None:
+    # Its hold goes back, another call settles and its time is over, all in one commit.
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500, usable_until_us=world.clock.now_us() + 60 * 60 * 1_000_000)
+        for name in ("r-1", "r-2"):
+            reserve(world, reservation_id=name)
+        world.clock.pass_seconds(2 * MINUTE)
+        keep(world)
+        world.clock.pass_seconds(60 * MINUTE)
+        due = keeping.due(world.counter, earliest_kept_seq=1)
+
+        def settle_and_keep() -> object:
+            settled = module.end(ending("r-1"), counter=world.counter)
+            keeping.keep(due, counter=world.counter, earliest_kept_seq=1)
+            return settled
+
+        world.run(settle_and_keep)
+        lease = world.the_lease()
+        assert (lease.consumed, lease.held, lease.returned) == (60, 0, 440)
+        assert lease.is_closed

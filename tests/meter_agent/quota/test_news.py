@@ -191,3 +191,16 @@ def test_under_another_identity_no_lease_is_left(tmp_path: Path) -> None:
         lease = world.the_lease()
         assert (lease.is_closed, lease.usable_until_us, lease.returned) == (True, 0, 0)
         assert not world.the_lease(lease_id=OFFLINE_LEASE_ID).is_closed
+
+
+def test_a_lease_given_up_keeps_what_the_same_commit_has_changed_of_it(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(500)
+
+        def reserve_and_give_up() -> None:
+            reserving.reserve(asked(), counter=world.counter, reach=Reach.ANSWERED)
+            news.give_up_all(world.counter)
+
+        world.run(reserve_and_give_up)
+        assert (world.the_lease().held, world.the_lease().is_closed) == (100, True)

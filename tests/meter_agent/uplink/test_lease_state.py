@@ -1,10 +1,12 @@
 """What the lease side shares: the last answered number, and whether the server is there."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID
 from meter_agent.core.quota.sync import SyncMark
+from meter_agent.quota.mapping import counters_to_proto
 from meter_agent.uplink.lease_state import LeaseState, key_of
 from metering.api.v1 import lease_pb2
 from metering.clock import ManualClock
@@ -21,6 +23,16 @@ def test_a_session_tells_every_lease_but_the_agents_own_allowance(tmp_path: Path
         state = LeaseState(world.counter, clock=ManualClock(NOW))
         assert [item.lease_id for item in state.counters()] == [LEASE_ID]
         assert key_of(lease) == ("acme", "daily", LEASE_ID)
+
+
+def test_a_lease_is_told_once_a_sync_has_told_it_as_it_is(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        lease = world.lease(500)
+        state = LeaseState(world.counter, clock=ManualClock(NOW))
+        assert not state.is_told(lease)
+        state.answered_counters[key_of(lease)] = counters_to_proto(lease).SerializeToString()
+        assert state.is_told(lease)
+        assert not state.is_told(replace(lease, returned=1))
 
 
 def test_an_opened_session_confirms_leases_and_begins_anew(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_exact_quantities_pass(value: object) -> None:
         ({"customer": ""}, "CUSTOMER_ID_MALFORMED"),
         ({"customer": 7}, "CUSTOMER_ID_MALFORMED"),
         ({"quantities": {}}, "QUANTITIES_MISSING"),
+        ({"quantities": {}, "dimensions": {}}, "QUANTITIES_MISSING"),
         ({"quantities": [("a", 1)]}, "QUANTITIES_MISSING"),
         ({"event_id": ""}, "EVENT_ID_MALFORMED"),
         ({"event_time": datetime(2026, 3, 1)}, "EVENT_TIME_NAIVE"),  # noqa: DTZ001 - what is refused

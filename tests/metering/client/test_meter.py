@@ -88,6 +88,14 @@ def test_changing_the_dicts_after_recording_changes_nothing(agent: FakeAgent, me
     assert (dict(event.quantities), dict(event.dimensions)) == ({"requests": "1"}, {"model": "a"})
 
 
+def test_a_use_that_only_has_dimensions_is_recorded(agent: FakeAgent, meter: Meter) -> None:
+    """A unique count of users needs no quantity."""
+    meter.record(customer="acme", dimensions={"user": "u1"})
+    assert meter.flush(timeout=10)
+    (event,) = agent.events
+    assert (dict(event.quantities), dict(event.dimensions)) == ({}, {"user": "u1"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

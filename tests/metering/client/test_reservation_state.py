@@ -33,6 +33,7 @@ def state(**terms: Any) -> ReservationState:
     [
         ({"customer": ""}, "CUSTOMER_ID_MALFORMED"),
         ({"quantities": {}}, "QUANTITIES_MISSING"),
+        ({"quantities": {}, "dimensions": {"user": "u"}}, "QUANTITIES_MISSING"),
         ({"quantities": {"tokens": -1}}, "QUANTITY_NEGATIVE"),
         ({"quantities": {"tokens": 1.5}}, "QUANTITY_FLOAT"),
         ({"minimum": {"tokens": -1}}, "QUANTITY_NEGATIVE"),

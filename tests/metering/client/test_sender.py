@@ -107,7 +107,7 @@ def test_a_flush_is_not_kept_waiting_by_the_linger() -> None:
     assert world.sender.step() == 0.0
 
 
-def test_an_absent_agent_gets_the_same_bytes_again_after_a_growing_pause() -> None:
+def test_r15_an_absent_agent_gets_the_same_bytes_again_after_a_growing_pause() -> None:
     world = World([AWAY, AWAY, AWAY])
     world.record("a")
     # Half of 0.1, 0.2 and 0.4 seconds: the random draw is 0.5.

@@ -7,12 +7,16 @@ Example: tokens of January were invoiced at 0.03 and should have cost 0.02: 30.0
 credited on the invoice of January.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from metering.money import Money
 from metering.period import Period
+
+_Place = tuple[Period, str]
+"""Billing period and price."""
 
 
 class Proposal(StrEnum):
@@ -52,11 +56,13 @@ class Correction:
     """What they charge in all."""
     corrected: Money
     """What the corrected terms charge."""
+    late: Money
+    """Late usage that stands on no invoice yet: the next one charges it at the period's terms."""
 
     @property
     def difference(self) -> Money:
-        """Returns corrected − invoiced; never zero."""
-        return self.corrected - self.invoiced
+        """Returns corrected − invoiced − late; never zero."""
+        return self.corrected - self.invoiced - self.late
 
     @property
     def proposal(self) -> Proposal:
@@ -66,36 +72,41 @@ class Correction:
 
 
 def corrections_of(
-    invoiced: Iterable[ChargedLine], corrected: Iterable[ChargedLine], *, currency: str
+    invoiced: Iterable[ChargedLine],
+    corrected: Iterable[ChargedLine],
+    *,
+    currency: str,
+    late: Iterable[ChargedLine] = (),
 ) -> tuple[Correction, ...]:
     """Returns every price and period whose charge differs, in order of time, then by price.
 
+    The lines are read once, and only their sums are kept.
+
     Args:
         invoiced: what issued invoices charge, late usage and all.
-        corrected: what the corrected terms charge for the same periods.
+        corrected: what the corrected terms charge for the same periods, late usage and all.
         currency: of all of them.
+        late: late usage that stands on no invoice yet, as it will be charged.
     """
     nothing = Money.zero(currency)
-    before: dict[tuple[Period, str], Money] = {}
-    after: dict[tuple[Period, str], Money] = {}
-    numbers: dict[tuple[Period, str], set[str]] = {}
-    for line in invoiced:
-        key = line.period, line.price
-        before[key] = before.get(key, nothing) + line.amount
-        if line.number is not None:
-            numbers.setdefault(key, set()).add(line.number)
-    for line in corrected:
-        key = line.period, line.price
-        after[key] = after.get(key, nothing) + line.amount
-    keys = sorted(before.keys() | after.keys(), key=lambda key: (key[0].start, key[1]))
+    numbers: dict[_Place, set[str]] = defaultdict(set)
+    sums: list[dict[_Place, Money]] = []
+    for lines in (invoiced, corrected, late):
+        amounts: dict[_Place, Money] = {}
+        for line in lines:
+            place = line.period, line.price
+            amounts[place] = amounts.get(place, nothing) + line.amount
+            if line.number is not None:
+                numbers[place].add(line.number)
+        sums.append(amounts)
+    places = sorted({*sums[0], *sums[1], *sums[2]}, key=lambda place: (place[0].start, place[1]))
     found = (
         Correction(
             price,
             period,
-            tuple(sorted(numbers.get((period, price), ()))),
-            before.get((period, price), nothing),
-            after.get((period, price), nothing),
+            tuple(sorted(numbers[period, price])),
+            *(amounts.get((period, price), nothing) for amounts in sums),
         )
-        for period, price in keys
+        for period, price in places
     )
     return tuple(each for each in found if each.difference.amount_minor)

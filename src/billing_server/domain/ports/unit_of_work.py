@@ -19,6 +19,7 @@ from billing_server.domain.ports.customers import (
 )
 from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
+from billing_server.domain.ports.late_facts import LateFactRepository
 from billing_server.domain.ports.limits import (
     AuditRepository,
     LeaseNews,
@@ -92,6 +93,10 @@ class UnitOfWork(Protocol):
     @property
     def usage_scan(self) -> UsageScan:
         """All usage, window by window."""
+
+    @property
+    def late_facts(self) -> LateFactRepository:
+        """What was counted after its period was invoiced."""
 
     @property
     def usage_facts(self) -> UsageFactRepository:

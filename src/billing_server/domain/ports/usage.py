@@ -236,8 +236,12 @@ class UsageRepository(Protocol):
     def put_charges(self, rows: Sequence[ChargeRow]) -> None:
         """Write running charges over what is there."""
 
-    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> None:
-        """Mark those of the periods (subscription id, start in microseconds) that are invoiced."""
+    def mark_late_usage(self, periods: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Mark those of the periods (subscription id, start in microseconds) that are invoiced.
+
+        Returns:
+            Those that are, whether or not they were marked before.
+        """
 
     def mark_late_levels(self, since: Collection[tuple[str, int]]) -> None:
         """Mark a customer's invoiced periods that end after an instant.

@@ -119,7 +119,13 @@ class UsageFactRepository(Protocol):
         """Walk (customer id, minute) of everything that some meters have counted, by customer."""
 
     def delete_charge_rows(self, keys: Collection[ChargeKey]) -> None:
-        """Delete some running charges, with the values that they have seen."""
+        """Delete some running charges, with the values and states that they keep."""
+
+    def event_state(self, key: ChargeKey) -> str | None:
+        """Return where the rating of a charge by event stopped; None: it begins anew."""
+
+    def put_event_states(self, states: Mapping[ChargeKey, str]) -> None:
+        """Write where the rating of charges by event stopped; deleted with the charges."""
 
     def clear_minutes(self, customer_id: str, *, minutes: Collection[int]) -> frozenset[int]:
         """Delete the buckets and readings of some minutes; return the series that had any."""

@@ -5,13 +5,13 @@ Example: the provider's cost of each call, in the event's quantity `provider_cos
 (0.05 + 0.10) × 1.2 = 0.18.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final
 
 from billing_server.domain.fields import FieldReader, key_text, price
-from billing_server.domain.rating.exact import add, multiply
+from billing_server.domain.rating.exact import add, exact_from_text, exact_text, multiply
 from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage, RatingStep
 from metering.money import Exact
 from metering.quantity import plain_decimal
@@ -35,13 +35,16 @@ class Dynamic(EventModel):
         """The event's quantity that is the price; None: the meter's own is."""
         return self.amount
 
-    def rate_events(self, events: Iterable[EventUsage]) -> Exact:
-        """Returns the exact amount of the events."""
-        return multiply(self._sum(events), self.multiplier)
+    def tally(self) -> "_Tally":
+        """Returns the tally of no events."""
+        return _Tally(self)
 
     def explain_events(self, events: Iterable[EventUsage]) -> tuple[RatingStep, ...]:
         """Returns the one step: the sum of what the events brought, times the multiplier."""
-        brought = self._sum(events)
+        tally = self.tally()
+        for event in events:
+            tally.take(event)
+        brought = tally.brought
         if brought == 0:
             return ()
         amount = multiply(brought, self.multiplier)
@@ -52,11 +55,32 @@ class Dynamic(EventModel):
         source = {} if self.amount is None else {"amount": self.amount}
         return source | {"multiplier": plain_decimal(self.multiplier)}
 
-    def _sum(self, events: Iterable[EventUsage]) -> Exact:
-        total: Exact = ZERO
-        for event in events:
-            total = add(total, event.quantity if self.amount is None else event.amount)
-        return total
+
+class _Tally:
+    """What the events so far brought."""
+
+    __slots__ = ("_terms", "brought")
+
+    def __init__(self, terms: Dynamic) -> None:
+        self._terms = terms
+        self.brought: Exact = ZERO
+
+    def take(self, event: EventUsage) -> None:
+        """Counts the next event."""
+        value = event.quantity if self._terms.amount is None else event.amount
+        self.brought = add(self.brought, value)
+
+    def amount(self) -> Exact:
+        """Returns the exact amount."""
+        return multiply(self.brought, self._terms.multiplier)
+
+    def saved(self) -> list[str | None]:
+        """Returns the tally as text."""
+        return [exact_text(self.brought)]
+
+    def restore(self, saved: Sequence[str | None]) -> None:
+        """Goes on from what `saved` gave."""
+        self.brought = exact_from_text(saved[0] or "0")
 
 
 def read_dynamic(fields: FieldReader) -> Dynamic:

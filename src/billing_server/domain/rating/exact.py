@@ -8,6 +8,19 @@ from decimal import Decimal
 from fractions import Fraction
 
 from metering.money import EXACT_CONTEXT, Exact
+from metering.quantity import plain_decimal
+
+
+def exact_text(value: Exact) -> str:
+    """Returns a number as text that `exact_from_text` gives back: `1.5`, a fraction as `1/3`."""
+    if isinstance(value, Decimal):
+        return plain_decimal(value)
+    return f"{value.numerator}/{value.denominator}"
+
+
+def exact_from_text(text: str) -> Exact:
+    """Returns the number that `exact_text` wrote."""
+    return Fraction(text) if "/" in text else Decimal(text)
 
 
 def add(first: Exact, second: Exact) -> Exact:

@@ -8,13 +8,20 @@ With a rate and a free amount the total is enough. Any term of the single event 
 matter, and the price is rated by event (R31).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final
 
 from billing_server.domain.fields import FieldReader, integer, price, quantity
-from billing_server.domain.rating.exact import add, multiply, multiply_add, subtract
+from billing_server.domain.rating.exact import (
+    add,
+    exact_from_text,
+    exact_text,
+    multiply,
+    multiply_add,
+    subtract,
+)
 from billing_server.domain.rating.price_model import (
     ZERO,
     EventModel,
@@ -81,18 +88,15 @@ class PercentageByEvent(EventModel):
     maximum_per_event: Decimal | None = None
     """Most that an event costs, major units; None: no most."""
 
-    def rate_events(self, events: Iterable[EventUsage]) -> Exact:
-        """Returns the exact amount of events in their order."""
-        tally = _Tally(self)
-        for event in events:
-            tally.take(event.quantity)
-        return tally.amount()
+    def tally(self) -> "_Tally":
+        """Returns the tally of no events."""
+        return _Tally(self)
 
     def explain_events(self, events: Iterable[EventUsage]) -> tuple[RatingStep, ...]:
         """Returns what was free, the share, the fees, and what least and most changed."""
         tally = _Tally(self)
         for event in events:
-            tally.take(event.quantity)
+            tally.take(event)
         return tally.steps()
 
     def to_fields(self) -> Mapping[str, object]:
@@ -134,9 +138,9 @@ class _Tally:
         self._raised: Exact = ZERO
         self._cut: Exact = ZERO
 
-    def take(self, value: Exact) -> None:
+    def take(self, event: EventUsage) -> None:
         """Counts the next event."""
-        charged = self._after_free(value)
+        charged = self._after_free(event.quantity)
         if charged is None:
             return
         terms = self._terms
@@ -168,6 +172,25 @@ class _Tally:
             if self._amount_left == 0:
                 self._events_left = 0
         return None
+
+    def saved(self) -> list[str | None]:
+        """Returns the tally as texts."""
+        counts = (self._events_left, self._charged_count)
+        sums = (self._amount_left, self._charged, self._free, self._raised, self._cut)
+        return [
+            *(None if count is None else str(count) for count in counts),
+            *(None if value is None else exact_text(value) for value in sums),
+        ]
+
+    def restore(self, saved: Sequence[str | None]) -> None:
+        """Goes on from what `saved` gave."""
+        events_left, charged_count, amount_left, *sums = saved
+        self._events_left = None if events_left is None else int(events_left)
+        self._charged_count = int(charged_count or 0)
+        self._amount_left = None if amount_left is None else exact_from_text(amount_left)
+        self._charged, self._free, self._raised, self._cut = (
+            exact_from_text(text or "0") for text in sums
+        )
 
     def amount(self) -> Exact:
         """Returns the exact amount."""

@@ -7,7 +7,7 @@ the order of arrival, so that the amount does not depend on how usage travelled.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -90,6 +90,26 @@ class EventUsage:
     """What the quantity `EventModel.amount_quantity` says, in major units; 0 where it is absent."""
 
 
+class EventTally(Protocol):
+    """What the events so far come to: enough to go on with the next ones, whatever their number."""
+
+    def take(self, event: EventUsage) -> None:
+        """Counts the next event in the order (event_time, event_id)."""
+        ...
+
+    def amount(self) -> Exact:
+        """Returns the exact amount of the events so far, in major units."""
+        ...
+
+    def saved(self) -> list[str | None]:
+        """Returns the tally as texts; equal tallies give equal texts."""
+        ...
+
+    def restore(self, saved: Sequence[str | None]) -> None:
+        """Goes on from what `saved` gave, in a new tally of the same terms."""
+        ...
+
+
 class QuantityModel(Protocol):
     """A rule from the quantity of a segment to an exact amount."""
 
@@ -133,8 +153,15 @@ class EventModel(ABC):
         return None
 
     @abstractmethod
+    def tally(self) -> EventTally:
+        """Returns the tally of no events."""
+
     def rate_events(self, events: Iterable[EventUsage]) -> Exact:
         """Returns the exact amount of events in the order (event_time, event_id)."""
+        tally = self.tally()
+        for event in events:
+            tally.take(event)
+        return tally.amount()
 
     @abstractmethod
     def explain_events(self, events: Iterable[EventUsage]) -> tuple[RatingStep, ...]:

@@ -18,6 +18,7 @@ from billing_server.domain.rating.adjustments import (
     adjustment_step,
 )
 from billing_server.domain.rating.conversion import Conversion
+from billing_server.domain.rating.event_rating import EventRating
 from billing_server.domain.rating.exact import add, multiply, subtract
 from billing_server.domain.rating.price_model import (
     ZERO,
@@ -109,7 +110,7 @@ class UsageTerms:
         if self.included:
             billable = subtract(billable, self.included)
         amount = self._rate(billable) if billable > 0 else self.amount_without_usage
-        return self._adjusted(amount) if self._is_adjusted else amount
+        return self.adjusted(amount) if self._is_adjusted else amount
 
     def rate_events(self, events: Iterable[EventUsage]) -> Exact:
         """Returns the exact amount of events in the order (event_time, event_id).
@@ -117,10 +118,10 @@ class UsageTerms:
         Raises:
             InvariantError: QUANTITY_NEEDED for a price that is rated by the total.
         """
-        model = self.model
-        if not isinstance(model, EventModel):
-            raise _needs_quantity(model)
-        return self._adjusted(model.rate_events(self._billable_events(events)))
+        rating = EventRating(self)
+        for event in events:
+            rating.take(event)
+        return rating.amount()
 
     def explain(self, quantity: Exact) -> RatedUsage:
         """Returns the same amount as `rate` with its explanation."""
@@ -142,7 +143,8 @@ class UsageTerms:
         if not isinstance(model, EventModel):
             raise _needs_quantity(model)
         known = list(events)
-        billable = list(self._billable_events(known))
+        rating = EventRating(self)
+        billable = [each for each in map(rating.billable, known) if each is not None]
         return self._explained(
             _total(known),
             converted=_total(self._converted_events(known)),
@@ -150,7 +152,8 @@ class UsageTerms:
             steps=list(model.explain_events(billable)),
         )
 
-    def _adjusted(self, amount: Exact) -> Exact:
+    def adjusted(self, amount: Exact) -> Exact:
+        """Returns the model's amount after share, discount, maximum and minimum."""
         if self.amount_share is not WHOLE:
             amount = multiply(amount, self.amount_share)
         for adjustment in self.adjustments:
@@ -165,23 +168,6 @@ class UsageTerms:
                 if conversion is None
                 else EventUsage(conversion.convert(event.quantity), event.amount)
             )
-
-    def _billable_events(self, events: Iterable[EventUsage]) -> Iterator[EventUsage]:
-        """Yields the events after conversion and without what is included, the first ones first.
-
-        An event that is included in part keeps that part of what it brought as its amount.
-        """
-        left: Exact = self.included
-        for event in self._converted_events(events):
-            if not left:
-                yield event
-            elif event.quantity > left:
-                rest = subtract(event.quantity, left)
-                part = Fraction(rest) / Fraction(event.quantity)
-                yield EventUsage(rest, multiply(event.amount, part) if event.amount else ZERO)
-                left = ZERO
-            else:
-                left = subtract(left, event.quantity)
 
     def _explained(
         self, quantity: Exact, *, converted: Exact, billable: Exact, steps: list[RatingStep]

@@ -74,13 +74,20 @@ class MeterIndex:
         event's series says. An empty value is none.
 
         A quantity that no meter reads keeps the whole event waiting: counting a part of it would
-        make a later re-drive a double count. A quantity whose meters all ask for other dimension
+        make a later re-drive a double count. So does an event without quantities that no unique
+        count looks at. A quantity whose meters all ask for other dimension
         values is read, and adds nothing.
 
         Args:
             quantities: name to decimal string, as the event carries them.
             dimensions: as the event carries them.
         """
+        if not quantities and not self._is_looked_at(dimensions):
+            return Quarantine(
+                METER_UNKNOWN,
+                "quantities is empty, and no meter counts the values of a dimension that the event "
+                "carries; apply a catalog with such a meter (unique_count), then re-drive it",
+            )
         effects: list[MeterEffect] = []
         for name, text in quantities.items():
             readers = self._readers.get(name)
@@ -107,6 +114,10 @@ class MeterIndex:
             if dimensions.get(of) and _matches(where, dimensions):
                 effects.append((meter, 1))
         return effects
+
+    def _is_looked_at(self, dimensions: Mapping[str, str]) -> bool:
+        """Returns whether a meter that needs no quantity counts a dimension of an event."""
+        return any(dimensions.get(reader.of) for reader in self._every_event)
 
     def _unread(self, name: str, text: str) -> Quarantine | None:
         """Returns why an event waits whose quantity no meter reads; None: a price reads it."""

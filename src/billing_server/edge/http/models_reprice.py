@@ -33,8 +33,11 @@ class CorrectionAnswer(BaseModel):
     period: PeriodAnswer = Field(description="Which billing period.")
     invoices: list[str] = Field(description="Invoices that carry it; empty: none does.")
     invoiced: str = Field(description="What they charge.")
-    corrected: str = Field(description="What the corrected prices charge.")
-    difference: str = Field(description="corrected − invoiced.")
+    late: str = Field(
+        description="Late usage that the next invoice charges, at the prices of its period."
+    )
+    corrected: str = Field(description="What the corrected prices charge, late usage among it.")
+    difference: str = Field(description="corrected − invoiced − late.")
     proposal: str = Field(
         description="`credit_note` on those invoices, or `charge` on the next one. Not issued."
     )

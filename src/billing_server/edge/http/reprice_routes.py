@@ -81,6 +81,7 @@ def _correction_to_json(correction: Correction) -> dict[str, Any]:
         "period": period_to_json(correction.period),
         "invoices": list(correction.numbers),
         "invoiced": correction.invoiced.decimal_string(),
+        "late": correction.late.decimal_string(),
         "corrected": correction.corrected.decimal_string(),
         "difference": correction.difference.decimal_string(),
         "proposal": str(correction.proposal),

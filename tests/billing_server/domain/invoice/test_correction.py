@@ -30,7 +30,7 @@ def test_too_much_is_credited_on_every_invoice_that_charged_it_late_usage_among_
     ]
     (found,) = corrections_of(invoiced, [line("tokens", JANUARY, 2000)], currency="USD")
     assert found == Correction(
-        "tokens", JANUARY, ("INV-000001", "INV-000002"), usd(3000), usd(2000)
+        "tokens", JANUARY, ("INV-000001", "INV-000002"), usd(3000), usd(2000), usd(0)
     )
     assert (found.difference, found.proposal) == (usd(-1000), Proposal.CREDIT_NOTE)
 
@@ -59,3 +59,14 @@ def test_too_little_is_charged_and_what_is_right_is_left_out() -> None:
 def test_a_price_that_is_no_longer_charged_is_credited_whole() -> None:
     (found,) = corrections_of([line("old", JANUARY, 300, "INV-000001")], [], currency="USD")
     assert (found.corrected, found.difference) == (usd(0), usd(-300))
+
+
+def test_late_usage_that_will_be_charged_anyhow_is_part_of_what_is_too_much() -> None:
+    """10.00 invoiced, 2.00 late to come, and both should have cost 9.00: 3.00 too much."""
+    (found,) = corrections_of(
+        [line("tokens", JANUARY, 1000, "INV-000001")],
+        [line("tokens", JANUARY, 900)],
+        currency="USD",
+        late=[line("tokens", JANUARY, 200)],
+    )
+    assert (found.late, found.difference) == (usd(200), usd(-300))

@@ -1,6 +1,7 @@
 """Which meters an event feeds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,18 @@ def test_a_unique_count_takes_one_from_each_event_that_carries_its_dimension() -
     assert with_user == [(METERS[0], 5), (USERS, 1)]
     assert index.effects({"tokens": "5"}, dimensions={}) == [(METERS[0], 5)]
     assert index.effects({"tokens": "5"}, dimensions={"user_id": ""}) == [(METERS[0], 5)]
+
+
+def test_r20_an_event_without_quantities_counts_where_a_unique_count_looks_at_it() -> None:
+    in_europe = replace(USERS, where={"region": "eu"})
+    index = MeterIndex([*METERS, in_europe])
+    assert index.effects({}, dimensions={"user_id": "u1", "region": "eu"}) == [(in_europe, 1)]
+    # The meter has looked at it, and it is none of its region: there is nothing to wait for.
+    assert index.effects({}, dimensions={"user_id": "u1", "region": "us"}) == []
+    for unseen in ({}, {"region": "eu"}, {"user_id": ""}):
+        found = index.effects({}, dimensions=unseen)
+        assert isinstance(found, Quarantine)
+        assert found.reason == "METER_UNKNOWN"
 
 
 def test_a_unique_count_of_a_quantity_looks_only_at_events_that_carry_it() -> None:

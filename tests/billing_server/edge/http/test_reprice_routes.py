@@ -31,6 +31,7 @@ def test_a_dry_run_tells_what_makes_invoices_right(api: Api) -> None:
             "period": {"start": "2026-01-31T10:00:00Z", "end": "2026-02-28T10:00:00Z"},
             "invoices": ["INV-000002"],
             "invoiced": "5.00",
+            "late": "0.00",
             "corrected": "2.00",
             "difference": "-3.00",
             "proposal": "credit_note",

@@ -1,4 +1,4 @@
-"""What of a rate no agent holds, as a bucket."""
+"""Late facts: what was counted in a period after it was invoiced."""
 
 from pathlib import Path
 

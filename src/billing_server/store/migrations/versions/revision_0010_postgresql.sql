@@ -1,0 +1,10 @@
+CREATE TABLE charge_event_state (
+customer_id TEXT COLLATE "C" NOT NULL,
+subscription_id TEXT COLLATE "C" NOT NULL,
+period_start BIGINT NOT NULL,
+price_key TEXT COLLATE "C" NOT NULL,
+segment INTEGER NOT NULL,
+group_key TEXT COLLATE "C" NOT NULL,
+state TEXT NOT NULL,
+CONSTRAINT pk_charge_event_state PRIMARY KEY (customer_id, subscription_id, period_start, price_key, segment, group_key)
+);
