@@ -150,8 +150,10 @@ def open_windows(
     leases: dict[WindowKey, dict[bytes, Lease]] = {key: {} for key in accounts}
     for lease in unit.leases.of_windows(accounts):
         leases[lease.key][lease.lease_id] = lease
-    wants = unit.leases.wants({(key.customer_id, key.limit_key) for key in accounts})
-    refs = {each.agent_ref for each in wants}
+    wants: dict[tuple[str, str], list[LeaseWant]] = {}
+    for each in unit.leases.wants({(key.customer_id, key.limit_key) for key in accounts}):
+        wants.setdefault((each.customer_id, each.limit_key), []).append(each)
+    refs = {each.agent_ref for of_limit in wants.values() for each in of_limit}
     refs |= {lease.agent_ref for of_window in leases.values() for lease in of_window.values()}
     holders = unit.agents.by_refs(refs)
     opened: dict[WindowKey, OpenWindow] = {}
@@ -168,7 +170,8 @@ def open_windows(
         free_silent_leases(held, holders=holders, now=now)
         if window.limit.kind is LimitKind.RATE:
             _fill_free_bucket(held, now=now)
-        held.demanders = _demanders(held, wants=wants, holders=holders, now=now)
+        of_limit = wants.get((window.limit.customer_id, window.limit.key), ())
+        held.demanders = _demanders(held, wants=of_limit, holders=holders, now=now)
         opened[window.key] = held
     return opened
 
@@ -276,8 +279,7 @@ def _demanders(
     holders: Mapping[int, Agent],
     now: datetime,
 ) -> tuple[Demander, ...]:
-    """Returns who wants some of a window and is there to use it."""
-    pair = (held.limit.customer_id, held.limit.key)
+    """Returns who of those that want some of its limit is there to use it."""
     free: dict[int, int] = {}
     for lease in held.live:
         free[lease.agent_ref] = free.get(lease.agent_ref, 0) + lease.free
@@ -286,7 +288,7 @@ def _demanders(
         holder = holders.get(want.agent_ref)
         heard = None if holder is None else holder.sync_time
         is_there = heard is not None and now - heard < SILENT_AFTER
-        if (want.customer_id, want.limit_key) == pair and is_there:
+        if is_there:
             found.append(
                 Demander(
                     agent_ref=want.agent_ref,
