@@ -79,6 +79,7 @@ def test_what_ingest_and_corrections_made_equals_a_count_from_the_events(
         "last_time, last_event_id FROM usage_bucket",
         "UPDATE usage_bucket SET value = 1000000000000000 WHERE last_time IS NULL",
         "UPDATE usage_bucket SET customer_id = 'other' WHERE customer_id = 'acme'",
+        "UPDATE usage_bucket SET customer_id = 'nobody' WHERE customer_id = 'acme'",
         "UPDATE usage_bucket SET series_id = series_id + 1000",
         "UPDATE usage_reading SET value = value + 1",
         "DELETE FROM usage_reading",
