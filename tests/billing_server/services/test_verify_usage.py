@@ -12,6 +12,7 @@ from billing_server.services.correct_usage import (
     amend_usage,
     void_usage,
 )
+from billing_server.services.move_clock import advance_clock
 from billing_server.services.verify_usage import VerifyMode, verify_usage
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
@@ -41,6 +42,7 @@ def context(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> ServiceContext:
     sender.send({"unknown": "1"}, at="2026-04-10T12:00:00Z")
     void_usage(context, event_id="e03")
     amend_usage(context, event_id="e07", quantities={"tokens": "4.25", "gb": "9"})
+    advance_clock(context, to=parse_instant("2026-04-11T00:00:00Z"))
     for meter in ("calls", "gb"):
         request = AdjustmentRequest(
             customer_id="acme",
