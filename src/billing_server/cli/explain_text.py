@@ -73,6 +73,11 @@ def _lines_of_terms(terms: Json) -> Iterator[str]:
     if override is not None:
         fields = json.dumps(override["set"], ensure_ascii=False)
         yield f"    with this subscription's own terms since {override['start']}: {fields}"
+    share = terms["share"]
+    if share is not None:
+        included = price.get("included", "0")
+        whole = "" if included == "0" else f"; a whole one includes {readable(included)}"
+        yield f"    for {share['numerator']}/{share['denominator']} of a whole period{whole}"
 
 
 def _lines_of_usage(usage: Json, *, unit: str) -> Iterator[str]:

@@ -103,8 +103,10 @@ def put_subscription(
     keep_events(unit, prices=timeline.phases[0].plan.usage_prices)
     _check_invoiced(unit, timeline=timeline)
     _write(unit, timeline=timeline, now=now)
-    with limits_following(unit, customer_id=customer.id, now=now):
-        rebuild_running_charges(unit, customer_id=customer.id)
+    if unit.usage.usage_span(customer.id) is not None:
+        # What it charges of usage that came before it counts against the limits that run.
+        with limits_following(unit, customer_id=customer.id, now=now):
+            rebuild_running_charges(unit, customer_id=customer.id)
     return Subscribed(subscription, is_new=True)
 
 

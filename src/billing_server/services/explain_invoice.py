@@ -171,6 +171,9 @@ def _terms_to_dict(known: LineTerms) -> dict[str, Any]:
         "override": None
         if override is None
         else {"start": format_instant(override.start), "set": dict(override.fields)},
+        "share": None
+        if known.share == 1
+        else {"numerator": known.share.numerator, "denominator": known.share.denominator},
         "price": price_to_dict(known.price),
         "meter": None if known.meter is None else meter_to_dict(known.meter),
     }

@@ -104,4 +104,5 @@ def test_a_price_of_an_add_on_and_a_subscriptions_own_terms_are_told() -> None:
     assert told[5:7] == [
         "    price tokens (per_unit) of add-on fees version 3",
         '    with this subscription\'s own terms since 2026-01-15T00:00:00Z: {"included": "5"}',
+        "    for 16/31 of a whole period; a whole one includes 1,000,000",
     ]

@@ -121,6 +121,26 @@ def test_usage_from_before_the_server_heard_of_the_subscription_is_charged(
     ]
 
 
+def test_what_is_charged_of_earlier_usage_counts_against_the_customers_limits(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    own = CATALOG.split("subscriptions:", maxsplit=1)[0].replace(
+        "currency: USD}", 'currency: USD, limits: [{key: cap, amount: "9", window: month}]}'
+    )
+    apply(context, own)
+    Usage(context).send("1500", at="2026-01-31T10:00:00Z")
+
+    def settled() -> list[int]:
+        with memory_store.read() as unit:
+            return [account.settled for account in unit.limits.accounts("acme")]
+
+    assert settled() == [0]
+    create_subscription(context, entry=replace(ENTRY, start=context.clock.now()))
+    # 500 × 0.01 in micro-units of the currency.
+    assert settled() == [5_000_000]
+
+
 def test_the_version_on_offer_is_the_newest_in_force_at_the_start() -> None:
     january, march = parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-03-01T00:00:00Z")
     versions = [

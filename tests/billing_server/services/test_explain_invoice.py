@@ -263,6 +263,7 @@ def test_r19_a_level_is_told_as_of_now_and_weighted_by_the_whole_period(
     (upcoming,) = explain_invoice(context, document=UPCOMING)["lines"]
     # 30 GB for 6 of 30 days, and for 15 of 30 at the end of the short period.
     assert (upcoming["quantity"], upcoming["usage"]["quantity"]) == ("6", "6")
+    assert upcoming["terms"]["share"] == {"numerator": 1, "denominator": 2}
     assert upcoming["usage"]["note"] is None
     advance_clock(context, to=parse_instant("2026-05-01T02:00:00Z"))
     (issued,) = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))["lines"]

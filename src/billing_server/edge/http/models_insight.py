@@ -32,6 +32,10 @@ class ExplainedTermsAnswer(BaseModel):
     override: dict[str, Any] | None = Field(
         description="The subscription's own terms in it, `set`, since `start`; null: none."
     )
+    share: dict[str, int] | None = Field(
+        description="Of the line's service period in its whole period, by which included units and "
+        "bounds are scaled; null: it is a whole one."
+    )
     price: dict[str, Any] = Field(description="As it applied, in the form of the catalog file.")
     meter: dict[str, Any] | None = Field(description="What is counted; null: a fee.")
 
