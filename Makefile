@@ -89,8 +89,8 @@ bench: $(STAMP) ## Measure speed and memory beside a limit in the same run. BENC
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 .PHONY: bench-quota
-bench-quota: $(STAMP) ## Overspend and false refusals under partitions and kills, beside two common designs. TRACE=file.csv
-	@$(BIN)/python -m tests.bench.bench_quota $(if $(TRACE),--trace "$(TRACE)")
+bench-quota: $(STAMP) ## Overspend and false refusals under partitions and kills, beside two common designs. TRACE=file.csv OPTIONS="--runs 1"
+	@$(BIN)/python -m tests.bench.bench_quota $(if $(TRACE),--trace "$(TRACE)") $(OPTIONS)
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the locked development dependencies anew.

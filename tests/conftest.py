@@ -1,7 +1,6 @@
 """Databases for tests: the same test runs on SQLite and on a real PostgreSQL."""
 
 import itertools
-import os
 import shutil
 import tempfile
 import warnings
@@ -15,6 +14,7 @@ from hypothesis import settings
 
 from billing_server.store.unit_of_work import SqlStore, open_store
 from tests.memory_copy import copy_of, empty
+from tests.support.reused_database import DatabasePool
 
 # A busy machine is slow, not wrong: no time limit per example beside the one per test.
 settings.register_profile("project", deadline=None)
@@ -65,14 +65,27 @@ def postgresql_server() -> Iterator[Callable[[str], str]]:
     Path(directory).rmdir()
 
 
+@pytest.fixture(scope="session")
+def postgresql_pool(postgresql_server: Callable[[str], str]) -> Iterator[DatabasePool]:
+    """Databases made from the template; they go with the server."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(postgresql_server("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE_DATABASE}")
+        return postgresql_server(name)
+
+    pool = DatabasePool(make)
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
-def postgresql_url(postgresql_server: Callable[[str], str]) -> Iterator[str]:
-    """A fresh PostgreSQL database with the schema in place; dropped after the test."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgresql_server("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE_DATABASE}")
-        yield postgresql_server(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def postgresql_url(postgresql_pool: DatabasePool) -> Iterator[str]:
+    """A PostgreSQL database with the schema in place, as good as new."""
+    database = postgresql_pool.take()
+    yield database.url
+    postgresql_pool.give_back(database)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -80,6 +80,8 @@ class Program:
     """Where its output goes, appended over restarts."""
     is_ready: Callable[[], bool]
     """Whether it answers."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of this process."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -90,7 +92,10 @@ class Program:
         """
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / self.name), *self.arguments], stdout=log, stderr=subprocess.STDOUT
+                [str(BIN / self.name), *self.arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.env},
             )
         wait_until(self._answers_or_ended, what=f"start of {self.name}", seconds=START_SECONDS_MAX)
         if self.process.poll() is not None:

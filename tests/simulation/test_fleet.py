@@ -40,10 +40,10 @@ from tests.simulation.fleet_services import ServiceServer
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.fleet_world import KINDS, Rules, World
 
-SEEDS = 800
+SEEDS = 560
 CHUNKS = 8
 MUTANT_SEEDS_MAX = 300
-SERVICE_SEEDS = 24
+SERVICE_SEEDS = 12
 LONG_CHUNKS = 20
 LONG_SERVICE_SEEDS = int(os.environ.get("SIMULATION_SERVICE_SEEDS", "400"))
 LONG_SEEDS = int(os.environ.get("SIMULATION_SEEDS", "20000"))

@@ -14,7 +14,7 @@ from billing_server.cli import (
     usage,
 )
 from billing_server.cli.alerts import alerts_command
-from billing_server.cli.catalog import apply_command, export_command
+from billing_server.cli.catalog import apply_command, export_command, list_command, show_command
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.quote import quote_command
 from billing_server.cli.reprice import reprice_command
@@ -45,6 +45,8 @@ app.command("verify")(verify_command)
 app.command("alerts")(alerts_command)
 app.command("reprice")(reprice_command)
 model_prices.app.command("export")(export_command)
+model_prices.app.command("list")(list_command)
+model_prices.app.command("show")(show_command)
 app.add_typer(model_prices.app, name="catalog")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(customers.app, name="customers")

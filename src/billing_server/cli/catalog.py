@@ -1,4 +1,4 @@
-"""`billing-server apply`: makes the catalog equal to its files."""
+"""`billing-server apply` and `catalog …`: the catalog made equal to its files, and shown."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +13,9 @@ from billing_server.cli.client import (
     JsonOption,
     UrlOption,
     open_client,
+    path_of,
 )
-from billing_server.cli.output import print_json
+from billing_server.cli.output import print_json, print_table
 from metering.errors import ValidationError
 
 
@@ -69,6 +70,73 @@ def export_command(
         print_json(answer)
         return
     print(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True, width=100), end="")
+
+
+def list_command(
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List meters, plans and add-ons, the latter with their newest versions.
+
+    Example: billing-server catalog list
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = {name: client.get(f"/v1/{name}")["data"] for name in ("meters", "plans", "addons")}
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "meters",
+        columns=("meter", "aggregation", "unit", "decimals", "quantity"),
+        right=("decimals",),
+        rows=(
+            (each["key"], each["aggregation"], each["unit"], each["decimals"], each["quantity"])
+            for each in found["meters"]
+        ),
+    )
+    for title in ("plans", "addons"):
+        print_table(
+            "add-ons" if title == "addons" else title,
+            columns=("key", "version", "on offer since", "currency", "prices"),
+            right=("version",),
+            rows=(
+                (
+                    each["key"],
+                    each["version"],
+                    each.get("effective_from"),
+                    each["currency"],
+                    ", ".join(price["key"] for price in each["prices"]) or None,
+                )
+                for each in found[title]
+            ),
+        )
+
+
+def show_command(
+    key: Annotated[str, typer.Argument(help="Key of a plan or, with --addon, of an add-on.")],
+    *,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="Left out: the newest.")
+    ] = None,
+    addon: Annotated[bool, typer.Option("--addon", help="Show an add-on, not a plan.")] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print one version of a plan or add-on in the form of a catalog file.
+
+    Example: billing-server catalog show pro --version 1
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    found = client.get(path_of("addons" if addon else "plans", key), query={"version": version})
+    if as_json:
+        print_json(found)
+        return
+    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100), end="")
 
 
 def read_text(path: Path) -> str:

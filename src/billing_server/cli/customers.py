@@ -108,10 +108,8 @@ def outlook_text(upcoming: dict[str, Any]) -> Iterator[str]:
         )
         for period in estimate["periods"]:
             for line in period["lines"]:
-                yield (
-                    f"  {line['description']}: {readable(line['quantity'])} {line['unit']}".rstrip()
-                    + f", {line['amount']} {currency}"
-                )
+                quantity = f"{readable(line['quantity'])} {line['unit']}, " if line["unit"] else ""
+                yield f"  {line['description']}: {quantity}{readable(line['amount'])} {currency}"
     margin = upcoming["margin"]
     if margin is not None:
         yield (

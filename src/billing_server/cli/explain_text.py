@@ -1,5 +1,6 @@
 """An explained invoice as text that a finance person can follow."""
 
+import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -48,13 +49,7 @@ def _lines_of_line(line: Json, *, margin: Json | None) -> Iterator[str]:
     yield f"    for {service['start']} – {service['end']}, subscription {line['subscription']}"
     terms = line["terms"]
     if terms is not None:
-        since = f", on offer since {terms['effective_from']}" if terms["effective_from"] else ""
-        price = terms["price"]
-        model = f" ({price['model']})" if "model" in price else ""
-        yield (
-            f"    price {price['key']}{model} of plan {terms['plan']} version "
-            f"{terms['plan_version']}{since}"
-        )
+        yield from _lines_of_terms(terms)
     for sentence in line["calculation"]:
         yield f"      {sentence}"
     if margin is not None:
@@ -65,6 +60,19 @@ def _lines_of_line(line: Json, *, margin: Json | None) -> Iterator[str]:
     if line["usage"] is not None:
         yield from _lines_of_usage(line["usage"], unit=line["unit"])
     yield ""
+
+
+def _lines_of_terms(terms: Json) -> Iterator[str]:
+    since = f", on offer since {terms['effective_from']}" if terms["effective_from"] else ""
+    price, addon, override = terms["price"], terms["addon"], terms["override"]
+    model = f" ({price['model']})" if "model" in price else ""
+    source = f"plan {terms['plan']} version {terms['plan_version']}{since}"
+    if addon is not None:
+        source = f"add-on {addon['key']} version {addon['version']}"
+    yield f"    price {price['key']}{model} of {source}"
+    if override is not None:
+        fields = json.dumps(override["set"], ensure_ascii=False)
+        yield f"    with this subscription's own terms since {override['start']}: {fields}"
 
 
 def _lines_of_usage(usage: Json, *, unit: str) -> Iterator[str]:
@@ -97,7 +105,6 @@ def _lines_of_margin(margin: Json | None, *, currency: str) -> Iterator[str]:
 
 
 def _percent(rate: str) -> str:
-
     return plain_decimal(Decimal(rate) * 100)
 
 

@@ -78,7 +78,8 @@ def import_model_prices_command(
         print(text, end="")
         return
     _write(output, text=text)
-    print(f"{len(costs)} models written to {output}; next: billing-server apply {output} --dry-run")
+    count = "1 model" if len(costs) == 1 else f"{len(costs)} models"
+    print(f"{count} written to {output}; next: billing-server apply {output} --dry-run")
 
 
 def read_costs(

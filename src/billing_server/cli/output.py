@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PIPE_WIDTH = 160
 """Columns of a table where there is no terminal to ask."""
@@ -43,7 +44,8 @@ def print_table(
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left")
     for row in rows:
-        table.add_row(*("–" if cell is None else str(cell) for cell in row))
+        # As plain text: a name such as `[Inc.]` is no markup.
+        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
     if table.row_count == 0:
         console().print(f"{title}: {empty}", markup=False)
         return

@@ -1,6 +1,8 @@
 """`billing-server subscriptions …`."""
 
-from typing import Annotated
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -89,8 +91,35 @@ def show_command(
         print_json(found)
         return
     for label, value in found.items():
-        shown = _period_text(value) if label == "current_period" else value
-        print(f"{label:<20} {'–' if shown is None else shown}")
+        if label == "changes":
+            continue
+        print(f"{label:<20} {_shown(value, label=label)}")
+    for line in changes_text(found["changes"]):
+        print(f"{'':<20} {line}")
+
+
+def changes_text(changes: Mapping[str, Any]) -> Iterator[str]:
+    """Return what changed in a subscription, one sentence a change."""
+    for move in changes.get("moves", ()):
+        yield f"from {move['start']}: version {move['version']}"
+    for each in changes.get("overrides", ()):
+        fields = json.dumps(each["set"], ensure_ascii=False) if each["set"] else "as in the plan"
+        yield f"from {each['start']}: price {each['price']} {fields}"
+    for addon in changes.get("addons", ()):
+        until = "" if addon["end"] is None else f" until {addon['end']}"
+        yield f"from {addon['start']}{until}: add-on {addon['addon']} version {addon['version']}"
+    for price, start in changes.get("price_starts", {}).items():
+        yield f"from {start}: price {price}, which was added to the version"
+
+
+def _shown(value: Any, *, label: str) -> str:
+    if value is None or value == {}:
+        return "–"
+    if label == "current_period":
+        return _period_text(value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name}" for name, number in value.items())
+    return str(value)
 
 
 def _period_text(period: dict[str, str] | None) -> str | None:

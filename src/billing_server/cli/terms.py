@@ -15,7 +15,9 @@ from billing_server.cli.client import (
     path_of,
 )
 from billing_server.cli.output import print_json, print_table
+from billing_server.cli.subscriptions import changes_text
 from billing_server.cli.usage import pair_of
+from billing_server.domain.invoice.calculation import readable
 from metering.errors import ValidationError
 
 SubscriptionArgument = Annotated[str, typer.Argument(help="Id of the subscription.")]
@@ -71,13 +73,21 @@ def move_version_command(
                 each["customer"],
                 f"{each['from_version']} -> {each['to_version']}",
                 each["effective"],
-                each["before"],
-                each["after"],
+                _amount(each, "before"),
+                _amount(each, "after"),
                 each["refusal"],
             )
             for each in moved
         ),
+        right=("before", "after"),
+        empty="none: all are on that version",
     )
+    if any(each["after"] is not None for each in moved):
+        print("before and after: the upcoming invoice with the usage so far")
+
+
+def _amount(moved: dict[str, Any], name: str) -> str | None:
+    return None if moved[name] is None else f"{readable(moved[name])} {moved['currency']}"
 
 
 def override_command(
@@ -86,6 +96,7 @@ def override_command(
     fields: Annotated[str, typer.Argument(help='Fields as JSON, e.g. {"amount": "15.00"}.')],
     *,
     effective: NowOption = "now",
+    as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
@@ -100,9 +111,14 @@ def override_command(
         raise ValidationError(
             reason="JSON_MALFORMED", message=f"the fields are no JSON: {error}"
         ) from error
+    if not isinstance(found, dict):
+        raise ValidationError(
+            reason="JSON_MALFORMED", message='fields in {…} belong here, e.g. {"amount": "15.00"}'
+        )
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
     body = {"price": price, "set": found, "effective": effective}
-    print_json(client.post(path_of("subscriptions", subscription_id) + "/override", body=body))
+    changed = client.post(path_of("subscriptions", subscription_id) + "/override", body=body)
+    _print_changed(changed, as_json=as_json)
 
 
 def add_addon_command(
@@ -114,6 +130,7 @@ def add_addon_command(
         typer.Option("--quantity", help="NAME=NUMBER that a fee is for each unit of: seats=5."),
     ] = None,
     effective: NowOption = "now",
+    as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
@@ -125,7 +142,8 @@ def add_addon_command(
     quantities = dict(pair_of(each, field="quantity") for each in quantity or ())
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
     body = {"addon": addon, "effective": effective, "quantities": quantities}
-    print_json(client.post(path_of("subscriptions", subscription_id) + "/add-addon", body=body))
+    changed = client.post(path_of("subscriptions", subscription_id) + "/add-addon", body=body)
+    _print_changed(changed, as_json=as_json)
 
 
 def remove_addon_command(
@@ -133,6 +151,7 @@ def remove_addon_command(
     addon: Annotated[str, typer.Argument(help="Key of the add-on.")],
     *,
     effective: NowOption = "renewal",
+    as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
@@ -143,4 +162,14 @@ def remove_addon_command(
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
     body = {"addon": addon, "effective": effective}
-    print_json(client.post(path_of("subscriptions", subscription_id) + "/remove-addon", body=body))
+    changed = client.post(path_of("subscriptions", subscription_id) + "/remove-addon", body=body)
+    _print_changed(changed, as_json=as_json)
+
+
+def _print_changed(changed: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(changed)
+        return
+    print(f"subscription {changed['id']} has now:")
+    for line in changes_text(changed["changes"]):
+        print(f"  {line}")

@@ -1,6 +1,7 @@
 """`billing-server usage …`: single events, their corrections, adjustments and backfill."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from billing_server.cli.client import (
 )
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.output import print_json, print_table
-from metering.errors import ValidationError
+from metering.errors import MeteringError, ValidationError
 
 app = typer.Typer(
     cls=ReportingGroup,
@@ -30,6 +31,7 @@ app = typer.Typer(
 LIMIT_DEFAULT = 50
 IMPORT_EVENTS = 1_000
 """Events of one call of the API."""
+_EVENT = re.compile(r"events\[(\d+)\]\.?")
 
 CustomerOption = Annotated[
     str | None, typer.Option(help="Whose; needed only where several have this event id.")
@@ -79,6 +81,48 @@ def events_command(
                 each["quantity"],
                 " ".join(f"{key}={value}" for key, value in each["dimensions"].items()),
                 "" if each["correction"] is None else each["correction"]["kind"],
+            )
+            for each in found
+        ),
+    )
+
+
+@app.command("adjustments")
+def adjustments_command(
+    *,
+    customer: Annotated[str, typer.Option(help="Whose usage.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 instant.")],
+    end: Annotated[str, typer.Option("--to", help="RFC 3339 instant, exclusive.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
+    as_json: JsonOption = False,
+    url: UrlOption = URL_DEFAULT,
+    api_key: ApiKeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List what was added to the meters of a customer by hand, in order of the time it counts.
+
+    Example: billing-server usage adjustments --customer acme
+    --from 2026-03-01T00:00:00Z --to 2026-04-01T00:00:00Z
+    """
+    client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    query = {"customer": customer, "start": start, "end": end}
+    found = list(client.entries("/v1/usage/adjustments", limit=limit, query=query))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "adjustments",
+        columns=("adjustment", "event time", "meter", "quantity", "dimensions", "priced", "reason"),
+        right=("quantity",),
+        rows=(
+            (
+                each["id"],
+                each["event_time"],
+                each["meter"],
+                each["quantity"],
+                " ".join(f"{key}={value}" for key, value in each["dimensions"].items()),
+                "yes" if each["is_priced"] else "no",
+                each["reason"],
             )
             for each in found
         ),
@@ -175,7 +219,13 @@ def adjust_command(
     if as_json:
         print_json(answer)
     else:
-        print(f"{answer['id']}: {answer['meter']} of {answer['customer']} {answer['quantity']}")
+        sign = "" if answer["quantity"].startswith("-") else "+"
+        print(
+            f"{answer['id']}: {answer['meter']} of {answer['customer']} {sign}{answer['quantity']} "
+            f"at {answer['event_time']}"
+        )
+        if not answer["is_priced"]:
+            print("no price charges it: see its time, and --dimension, by which prices are chosen")
 
 
 @app.command("import")
@@ -197,26 +247,60 @@ def import_command(
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
     total = dict.fromkeys(("counted", "duplicates", "conflicts", "quarantined"), 0)
     for part in _parts(_events(file)):
-        answer = _import(client, part)
+        answer = _import(client, part, file=file, done=total)
         for name in total:
             total[name] += answer[name]
     if as_json:
         print_json(total)
     else:
-        print(", ".join(f"{count} {name}" for name, count in total.items()))
+        print(_tally_text(total))
 
 
-def _import(client: ApiClient, events: list[dict[str, Any]]) -> dict[str, Any]:
-    answer: dict[str, Any] = client.post("/v1/usage/import", body={"events": events})
+def _tally_text(total: dict[str, int]) -> str:
+    words = [
+        f"{total[name]} {name if total[name] != 1 else name[:-1]}"
+        for name in ("duplicates", "conflicts")
+    ]
+    return ", ".join((f"{total['counted']} counted", *words, f"{total['quarantined']} quarantined"))
+
+
+def _import(
+    client: ApiClient, part: list[tuple[int, dict[str, Any]]], *, file: Path, done: dict[str, int]
+) -> dict[str, Any]:
+    """Count some events; an error names the line of the file, not the place in the call."""
+    try:
+        answer: dict[str, Any] = client.post(
+            "/v1/usage/import", body={"events": [event for _, event in part]}
+        )
+    except MeteringError as error:
+
+        def placed(text: str) -> str:
+            return _EVENT.sub(lambda match: f"{file}:{part[int(match[1])][0]}: ", text)
+
+        counted = any(done.values())
+        raise ValidationError(
+            reason=error.reason,
+            message="\n".join(
+                [
+                    *(placed(f"{each.field}: {each.description}") for each in error.violations),
+                    *([] if error.violations else [placed(error.message)]),
+                    *([f"of the lines before: {_tally_text(done)}"] if counted else []),
+                    "correct the file and import it again: what is counted stays counted once",
+                ]
+            ),
+        ) from error
     return answer
 
 
-def _parts(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _parts(
+    events: Iterator[tuple[int, dict[str, Any]]],
+) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     while part := list(islice(events, IMPORT_EVENTS)):
         yield part
 
 
-def _events(file: Path) -> Iterator[dict[str, Any]]:
+def _events(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Walk the events of a file with their lines."""
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -227,7 +311,7 @@ def _events(file: Path) -> Iterator[dict[str, Any]]:
                 raise _line_error(file, number, str(error)) from error
             if not isinstance(event, dict):
                 raise _line_error(file, number, "an object belongs here")
-            yield event
+            yield number, event
 
 
 def _line_error(file: Path, number: int, problem: str) -> ValidationError:

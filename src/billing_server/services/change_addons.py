@@ -52,13 +52,13 @@ def add_addon(
         timeline = timeline_of(unit, subscription=subscription)
         start = effective_start(unit, context=context, timeline=timeline, effective=effective)
         changed = with_addon(subscription, addon=newest_addon(unit, key=addon_key), start=start)
-        changed = _with_quantities(changed, quantities=quantities or {})
+        changed = with_quantities(changed, quantities=quantities or {})
         write_change(unit, context=context, before=timeline, change=TermsChange(changed, start))
     close_alerts_promptly(context, customer_id=changed.customer_id)
     return changed
 
 
-def _with_quantities(
+def with_quantities(
     subscription: Subscription, *, quantities: Mapping[str, Decimal]
 ) -> Subscription:
     """Return a subscription with quantities that are not set yet.

@@ -159,9 +159,7 @@ def check_change(unit: UnitOfWork, *, change: TermsChange) -> None:
                 reason="PLAN_VERSION_NOT_FOUND",
                 message=f"plan {subscription.plan_key!r} has no version {version}",
             )
-        _check_terms_at(
-            unit, subscription=subscription, plan=plan, at=at, surroundings=surroundings
-        )
+        check_terms_at(unit, subscription=subscription, plan=plan, at=at, surroundings=surroundings)
 
 
 def surroundings_of(unit: UnitOfWork, *, customer: Customer) -> Surroundings:
@@ -170,7 +168,7 @@ def surroundings_of(unit: UnitOfWork, *, customer: Customer) -> Surroundings:
     return Surroundings(meters, customer.limits or ())
 
 
-def _check_terms_at(
+def check_terms_at(
     unit: UnitOfWork,
     *,
     subscription: Subscription,
@@ -178,6 +176,18 @@ def _check_terms_at(
     at: datetime,
     surroundings: Surroundings,
 ) -> None:
+    """Check that a plan version fits what a subscription has at an instant.
+
+    Args:
+        unit: reads the add-ons.
+        subscription: whose add-ons, overrides and quantities.
+        plan: the version, which need not be written.
+        at: the instant.
+        surroundings: of the customer.
+
+    Raises:
+        ValidationError: SUBSCRIPTION_TERMS_INVALID, one violation a mistake.
+    """
     attached = [
         addon
         for each in subscription.addons_at(at)

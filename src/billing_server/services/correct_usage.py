@@ -17,12 +17,14 @@ from billing_server.domain.usage.instants import (
 )
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.late_facts import late_corrections
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_minutes
 from billing_server.services.usage_payload import decode_row
+from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
 from metering.quantity import canonical_quantity, scale_quantity
 
@@ -100,7 +102,7 @@ def amend_usage(
         event_id=event_id,
         customer_id=customer_id,
         kind=CorrectionKind.AMEND,
-        quantities={name: canonical_quantity(text) for name, text in sorted(quantities.items())},
+        quantities={name: _canonical(name, text) for name, text in sorted(quantities.items())},
         reason=reason,
     )
 
@@ -113,8 +115,8 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND, METER_NOT_FOUND.
-        ValidationError: METER_NOT_ADJUSTABLE, REASON_MISSING, REASON_TOO_LONG, or what is wrong
-            with the quantity.
+        ValidationError: METER_NOT_ADJUSTABLE, REASON_MISSING, REASON_TOO_LONG, QUANTITY_ZERO,
+            EVENT_TIME_IN_FUTURE, or what else is wrong with the quantity.
     """
     if not request.reason.strip():
         raise ValidationError(
@@ -122,6 +124,12 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         )
     _check_reason(request.reason)
     now = context.clock.now()
+    if request.event_time is not None and request.event_time > now:
+        raise ValidationError(
+            reason="EVENT_TIME_IN_FUTURE",
+            message=f"event_time: {format_instant(request.event_time)} is in the future; usage is "
+            "adjusted when it has happened",
+        )
     with context.store.write() as unit:
         meter = unit.catalog.meter(request.meter_key)
         if meter is None:
@@ -157,6 +165,15 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
             )
         )
     return adjustment
+
+
+def is_priced(context: ServiceContext, *, adjustment: Adjustment) -> bool:
+    """Tell whether a price charges usage where an adjustment counts."""
+    with context.store.read() as unit:
+        assigner = load_customer_terms(unit, customer_id=adjustment.customer_id).assigner
+    return assigner.assign(
+        adjustment.meter_key, dimensions=adjustment.dimensions, at=adjustment.event_time
+    ).is_priced
 
 
 def _correct(
@@ -235,6 +252,15 @@ def _find_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> 
     return row
 
 
+def _canonical(name: str, text: str) -> str:
+    try:
+        return canonical_quantity(text)
+    except ValidationError as error:
+        raise ValidationError(
+            reason=error.reason, message=f"quantities.{name}: {error.message}"
+        ) from error
+
+
 def _signed(text: str, *, meter: Meter) -> int:
     if meter.aggregation not in ADJUSTABLE:
         raise ValidationError(
@@ -244,6 +270,10 @@ def _signed(text: str, *, meter: Meter) -> int:
         )
     is_negative = text.startswith("-")
     value = scale_quantity(text.removeprefix("-"), decimals=meter.decimals)
+    if not value:
+        raise ValidationError(
+            reason="QUANTITY_ZERO", message="quantity: 0 changes nothing; name what to add"
+        )
     return -value if is_negative else value
 
 

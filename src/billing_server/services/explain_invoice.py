@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from billing_server.domain.catalog.serialize import meter_to_dict, price_to_dict
@@ -37,6 +38,7 @@ from billing_server.services.period_usage import folded
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
+from metering.period import Period
 from metering.quantity import plain_decimal, unscale_quantity
 
 LATE_USAGE = "late_usage"
@@ -83,8 +85,12 @@ def explain_invoice(
     with context.store.read() as unit:
         terms = load_customer_terms(unit, customer_id=content["customer"])
         known = [find_line_terms(unit, terms=terms, line=line) for line in lines]
+        # Levels of what is not invoiced yet count up to now, as its lines do.
+        at = context.clock.now() if content["number"] is None else None
         explained = [
-            _explained_line(unit, terms=terms, content=content, index=index, known=known[index])
+            _explained_line(
+                unit, terms=terms, content=content, index=index, known=known[index], at=at
+            )
             for index in wanted
         ]
     margin = None
@@ -139,6 +145,7 @@ def _explained_line(
     content: InvoiceContent,
     index: int,
     known: LineTerms | None,
+    at: datetime | None,
 ) -> dict[str, Any]:
     line = content["lines"][index]
     scope = None if known is None else known.scope_of(line, number=content["number"])
@@ -149,30 +156,43 @@ def _explained_line(
         "terms": None if known is None else _terms_to_dict(known),
         "usage": None
         if scope is None
-        else _usage_to_dict(unit, terms=terms, scope=scope, line=line),
+        else _usage_to_dict(unit, terms=terms, scope=scope, line=line, at=at),
     }
 
 
 def _terms_to_dict(known: LineTerms) -> dict[str, Any]:
     effective_from = known.plan.effective_from
+    addon, override = known.addon, known.override
     return {
         "plan": known.plan.key,
         "plan_version": known.plan.version,
         "effective_from": None if effective_from is None else format_instant(effective_from),
+        "addon": None if addon is None else {"key": addon.key, "version": addon.version},
+        "override": None
+        if override is None
+        else {"start": format_instant(override.start), "set": dict(override.fields)},
         "price": price_to_dict(known.price),
         "meter": None if known.meter is None else meter_to_dict(known.meter),
     }
 
 
 def _usage_to_dict(
-    unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope, line: Mapping[str, Any]
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    scope: LineScope,
+    line: Mapping[str, Any],
+    at: datetime | None,
 ) -> dict[str, Any]:
     """Return what the usage of the line's period is made of now, by dimensions of its events."""
     members: dict[tuple[tuple[str, str], ...], list[SeriesUsage]] = defaultdict(list)
-    for series in series_of_line(unit, terms=terms, scope=scope):
+    for series in series_of_line(unit, terms=terms, scope=scope, at=at):
         members[tuple(sorted(series.dimensions.items()))].append(series)
     listed = sorted(members.items())[:SERIES_MAX]
-    quantity = _quantity([each for found in members.values() for each in found], scope=scope)
+    # A level is weighted by the whole period, of which a line may have a part.
+    whole = terms.timelines[scope.subscription_id].cycle.whole_period_at(scope.period.start)
+    every = [each for found in members.values() for each in found]
+    quantity = _quantity(every, scope=scope, whole=whole)
     return {
         "quantity": quantity,
         "note": _note(
@@ -184,7 +204,7 @@ def _usage_to_dict(
         "by_dimensions": [
             {
                 "dimensions": dict(dimensions),
-                "quantity": _quantity(found, scope=scope),
+                "quantity": _quantity(found, scope=scope, whole=whole),
                 "event_count": sum(each.event_count for each in found),
             }
             for dimensions, found in listed
@@ -213,8 +233,8 @@ def _note(line: Mapping[str, Any], *, quantity: str, are_facts_known: bool) -> s
     return None
 
 
-def _quantity(found: list[SeriesUsage], *, scope: LineScope) -> str:
-    return plain_decimal(folded(found, meter=scope.meter, span=scope.period))
+def _quantity(found: list[SeriesUsage], *, scope: LineScope, whole: Period) -> str:
+    return plain_decimal(folded(found, meter=scope.meter, span=whole))
 
 
 def _event_to_dict(found: LineEvent, *, scope: LineScope) -> dict[str, Any]:

@@ -2,7 +2,12 @@
 
 from billing_server.domain.catalog.model import SubscriptionEntry
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.services.change_addons import newest_addon, with_addon, without_addon
+from billing_server.services.change_addons import (
+    newest_addon,
+    with_addon,
+    with_quantities,
+    without_addon,
+)
 from billing_server.services.change_terms import (
     Moment,
     TermsChange,
@@ -18,6 +23,8 @@ from billing_server.services.override_price import keep_events_of, with_override
 def follow_entry(unit: UnitOfWork, *, context: ServiceContext, entry: SubscriptionEntry) -> None:
     """Make overrides and add-ons of a subscription equal to a catalog file, from now on.
 
+    Quantities that are not set yet, such as those of a new add-on, are set.
+
     Args:
         unit: holds the catalog.
         context: the world.
@@ -30,6 +37,7 @@ def follow_entry(unit: UnitOfWork, *, context: ServiceContext, entry: Subscripti
     subscription = hold_subscription(unit, subscription_id=entry.id)
     before = timeline_of(unit, subscription=subscription)
     start = effective_start(unit, context=context, timeline=before, effective=Moment.NOW)
+    subscription = with_quantities(subscription, quantities=entry.quantities)
     has = {addon.key for addon in subscription.addons_at(start)}
     for key in sorted(has - set(entry.addons)):
         subscription = without_addon(subscription, addon_key=key, end=start)

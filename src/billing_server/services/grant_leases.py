@@ -82,12 +82,18 @@ class Granter:
         if window.limit.kind is LimitKind.RATE:
             return _recall_shares(window, asker_ref=self.agent_ref)
         window.recall(
-            to_recall(window.live, missing=missing, asker_ref=self.agent_ref, in_vain=in_vain)
+            to_recall(
+                window.live,
+                missing=missing,
+                asker_ref=self.agent_ref,
+                now=self.now,
+                in_vain=in_vain,
+            )
         )
         return [
             lease
             for lease in window.live
-            if lease.is_recalled and (lease.free or lease.agent_ref == self.agent_ref)
+            if lease.is_recalled and (lease.rest or lease.agent_ref == self.agent_ref)
         ]
 
     def new_lease(self, window: OpenWindow, *, lease_id: bytes | None = None) -> Lease:
@@ -125,8 +131,13 @@ class Granter:
         return window.grant_share(lease or self.new_lease(window), share=share, now=self.now)
 
 
-def recall_excess(window: OpenWindow) -> None:
-    """Recalls what a lowered limit has out beyond what it may."""
+def recall_excess(window: OpenWindow, *, now: datetime) -> None:
+    """Recalls what a lowered limit has out beyond what it may.
+
+    Args:
+        window: of the limit.
+        now: the time.
+    """
     if window.limit.kind is LimitKind.RATE:
         held = free_share(window.rate, leases=[])
         total = sum(lease.burst for lease in window.live)
@@ -136,7 +147,23 @@ def recall_excess(window: OpenWindow) -> None:
         return
     too_much = excess(window.escrow.taken, maximum=window.maximum)
     if too_much:
-        window.recall(to_recall(window.live, missing=too_much, asker_ref=NOBODY))
+        window.recall(to_recall(window.live, missing=too_much, asker_ref=NOBODY, now=now))
+
+
+def exceeded_by(agent_ref: int, *, windows: Iterable[OpenWindow]) -> frozenset[str]:
+    """Returns the customers of whose lowered limits an agent holds something that may come free.
+
+    Args:
+        agent_ref: the agent.
+        windows: as a round leaves them.
+    """
+    return frozenset(
+        window.limit.customer_id
+        for window in windows
+        if window.limit.kind is not LimitKind.RATE
+        and excess(window.escrow.taken, maximum=window.maximum)
+        and any(lease.agent_ref == agent_ref and lease.rest for lease in window.live)
+    )
 
 
 def customers_of_others(windows: Iterable[OpenWindow], *, agent_ref: int) -> set[str]:

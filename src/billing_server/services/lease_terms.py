@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from billing_server.domain.catalog.read_limit import limit_to_dict
 from billing_server.domain.limit.escrow import escrow_of
@@ -240,18 +241,20 @@ def price_bounds(
         if period is None:
             continue
         used = _used_by_segment(unit, timeline=timeline, period=period)
+        changes = any(period.contains(phase.start) for phase in timeline.phases[1:])
+        # Most periods are one segment of every price: looked at once, not a price at a time.
+        whole = None if changes else (0, timeline.share_of(period))
         for price in timeline.plan_at(now).usage_prices:
             meter = sources.meter(price.meter)
-            segment = timeline.segment_at(price.key, period=period, at=now)
+            segment = whole or _segment_at(timeline, price_key=price.key, period=period, at=now)
             match = (price.meter, tuple(sorted(price.where.items())))
             if meter is None or segment is None or match in seen:
                 continue
             seen.add(match)
-            quantity = unscale_quantity(
-                used.get((price.key, segment.index), 0), decimals=meter.decimals
-            )
+            index, share = segment
+            quantity = unscale_quantity(used.get((price.key, index), 0), decimals=meter.decimals)
             # A segment that is shorter than its period includes less (R17).
-            included = usage_terms(price, meter=meter, share=segment.share).included
+            included = usage_terms(price, meter=meter, share=share).included
             bounds.append(
                 price_bound(
                     replace(price, included=included),
@@ -261,6 +264,13 @@ def price_bounds(
                 )
             )
     return tuple(bounds)
+
+
+def _segment_at(
+    timeline: Timeline, *, price_key: str, period: Period, at: datetime
+) -> tuple[int, Fraction] | None:
+    segment = timeline.segment_at(price_key, period=period, at=at)
+    return None if segment is None else (segment.index, segment.share)
 
 
 def _used_by_segment(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,7 @@ from billing_server.domain.invoice.calculation import USAGE_KINDS
 from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin, margin_of
 from billing_server.domain.invoice.model import LineKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import AttachedAddon, Override
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.line_usage import LineScope
@@ -34,6 +36,10 @@ class LineTerms:
     """What the price counts; None: it counts nothing."""
     share: Fraction = Fraction(1)
     """Of the line's service period in its whole period, in the plan's proration unit (R17)."""
+    addon: AttachedAddon | None = None
+    """The add-on that the price is one of; None: the plan's own."""
+    override: Override | None = None
+    """The subscription's own terms that are in the price; None: as in the plan or add-on."""
 
     def scope_of(self, line: Json, *, number: str | None) -> LineScope | None:
         """Return which usage the line stands for; None where it stands for none.
@@ -75,8 +81,34 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
     if plan is None or price is None:
         return None
     meter = terms.meters.get(price.meter) if isinstance(price, UsagePrice) else None
-    share = timeline.share_of(period_of(line["service_period"]))
-    return LineTerms(plan, price, meter, share)
+    span = period_of(line["service_period"])
+    return LineTerms(
+        plan,
+        price,
+        meter,
+        timeline.share_of(span),
+        _addon_of(unit, timeline=timeline, price_key=price.key, at=span.start),
+        _override_of(timeline, price_key=price.key, at=span.start),
+    )
+
+
+def _addon_of(
+    unit: UnitOfWork, *, timeline: Timeline, price_key: str, at: datetime
+) -> AttachedAddon | None:
+    for attached in timeline.subscription.addons_at(at):
+        addon = unit.catalog.addon(attached.key, version=attached.version)
+        if addon is not None and price_key in {price.key for price in addon.prices}:
+            return attached
+    return None
+
+
+def _override_of(timeline: Timeline, *, price_key: str, at: datetime) -> Override | None:
+    found = [
+        each
+        for each in timeline.subscription.overrides
+        if each.price == price_key and each.start <= at
+    ]
+    return found[-1] if found and found[-1].fields else None
 
 
 def margin_of_lines(

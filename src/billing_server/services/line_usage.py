@@ -122,14 +122,21 @@ class EventPage:
 
 
 def series_of_line(
-    unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope
+    unit: UnitOfWork, *, terms: CustomerTerms, scope: LineScope, at: datetime | None = None
 ) -> tuple[SeriesUsage, ...]:
-    """Return the folds of usage that a line is made of, one a series and constant span."""
+    """Return the folds of usage that a line is made of, one a series and constant span.
+
+    Args:
+        unit: its reads see one state.
+        terms: of the line's customer.
+        scope: which line.
+        at: the instant of looking, up to which levels count; None: to the period's end.
+    """
     assigner = terms.assigner
     return tuple(
         series
         for span in assigner.constant_spans(scope.period)
-        for series in fold_meter(unit, terms.customer.id, meter=scope.meter, span=span)
+        for series in fold_meter(unit, terms.customer.id, meter=scope.meter, span=span, at=at)
         if scope.holds(
             assigner.assign(scope.meter.key, dimensions=series.dimensions, at=span.start),
             dimensions=series.dimensions,

@@ -7,6 +7,7 @@ from enum import Enum
 
 from billing_server.domain.catalog.model import Plan
 from billing_server.domain.invoice.build import build_upcoming
+from billing_server.domain.invoice.late import LatePeriod
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Subscription, VersionMove
 from billing_server.domain.subscription.timeline import Timeline
@@ -22,6 +23,8 @@ from billing_server.services.change_terms import (
 )
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
+from billing_server.services.late_usage import find_late_periods
+from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_period
 from billing_server.services.unpriced_alerts import close_alerts_promptly
 from billing_server.services.upcoming_invoice import lines_before
@@ -67,7 +70,8 @@ class VersionMoved:
     before: Money | None = None
     """Upcoming invoice with the usage so far as it was; None: it does not move."""
     after: Money | None = None
-    """The same with the new version: from `start` on, for a renewal as if for the whole period."""
+    """The same with the new version: from `start` on, or as if for the whole period where `start`
+    lies behind it."""
     refusal: str | None = None
     """Why it does not move; None: it does."""
 
@@ -207,24 +211,38 @@ def _planned(
     now = max(context.clock.now(), subscription.start)
     period = before.period_at(now) or before.first_period()
     # A renewal changes nothing that is used so far: it is shown what the same usage would cost.
-    shown_start = min(start, period.start) if wish.effective is Moment.RENEWAL else start
+    shown_start = period.start if start >= period.end else start
     shown = with_move(subscription, version=wish.version, start=shown_start)
+    late = _late_in(unit, terms=terms, timeline=before, period=period, now=now)
     moved = VersionMoved(
         subscription_id=subscription.id,
         customer_id=subscription.customer_id,
         from_version=subscription.version_at(start),
         to_version=wish.version,
         start=start,
-        before=draft_total(unit, terms=terms, timeline=before, period=period, at=now),
+        before=draft_total(unit, terms=terms, timeline=before, period=period, at=now, late=late),
         after=draft_total(
             unit,
             terms=terms,
             timeline=timeline_of(unit, subscription=shown),
             period=period,
             at=now,
+            late=late,
         ),
     )
     return moved, change, before
+
+
+def _late_in(
+    unit: UnitOfWork, *, terms: CustomerTerms, timeline: Timeline, period: Period, now: datetime
+) -> tuple[LatePeriod, ...]:
+    """Return the late usage that stands on the invoice of a period: on the next one that is issued.
+
+    It is charged at its own period's price, whatever the subscription moves to.
+    """
+    if next(iter(open_periods(unit, timeline=timeline, now=now)), None) != period:
+        return ()
+    return find_late_periods(unit, terms=terms, subscription_id=timeline.subscription.id)
 
 
 def with_move(subscription: Subscription, *, version: int, start: datetime) -> Subscription:
@@ -236,7 +254,13 @@ def with_move(subscription: Subscription, *, version: int, start: datetime) -> S
 
 
 def draft_total(
-    unit: UnitOfWork, *, terms: CustomerTerms, timeline: Timeline, period: Period, at: datetime
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    timeline: Timeline,
+    period: Period,
+    at: datetime,
+    late: Sequence[LatePeriod] = (),
 ) -> Money:
     """Return what the invoice of a period would come to now, on terms that may not be written.
 
@@ -246,6 +270,7 @@ def draft_total(
         timeline: of the subscription, in place of the one that is written.
         period: without an invoice yet.
         at: now, UTC.
+        late: usage of earlier periods that stands on the invoice.
     """
     subscription_id = timeline.subscription.id
     changed = replace(terms, timelines={**terms.timelines, subscription_id: timeline})
@@ -255,6 +280,7 @@ def draft_total(
         subscribed,
         period=period,
         quantities=usage.quantities,
+        late=late,
         earlier=lines_before(unit, terms=subscribed, period=period),
     )
     return draft.total

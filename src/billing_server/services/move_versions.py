@@ -13,7 +13,8 @@ from datetime import datetime
 from billing_server.domain.catalog.added_prices import added_usage_prices
 from billing_server.domain.catalog.model import Plan
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.subscription.model import Subscription
+from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.services.change_terms import check_terms_at, surroundings_of
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
@@ -22,6 +23,7 @@ from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from metering.errors import ValidationError
 
 BATCH = 500
 """Subscriptions read at a time."""
@@ -33,7 +35,8 @@ class _Move:
 
     subscription: Subscription
     price_starts: dict[str, datetime] | None
-    """By added price, from when it charges; None: the subscription stays."""
+    """By added price, from when it charges; empty: from when the subscription comes onto its last
+    version, which lies ahead; None: the subscription stays."""
 
 
 def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> tuple[str, ...]:
@@ -44,19 +47,24 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
         context: the world.
         plan: the new version.
     """
-    moved_count = 0
+    moved_count = later_count = 0
     staying: Counter[int] = Counter()
     for move in _moves(unit, context=context, plan=plan):
         if move.price_starts is None:
             staying[_newest(move.subscription)] += 1
-        else:
+        elif move.price_starts:
             moved_count += 1
+        else:
+            later_count += 1
     lines = [
         f"{_counted(count)} on version {version}" for version, count in sorted(staying.items())
     ]
     if moved_count:
         moved = _counted(moved_count, verb="move")
         lines.insert(0, f"{moved} to version {plan.version}: open periods are priced anew")
+    if later_count:
+        moved = _counted(later_count, verb="move")
+        lines.append(f"{moved} to version {plan.version} when its pending move takes effect")
     return tuple(lines)
 
 
@@ -110,17 +118,45 @@ def _price_starts(
     if customer is None:
         raise customer_not_found(subscription.customer_id)
     timeline = load_timeline(unit, subscription=subscription, customer=customer)
+    now = context.clock.now()
+    since = subscription.moves[-1].start if subscription.moves else subscription.start
     starts = [
         period.start
-        for period in open_periods(unit, timeline=timeline, now=context.clock.now())
-        if period.start >= plan.effective_from
+        for period in open_periods(unit, timeline=timeline, now=now)
+        if period.start >= plan.effective_from and period.end > since
     ]
+    if not starts and now < since and plan.effective_from <= since:
+        # A move that is pending: what is open now stays on the version before it.
+        fits = _fits(unit, subscription=subscription, customer=customer, plan=plan, start=since)
+        return {} if fits else None
     if not starts:
+        return None
+    if not _fits(unit, subscription=subscription, customer=customer, plan=plan, start=starts[0]):
         return None
     claim = find_invoiced_claim(
         unit, subscription=subscription, meters=meters_of(added), start=starts[0]
     )
     return None if claim is not None else {price.key: starts[0] for price in added}
+
+
+def _fits(
+    unit: UnitOfWork,
+    *,
+    subscription: Subscription,
+    customer: Customer,
+    plan: Plan,
+    start: datetime,
+) -> bool:
+    """Tells whether a version fits the add-ons and limits that a subscription has from then on."""
+    surroundings = surroundings_of(unit, customer=customer)
+    try:
+        for at in (start, *(each for each in subscription.changes if each > start)):
+            check_terms_at(
+                unit, subscription=subscription, plan=plan, at=at, surroundings=surroundings
+            )
+    except ValidationError:
+        return False
+    return True
 
 
 def _newest(subscription: Subscription) -> int:

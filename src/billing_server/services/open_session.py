@@ -144,7 +144,9 @@ def open_session(
         is_repeat = decision.action is OpeningAction.REPEAT
         if not is_repeat:
             session_no = max(enrolled.session_no, disk.session_no) + 1
-        if not is_repeat or decision.lost is not None:
+        # A restored server waits to hear of this disk; the backup may have its very attempt.
+        is_news = disk.session_incarnation != incarnation
+        if not is_repeat or decision.lost is not None or is_news:
             _write_session(
                 unit,
                 disk=disk,

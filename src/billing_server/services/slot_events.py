@@ -18,16 +18,21 @@ from billing_server.domain.rating.assignment import Assignment, CustomerAssigner
 from billing_server.domain.rating.event_rating import EventPlace, EventRating
 from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage
 from billing_server.domain.usage.aggregate import AggregateState
-from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
+from billing_server.domain.usage.instants import (
+    MICROSECONDS_PER_MINUTE,
+    instant_from_microseconds,
+    instant_from_minute,
+)
 from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_row
 from metering.period import Period
 from metering.quantity import unscale_quantity
 
-EVENTS_BETWEEN_STOPS: Final = 1_000
-"""Events from one place to the next at which rating may go on: those that came out of order by
-fewer are rated from there."""
-STOPS_KEPT: Final = 2
-"""Such places that a charge keeps beside its last event."""
+RECENT_KEPT: Final = 3
+"""Batches behind which rating may go on: those of several agents overlap a little."""
+EVENTS_BETWEEN_MARKS: Final = 1_000
+"""Events from one place further back to the next."""
+MARKS_KEPT: Final = 2
+"""Such places that a charge keeps."""
 
 Events = dict[ChargeKey, list[EventUsage]]
 """The events of each charge, in their order."""
@@ -57,7 +62,10 @@ def events_of_charges(
         model = None if assignment.price is None else assignment.price.model
         if isinstance(model, EventModel):
             usage = _event_usage(
-                reading.value, reading.money, meter=meter, amount_quantity=model.amount_quantity
+                reading,
+                meter=meter,
+                amount_quantity=model.amount_quantity,
+                is_event=not reading.is_change,
             )
             for key in keys:
                 found[key].append(usage)
@@ -99,6 +107,8 @@ class NewEvent(NamedTuple):
     """In the meter's smallest unit."""
     money: Mapping[str, str] | str | None
     """Quantities that prices read as money, maybe as JSON; None: none."""
+    is_event: bool = True
+    """Whether it is one, and no adjustment."""
 
 
 class _Stop(NamedTuple):
@@ -135,20 +145,46 @@ def rate_slot_events(
     """
     ordered = sorted(new)
     stops = _stops_of(unit, slot=slot, before=before)
-    pass_over = _Pass(slot)
-    for position, stop in enumerate(stops):
-        if pass_over.resume(stop, marks=stops[max(position, 1) :], before=ordered[0][:2]):
-            if position == 0:
-                pass_over.take_all(ordered)
-                return pass_over.result()
+    rated = _Pass(slot)
+    for stop in sorted((*stops.recent, *stops.marks), reverse=True):
+        if rated.resume(stop, stops=stops, before=ordered[0][:2]):
+            if stop == stops.recent[0]:
+                rated.take_all(ordered)
+                return rated.result()
             break
-    pass_over.take_all(_events_behind(unit, slot=slot, place=pass_over.rating.place))
-    return pass_over.result()
+    rated.take_all(_events_behind(unit, slot=slot, place=rated.rating.place))
+    return rated.result()
 
 
 def newest_state(text: str) -> str:
     """Return the state of the rating of all events, from what `rate_slot_events` gave."""
-    return _Stop(*json.loads(text)[0]).saved
+    return _Stops.from_text(text).recent[0].saved
+
+
+class _Stops(NamedTuple):
+    """The places at which the rating of a charge may go on."""
+
+    recent: list[_Stop]
+    """Behind the last batches, the newest first."""
+    marks: list[_Stop]
+    """Further back, the newest first."""
+
+    @classmethod
+    def from_text(cls, text: str) -> "_Stops":
+        """Returns what `to_text` wrote."""
+        recent, marks = json.loads(text)
+        return cls([_Stop(*each) for each in recent], [_Stop(*each) for each in marks])
+
+    def to_text(self) -> str:
+        """Returns the stops as one line of JSON."""
+        return json.dumps(self, separators=(",", ":"))
+
+    def until(self, event_count: int) -> "_Stops":
+        """Returns those with so many events at most."""
+        return _Stops(
+            [stop for stop in self.recent if stop.event_count <= event_count],
+            [stop for stop in self.marks if stop.event_count <= event_count],
+        )
 
 
 class _Pass:
@@ -156,49 +192,56 @@ class _Pass:
 
     def __init__(self, slot: ChargeSlot) -> None:
         self._slot = slot
-        self._marks: list[_Stop] = []
+        self._stops = _Stops([], [])
         self._event_count = self._value = 0
         self.rating = EventRating(slot.terms)
 
-    def resume(self, stop: _Stop, *, marks: list[_Stop], before: EventPlace) -> bool:
+    def resume(self, stop: _Stop, *, stops: _Stops, before: EventPlace) -> bool:
         """Goes on from a stop if it lies before a place; tells whether it does."""
         rating = EventRating(self._slot.terms)
         if not rating.resume(stop.saved) or rating.place is None or rating.place >= before:
             return False
         self.rating = rating
         self._event_count, self._value = stop.event_count, stop.value
-        self._marks = marks
+        self._stops = stops.until(stop.event_count)
         return True
 
     def take_all(self, events: Iterable[NewEvent]) -> None:
         """Rates events behind the last one, in their order."""
         for event in events:
-            money = json.loads(event.money) if isinstance(event.money, str) else event.money
-            usage = _usage_of(event.value, money, slot=self._slot)
+            usage = _event_usage(
+                event,
+                meter=self._slot.meter,
+                amount_quantity=self._slot.terms.amount_quantity,
+                is_event=event.is_event,
+            )
             self.rating.take(usage, place=(event.time_us, event.event_id))
             self._event_count += 1
             self._value += event.value
-            newest = self._marks[0].event_count if self._marks else 0
-            if self._event_count - newest >= EVENTS_BETWEEN_STOPS:
-                self._marks = [self._stop(), *self._marks][:STOPS_KEPT]
+            marks = self._stops.marks
+            newest = marks[0].event_count if marks else 0
+            if self._event_count - newest >= EVENTS_BETWEEN_MARKS:
+                marks[:] = [self._stop(), *marks][:MARKS_KEPT]
 
     def result(self) -> tuple[ChargeRow, str]:
         """Returns the charge and the stops, the newest first."""
         row = charge_row(self._slot, AggregateState(self._value), rating=self.rating)
-        return row, json.dumps([self._stop(), *self._marks], separators=(",", ":"))
+        recent = [self._stop(), *self._stops.recent][:RECENT_KEPT]
+        return row, self._stops._replace(recent=recent).to_text()
 
     def _stop(self) -> _Stop:
         return _Stop(self._event_count, self._value, self.rating.saved())
 
 
-def _stops_of(unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None) -> list[_Stop]:
-    """Return where the rating of a charge may go on from, the newest stop first."""
+def _stops_of(unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None) -> _Stops:
+    """Return where the rating of a charge may go on."""
     text = None if before is None else unit.usage_facts.event_state(slot.key)
-    if before is None or text is None:
-        return []
-    stops = [_Stop(*each) for each in json.loads(text)]
-    # Else somebody rated it who knows of no stops: an earlier version beside this one.
-    return stops if stops[0].value == before.quantity else []
+    if before is not None and text is not None:
+        stops = _Stops.from_text(text)
+        # Else somebody rated it who knows of no stops: an earlier version beside this one.
+        if stops.recent[0].value == before.quantity:
+            return stops
+    return _Stops([], [])
 
 
 def _events_behind(
@@ -207,25 +250,31 @@ def _events_behind(
     """Walk the events of a charge behind a place, or all of them, in their order."""
     span = slot.span
     if place is not None:
-        start = instant_from_minute(place[0] // MICROSECONDS_PER_MINUTE)
+        start = instant_from_microseconds(place[0])
         span = Period(max(start, span.start), span.end)
     for reading, _, keys in _readings_of_charges(
         unit, slot.key.customer_id, assigner=slot.assigner, meter=slot.meter, span=span
     ):
         is_behind = place is None or (reading.time_us, reading.event_id) > place
         if is_behind and slot.key in keys:
-            yield NewEvent(reading.time_us, reading.event_id, reading.value, reading.money)
-
-
-def _usage_of(value: int, money: Mapping[str, str] | None, *, slot: ChargeSlot) -> EventUsage:
-    return _event_usage(value, money, meter=slot.meter, amount_quantity=slot.terms.amount_quantity)
+            yield NewEvent(
+                reading.time_us,
+                reading.event_id,
+                reading.value,
+                reading.money,
+                not reading.is_change,
+            )
 
 
 def _event_usage(
-    value: int, money: Mapping[str, str] | None, *, meter: Meter, amount_quantity: str | None
+    event: NewEvent | Reading, *, meter: Meter, amount_quantity: str | None, is_event: bool
 ) -> EventUsage:
-    quantity = unscale_quantity(value, decimals=meter.decimals)
+    money = json.loads(event.money) if isinstance(event.money, str) else event.money
     text = None
     if amount_quantity is not None and money is not None:
         text = money.get(amount_quantity)
-    return EventUsage(quantity, ZERO if text is None else Decimal(text))
+    return EventUsage(
+        unscale_quantity(event.value, decimals=meter.decimals),
+        ZERO if text is None else Decimal(text),
+        is_event,
+    )

@@ -16,7 +16,7 @@ from metering.api.v1 import usage_pb2
 from metering.quantity import QUANTITY_DIGITS_MAX
 
 REMEMBERED_MAX: Final = 100_000
-"""Different names and sets of dimensions that are remembered; then all are forgotten."""
+"""Different quantities, and sets of dimensions, that are remembered."""
 _EVENT_ID, _CUSTOMER, _EVENT_TIME, _QUANTITY = 0x0A, 0x12, 0x1A, 0x22
 """Tags of the fields of a UsageEvent, all of them with a length behind; dimensions are the rest."""
 _DIMENSIONS_NUMBER: Final = 5
@@ -24,7 +24,6 @@ _NAME, _VALUE = 0x0A, 0x12
 """Tags in an entry of a map."""
 _LENGTH_MORE: Final = 0x80
 """From here on a length has several bytes."""
-_ZERO: Final = 0x30
 
 Quantity = tuple[str, int | str]
 """Name and value: an integer where the text is a whole number in its one way to be written, else
@@ -46,17 +45,15 @@ class _UnusualError(Exception):
 
 
 class PayloadReader:
-    """Reads payloads; remembers names and dimensions that it has seen, within a bound."""
+    """Reads payloads; remembers quantities and dimensions that it has seen, within a bound."""
 
     def __init__(self) -> None:
-        self._names: dict[bytes, str] = {}
+        self._entries: dict[bytes, Quantity] = {}
         self._dimensions: dict[bytes, Dimensions] = {}
         self._by_json: dict[str, Dimensions] = {}
 
     def read(self, payloads: Iterable[bytes]) -> list[tuple[list[Quantity], Dimensions]]:
         """Returns quantities and dimensions of each payload, in their order."""
-        if len(self._names) > REMEMBERED_MAX:
-            self._names.clear()
         if len(self._dimensions) > REMEMBERED_MAX:
             self._dimensions.clear()
             self._by_json.clear()
@@ -83,24 +80,12 @@ class PayloadReader:
                     raise _UnusualError
                 at += payload[at + 1] + 2
         quantities: list[Quantity] = []
+        entries = self._entries
         while at < end and payload[at] == _QUANTITY:
-            start, size = at + 2, payload[at + 1]
-            at = start + size
-            text_at = start + payload[start + 1] + 4
-            if (
-                size >= _LENGTH_MORE
-                or payload[text_at - 2] != _VALUE
-                or payload[text_at - 1] != at - text_at
-            ):
-                raise _UnusualError
-            name = self._names.get(payload[start : text_at - 2]) or self._name(
-                payload[start : text_at - 2]
-            )
-            text = payload[text_at:at]
-            if text.isdigit() and len(text) <= QUANTITY_DIGITS_MAX and text[0] != _ZERO:
-                quantities.append((name, int(text)))
-            else:
-                quantities.append(_quantity(name, text.decode()))
+            start = at + 2
+            at = start + payload[at + 1]
+            raw = payload[start:at]
+            quantities.append(entries.get(raw) or self._entry(raw, size=payload[start - 1]))
         rest = payload[at:]
         dimensions = self._dimensions.get(rest)
         if dimensions is None:
@@ -109,12 +94,22 @@ class PayloadReader:
             quantities = list(last.items())  # Of a name that stands twice the last one counts.
         return quantities, dimensions
 
-    def _name(self, head: bytes) -> str:
-        """Returns the name in an entry up to its value, and remembers it."""
-        if head[0] != _NAME or head[1] != len(head) - 2:
+    def _entry(self, raw: bytes, *, size: int) -> Quantity:
+        """Returns an entry of the quantities, and remembers it: many events carry the same."""
+        text_at = raw[1] + 4
+        if (
+            size >= _LENGTH_MORE
+            or len(raw) != size
+            or raw[0] != _NAME
+            or raw[text_at - 2] != _VALUE
+            or raw[text_at - 1] != size - text_at
+        ):
             raise _UnusualError
-        name = self._names[head] = sys.intern(head[2:].decode())
-        return name
+        name = sys.intern(raw[2 : text_at - 2].decode())
+        entry = _quantity(name, raw[text_at:].decode())
+        if len(self._entries) < REMEMBERED_MAX:
+            self._entries[raw] = entry
+        return entry
 
     def _read_dimensions(self, rest: bytes) -> Dimensions:
         """Returns the dimensions behind the quantities, and remembers them."""

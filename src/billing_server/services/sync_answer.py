@@ -49,6 +49,9 @@ class SyncAnswer:
     """To be sent with the next sync."""
     settled_elsewhere: tuple[SettledReservation, ...] = ()
     """Reservations whose hold is to be dropped."""
+    exceeded: frozenset[str] = frozenset()
+    """Customers with a limit that was lowered below what is used and leased, of which this agent
+    holds some: what its calls leave over is recalled as they end, so it is looked at again soon."""
     has_news: bool = True
     """Whether there is a reason to answer at once."""
 

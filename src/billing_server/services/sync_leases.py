@@ -13,7 +13,12 @@ from billing_server.domain.limit.numbering import SyncState, decide_sync
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.limits import LeaseWant, SettledReservation
 from billing_server.domain.ports.unit_of_work import UnitOfWork, Urgency
-from billing_server.services.grant_leases import Granter, customers_of_others, recall_excess
+from billing_server.services.grant_leases import (
+    Granter,
+    customers_of_others,
+    exceeded_by,
+    recall_excess,
+)
 from billing_server.services.lease_desk import (
     RESULTS,
     CallMark,
@@ -109,7 +114,7 @@ def sync_leases(
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
         _announce(unit, applied=applied, windows=changed, disk=disk)
         _keep_terms(unit, desk=desk, disk=disk, customer_ids=fresh | stale, now=now)
-        return sync_answer(
+        answer = sync_answer(
             unit,
             desk=desk,
             disk=disk,
@@ -117,6 +122,7 @@ def sync_leases(
             answering=answering,
             now=now,
         )
+        return replace(answer, exceeded=exceeded_by(disk.ref, windows=changed))
 
 
 def look_again(
@@ -155,7 +161,7 @@ def look_again(
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
         _announce(unit, applied=None, windows=changed, disk=disk)
         _keep_terms(unit, desk=desk, disk=disk, customer_ids=stale, now=now)
-        return sync_answer(
+        answer = sync_answer(
             unit,
             desk=desk,
             disk=disk,
@@ -163,6 +169,7 @@ def look_again(
             answering=answering,
             now=now,
         )
+        return replace(answer, exceeded=exceeded_by(disk.ref, windows=changed))
 
 
 def _wanted(wants: Sequence[LeaseWant]) -> set[Pair]:
@@ -244,7 +251,7 @@ def _grant(
     urgent = {(want.customer_id, want.limit_key): want for want in request.wants if want.is_urgent}
     granter = Granter(agent_ref=disk.ref, now=now, random_bytes=desk.random_bytes)
     for window in opened:
-        recall_excess(window)
+        recall_excess(window, now=now)
         if not is_allowed:
             continue
         granter.grant_standing(window)

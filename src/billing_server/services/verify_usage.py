@@ -12,6 +12,7 @@ from typing import Final
 
 from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.usage.instants import instant_from_minute
+from billing_server.services.collection_pause import collection_paused
 from billing_server.services.recount_usage import recount_buckets
 from billing_server.services.recount_window import BucketState, Expected, WindowCounter
 from billing_server.services.verified_sums import VerifiedSums
@@ -83,7 +84,7 @@ def _check_windows(
         counter = WindowCounter(meters, kept_by_event=kept)
         start = unit.usage_scan.first_minute()
     while start is not None:
-        with store.read() as unit:
+        with store.read() as unit, collection_paused():
             end = unit.usage_scan.window_end(start, limit=WINDOW_EVENTS)
             expected = _counted(unit, counter, start=start, end=end, report=report)
             wrong = _compare(unit, counter, expected, window=(start, end), report=report)
@@ -195,6 +196,10 @@ def _shown(state: tuple[object, ...] | None) -> str:
 def _recount(store: Store, *, wrong: dict[str, set[int]], report: VerifyReport) -> None:
     for customer_id, minutes in sorted(wrong.items()):
         with store.write() as unit:
-            unit.customers.lock([customer_id])
-            recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
+            if unit.customers.get(customer_id) is None:
+                # Nobody's usage: what stands under such a name was never counted.
+                unit.usage_facts.clear_minutes(customer_id, minutes=minutes)
+            else:
+                unit.customers.lock([customer_id])
+                recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
         report.repaired_count += len(minutes)

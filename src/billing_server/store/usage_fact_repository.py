@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_, type_coerce
 
 from billing_server.domain.ports.usage import ChargeKey, EventKey, EventRow
 from billing_server.domain.ports.usage_facts import (
@@ -172,9 +172,23 @@ class SqlUsageFactRepository:
         )
 
     def adjustments(
-        self, customer_id: str, *, start: datetime, end: datetime
+        self,
+        customer_id: str,
+        *,
+        start: datetime,
+        end: datetime,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> tuple[Adjustment, ...]:
-        """Returns a customer's adjustments that count in [start, end), by (time, id)."""
+        """Returns a customer's adjustments that count in [start, end), by (time, id).
+
+        Args:
+            customer_id: whose.
+            start: the first instant.
+            end: the instant behind the last one.
+            after: of those at `start`, only the ones behind this id; None: all.
+            limit: at most so many; None: all.
+        """
         columns = usage_adjustment.c
         statement = (
             select(usage_adjustment)
@@ -184,7 +198,10 @@ class SqlUsageFactRepository:
                 columns.customer_id == customer_id,
             )
             .order_by(columns.event_time, columns.id)
+            .limit(limit)
         )
+        if after is not None:
+            statement = statement.where(or_(columns.event_time > start, columns.id > after))
         return tuple(Adjustment(**row._mapping) for row in self._connection.execute(statement))
 
     def series_by_number(

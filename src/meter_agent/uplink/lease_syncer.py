@@ -31,7 +31,7 @@ from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink.client import UplinkError
 from meter_agent.uplink.connector import Connector
-from meter_agent.uplink.lease_state import LEASE_COUNT_MAX, LeaseState, key_of
+from meter_agent.uplink.lease_state import LEASE_COUNT_MAX, Key, LeaseState, key_of
 from meter_agent.uplink.sync_pace import SyncPace
 from metering.api.v1 import lease_pb2
 from metering.errors import MeteringError
@@ -84,6 +84,8 @@ class LeaseSyncer:
         self._is_owed = False
         self._pace = SyncPace()
         self._dropped: list[lease_pb2.ReservationKey] = []
+        self._overtaken: set[Key] = set()
+        """Leases told by syncs of the present number that were given up, or failed."""
         self._thread = threading.Thread(target=self._run, name="lease-syncer", daemon=True)
 
     def start(self) -> None:
@@ -157,9 +159,12 @@ class LeaseSyncer:
         if calm_seconds:
             request.calm.FromTimedelta(timedelta(seconds=calm_seconds))
         call = client.begin_sync(request)
+        # Until its answer is here, the server may hear it behind the one that repeats it.
+        overtaken, self._overtaken = self._overtaken, self._overtaken | set(map(key_of, leases))
         if not self._wait_for_answer(call):
             return  # Sent again, under the same number, with what is new.
         response = client.sync_result(call)
+        self._overtaken = overtaken
         heard = Heard(sent_at_us, attempt.applied_seq)
         self._answered(attempt, response, heard=heard, leases=leases)
 
@@ -277,6 +282,10 @@ class LeaseSyncer:
         state.last_sync_time = state.clock.now()
         for lease in leases:
             state.answered_counters[key_of(lease)] = counters_to_proto(lease).SerializeToString()
+        # What a given-up sync of this number told may be heard last: the next number tells it anew.
+        for key in self._overtaken:
+            state.answered_counters.pop(key, None)
+        self._overtaken = set()
         self._dropped = result.dropped
         if result.is_recalled or result.dropped:
             self.owe()

@@ -36,11 +36,12 @@ subscriptions:
 """
 
 
-class _AgentHost:
+class AgentHost:
     """A host with an agent; its callers use the SDK."""
 
     def __init__(self, program: Program, *, address: str, proxy: FaultProxy) -> None:
         self.program = program
+        self.address = address
         self.meter = Meter(address)
         self._proxy = proxy
 
@@ -70,9 +71,10 @@ class Leases:
 
     name = "leases (this product)"
 
-    def __init__(self, *, host_count: int) -> None:
+    def __init__(self, *, host_count: int, agent_env: Mapping[str, str] | None = None) -> None:
         self._host_count = host_count
-        self._own: list[_AgentHost] = []
+        self._agent_env = agent_env or {}
+        self.agents: list[AgentHost] = []
         self._room = Path()
         self._http_port = 0
         self.hosts: list[Host] = []
@@ -91,20 +93,18 @@ class Leases:
             catalog = self._room / "catalog.yaml"
             catalog.write_text(_CATALOG.format(key=LIMIT_KEY, limit=limit, customer=CUSTOMER))
             self._billing("apply", catalog)
-            self._own = [
+            self.agents = [
                 self._start_host(stack, number=number, grpc_port=grpc_port)
                 for number in range(self._host_count)
             ]
             with futures.ThreadPoolExecutor(self._host_count) as pool:
-                list(pool.map(lambda host: host.program.start(), self._own))
-            self.hosts = list(self._own)
+                list(pool.map(lambda host: host.program.start(), self.agents))
+            self.hosts = list(self.agents)
             yield
-            for host in self._own:
+            for host in self.agents:
                 host.meter.close(timeout=1)
 
-    def _start_host(
-        self, stack: contextlib.ExitStack, *, number: int, grpc_port: int
-    ) -> _AgentHost:
+    def _start_host(self, stack: contextlib.ExitStack, *, number: int, grpc_port: int) -> AgentHost:
         token_file = self._room / f"agent-{number}.token"
         self._billing("agent", "enroll", f"host-{number}", f"--token-file={token_file}")
         proxy = stack.enter_context(FaultProxy(grpc_port))
@@ -112,8 +112,9 @@ class Leases:
         program = agent_program(
             self._room / f"agent-{number}", port=port, server_port=proxy.port, token_file=token_file
         )
+        program.env = self._agent_env
         stack.callback(program.stop)
-        return _AgentHost(program, address=f"127.0.0.1:{port}", proxy=proxy)
+        return AgentHost(program, address=f"127.0.0.1:{port}", proxy=proxy)
 
     def leased(self) -> Mapping[int, int]:
         """Returns what each host was granted and has not given back, as the server knows."""
@@ -125,14 +126,14 @@ class Leases:
 
     def settle_all(self) -> None:
         """Waits until all agents have shipped what they hold."""
-        ports = [host.program.arguments[1].rpartition(":")[2] for host in self._own]
+        ports = [host.program.arguments[1].rpartition(":")[2] for host in self.agents]
 
         def drain(port: str) -> None:
             run_command(
                 "meter-agent", "drain", f"--address=127.0.0.1:{port}", f"--timeout={DRAIN_SECONDS}"
             )
 
-        for host in self._own:
+        for host in self.agents:
             host.meter.flush(timeout=DRAIN_SECONDS)
         with futures.ThreadPoolExecutor(self._host_count) as pool:
             list(pool.map(drain, ports))
@@ -141,16 +142,31 @@ class Leases:
         """Returns what the server knows to be used of the limit."""
         return int(self._limit()["used"])
 
+    def set_limit(self, limit: int) -> None:
+        """Gives the customer a limit of its own under the same key; agents are told by the time
+        this returns, or soon."""
+        change = {"meter": "tokens", "window": "month", "max": str(limit), "enforcement": "hard"}
+        self._ask("PUT", f"limits/{LIMIT_KEY}", change)
+
+    def held(self) -> int:
+        """Returns what reservations hold, as the agents last told the server."""
+        return int(self._limit()["reserved"])
+
     def _limit(self) -> dict[str, Any]:
-        key = (self._room / "server" / "admin.key").read_text().strip()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._http_port}/v1/customers/{CUSTOMER}/limits",
-            headers={"Authorization": f"Bearer {key}"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - loopback
-            views = json.load(reply)["data"]
+        views = self._ask("GET", "limits")["data"]
         [view] = [view for view in views if view["key"] == LIMIT_KEY]
         return dict(view)
+
+    def _ask(self, method: str, path: str, content: object = None) -> dict[str, Any]:
+        key = (self._room / "server" / "admin.key").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._http_port}/v1/customers/{CUSTOMER}/{path}",
+            method=method,
+            data=None if content is None else json.dumps(content).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - loopback
+            return dict(json.load(reply))
 
     def _billing(self, *words: str | Path) -> None:
         run_command(

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import yaml
+
 from tests.billing_server.cli.runner import Commands
-from tests.billing_server.world import CATALOG
+from tests.billing_server.world import CATALOG, apply
 
 
 def test_the_changes_are_printed_and_nothing_the_second_time(
@@ -36,3 +38,18 @@ def test_a_file_is_read_from_standard_input_or_told_to_be_missing(commands: Comm
     missing = commands.run("apply", "nowhere.yaml")
     assert missing.exit_code == 1
     assert missing.stderr == "error: nowhere.yaml: cannot be read: No such file or directory\n"
+
+
+def test_the_catalog_is_listed_and_each_version_shown(commands: Commands) -> None:
+    addon = 'addons: [{key: help, prices: [{key: help, kind: recurring, amount: "2"}]}]'
+    apply(commands.api.context, CATALOG.replace('"20.00"', '"30.00"') + addon)
+    listed = commands.json("catalog", "list")
+    assert [(each["key"], each["version"]) for each in listed["plans"]] == [("pro", 2)]
+    table = commands.output("catalog", "list")
+    for word in ("tokens", "pro", "base, tokens", "help"):
+        assert word in table
+    first = yaml.safe_load(commands.output("catalog", "show", "pro", "--version", "1"))
+    assert first["prices"][0]["amount"] == "20"
+    assert commands.json("catalog", "show", "help", "--addon")["version"] == 1
+    missing = commands.run("catalog", "show", "pro", "--version", "9")
+    assert missing.stderr == "error: there is no plan 'pro' of version 9\n"

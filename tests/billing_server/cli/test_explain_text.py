@@ -19,6 +19,8 @@ def explained(**fields: Any) -> dict[str, Any]:
             "plan": "pro",
             "plan_version": 2,
             "effective_from": "2026-01-01T00:00:00Z",
+            "addon": None,
+            "override": None,
             "price": {"key": "tokens", "model": "per_unit"},
         },
         "usage": {
@@ -90,3 +92,16 @@ def test_an_event_is_one_row() -> None:
     voided = event | {"state": "voided", "reason": "a test"}
     assert event_text(voided).endswith("model=large  (voided: a test)")
     assert event_text(event | {"state": "amended"}).endswith("  (amended)")
+
+
+def test_a_price_of_an_add_on_and_a_subscriptions_own_terms_are_told() -> None:
+    document = explained()
+    document["lines"][0]["terms"] |= {
+        "addon": {"key": "fees", "version": 3},
+        "override": {"start": "2026-01-15T00:00:00Z", "set": {"included": "5"}},
+    }
+    told = explanation_text(document).splitlines()
+    assert told[5:7] == [
+        "    price tokens (per_unit) of add-on fees version 3",
+        '    with this subscription\'s own terms since 2026-01-15T00:00:00Z: {"included": "5"}',
+    ]

@@ -14,6 +14,11 @@ def test_a_table_shows_a_dash_where_there_is_nothing(capsys: pytest.CaptureFixtu
     assert "│ x │ – │" in printed
 
 
+def test_a_name_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("things", columns=("a",), rows=[("Acme [red]Inc.[/red]",)])
+    assert "Acme [red]Inc.[/red]" in capsys.readouterr().out
+
+
 def test_an_empty_table_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("things", columns=("a",), rows=[])
     assert capsys.readouterr().out == "things: none\n"

@@ -133,3 +133,16 @@ def test_an_event_without_a_sentence_is_told_by_its_fields() -> None:
     assert event_sentence({"time": "x", "event": "grant.expired", "grant": "g"}) == (
         "grant.expired grant=g"
     )
+
+
+def test_changes_and_corrections_have_sentences() -> None:
+    from billing_server.cli.simulate import event_sentence
+
+    move = {"subscription": "sub-1", "version": "1 -> 2", "effective": "2026-03-01T00:00:00Z"}
+    assert event_sentence({"time": "x", "event": "subscription.move_version", **move}) == (
+        "sub-1 changes version 1 -> 2 on 2026-03-01T00:00:00Z"
+    )
+    adjusted = {"customer": "acme", "meter": "tokens", "quantity": "-5"}
+    assert event_sentence({"time": "x", "event": "usage.adjusted", **adjusted}) == (
+        "tokens of customer acme is adjusted by -5"
+    )

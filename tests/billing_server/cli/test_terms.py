@@ -1,7 +1,5 @@
 """`billing-server subscriptions`: what changes in running subscriptions."""
 
-import json
-
 import yaml
 
 from tests.billing_server.cli.runner import Commands
@@ -16,7 +14,7 @@ def test_subscriptions_are_moved_with_what_each_pays(commands: Commands) -> None
     preview = commands.output(*words, "--dry-run")
     assert "would move" in preview
     assert "1 -> 2" in preview
-    assert "25.00" in preview
+    assert "25.00 USD" in preview
     (moved,) = commands.json(*words, "sub-1")
     assert (moved["before"], moved["after"], moved["refusal"]) == ("20.00", "25.00", None)
 
@@ -24,15 +22,19 @@ def test_subscriptions_are_moved_with_what_each_pays(commands: Commands) -> None
 def test_an_override_and_an_add_on_are_changed(commands: Commands) -> None:
     apply(commands.api.context, ADDON)
     fields = '{"amount": "15.00"}'
-    changed = json.loads(commands.output("subscriptions", "override", "sub-1", "base", fields))
+    changed = commands.json("subscriptions", "override", "sub-1", "base", fields)
     assert changed["changes"]["overrides"][0]["set"] == {"amount": "15"}
-    added = json.loads(commands.output("subscriptions", "add-addon", "sub-1", "help"))
+    added = commands.json("subscriptions", "add-addon", "sub-1", "help")
     assert added["changes"]["addons"][0]["end"] is None
-    removed = json.loads(commands.output("subscriptions", "remove-addon", "sub-1", "help"))
-    assert removed["changes"]["addons"][0]["end"] == "2026-02-28T10:00:00Z"
-    refused = commands.run("subscriptions", "override", "sub-1", "base", "{amount}")
-    assert refused.exit_code != 0
-    assert "no JSON" in refused.output
+    assert commands.output("subscriptions", "remove-addon", "sub-1", "help").splitlines() == [
+        "subscription sub-1 has now:",
+        '  from 2026-01-31T10:00:00Z: price base {"amount": "15"}',
+        "  from 2026-01-31T10:00:00Z until 2026-02-28T10:00:00Z: add-on help version 1",
+    ]
+    for wrong in ("{amount}", "[]"):
+        refused = commands.run("subscriptions", "override", "sub-1", "base", wrong)
+        assert refused.exit_code == 1
+        assert refused.stderr.startswith("error: ")
 
 
 def test_the_exported_catalog_is_a_catalog_file(commands: Commands) -> None:

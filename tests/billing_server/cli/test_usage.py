@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from billing_server.cli import usage as cli_usage
 from tests.billing_server.cli.runner import Commands
 from tests.billing_server.world import Usage
 
@@ -35,7 +38,7 @@ def test_an_event_is_amended_voided_and_a_meter_adjusted(commands: Commands) -> 
         "--reason=goodwill",
         "--dimension=model=large",
     )
-    assert said.endswith(": tokens of acme -2\n")
+    assert said.endswith(f": tokens of acme -2 at {AT}\n")
     said = commands.output("usage", "void", "e1")
     assert said == "event e1 of acme counts nothing from now on\n"
 
@@ -46,6 +49,8 @@ def test_a_file_is_imported_once(commands: Commands, tmp_path: Path) -> None:
     file.write_text(json.dumps(event) + "\n\n")
     first = commands.output("usage", "import", str(file))
     assert first == "1 counted, 0 duplicates, 0 conflicts, 0 quarantined\n"
+    again = commands.output("usage", "import", str(file))
+    assert again == "0 counted, 1 duplicate, 0 conflicts, 0 quarantined\n"
     assert commands.json("usage", "import", str(file))["duplicates"] == 1
     assert used(commands) == [("old", "3")]
     assert "old" in commands.output(
@@ -56,3 +61,38 @@ def test_a_file_is_imported_once(commands: Commands, tmp_path: Path) -> None:
         f"--from={AT}",
         "--to=2026-03-01T00:00:00Z",
     )
+
+
+def test_an_adjustment_that_no_price_charges_says_so(commands: Commands) -> None:
+    said = commands.output(
+        "usage",
+        "adjust",
+        "--customer=acme",
+        "--meter=tokens",
+        "--quantity=2",
+        "--reason=goodwill",
+    )
+    first, second = said.splitlines()
+    assert first.endswith(f": tokens of acme +2 at {AT}")
+    assert second.startswith("no price charges it")
+    window = ("--customer=acme", f"--from={AT}", "--to=2026-03-01T00:00:00Z")
+    (listed,) = commands.json("usage", "adjustments", *window)
+    assert (listed["quantity"], listed["is_priced"]) == ("2", False)
+    assert "goodwill" in commands.output("usage", "adjustments", *window)
+
+
+def test_what_is_wrong_in_a_file_is_told_by_its_line_with_what_was_counted_before(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_usage, "IMPORT_EVENTS", 1)
+    event = {"event_id": "e", "customer": "acme", "event_time": AT, "quantities": {"tokens": "3"}}
+    wrong = event | {"event_time": "2030-01-01T00:00:00Z"}
+    file = tmp_path / "old.jsonl"
+    file.write_text(f"{json.dumps(event)}\n\n{json.dumps(wrong)}\n")
+    told = commands.run("usage", "import", str(file)).stderr.splitlines()
+    assert told[0].startswith(f"error: {file}:3: event_time: 2030-01-01T00:00:00+00:00 is in the")
+    assert told[1] == "of the lines before: 1 counted, 0 duplicates, 0 conflicts, 0 quarantined"
+    file.write_text(json.dumps(event | {"quantities": {"tokens": 3}}))
+    told = commands.run("usage", "import", str(file)).stderr.splitlines()
+    assert told[0] == f"error: {file}:1: quantities.tokens: Input should be a valid string"
+    assert len(told) == 2

@@ -1,5 +1,9 @@
 """Voids, amendments and adjustments are new facts; what came is kept. On both databases."""
 
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -91,6 +95,7 @@ def test_an_adjustment_changes_a_level_until_the_next_event(store: SqlStore) -> 
         reason="disk detached",
         event_time=parse_instant("2026-04-16T00:00:00Z"),
     )
+    advance_clock(context, to=parse_instant("2026-04-16T00:00:00Z"))
     adjust_usage(context, request=request)
     sender.send({"gb": "0"}, at="2026-04-28T00:00:00Z")
     advance_clock(context, to=parse_instant("2026-04-30T00:00:00Z"))
@@ -112,10 +117,9 @@ def test_what_cannot_be_corrected_is_refused_by_reason(store: SqlStore) -> None:
     sender.send({"tokens": "5"}, at=NOON, event_id="e1")
     sender.send({"unknown": "5"}, at=NOON, event_id="waits")
 
-    def adjust(meter: str, quantity: str = "1", reason: str = "why", customer: str = "acme"):  # type: ignore[no-untyped-def]
-        return AdjustmentRequest(
-            customer_id=customer, meter_key=meter, quantity=quantity, reason=reason
-        )
+    def adjust(meter: str, quantity: str = "1", **changes: Any) -> AdjustmentRequest:
+        fields = {"reason": "why", "customer_id": "acme"} | changes
+        return AdjustmentRequest(meter_key=meter, quantity=quantity, **fields)
 
     refusals: list[tuple[object, type[MeteringError], str]] = [
         (lambda: void_usage(context, event_id="no"), NotFoundError, "EVENT_NOT_FOUND"),
@@ -142,7 +146,7 @@ def test_what_cannot_be_corrected_is_refused_by_reason(store: SqlStore) -> None:
         ),
         (lambda: adjust_usage(context, request=adjust("no")), NotFoundError, "METER_NOT_FOUND"),
         (
-            lambda: adjust_usage(context, request=adjust("calls", customer="no")),
+            lambda: adjust_usage(context, request=adjust("calls", customer_id="no")),
             NotFoundError,
             "CUSTOMER_NOT_FOUND",
         ),
@@ -181,3 +185,15 @@ def test_an_id_that_two_customers_used_asks_for_the_customer(store: SqlStore) ->
     with store.read() as unit:
         left = unit.connection.execute(text("SELECT count(*) FROM usage_bucket")).scalar()
     assert left == 1
+
+
+def test_an_adjustment_changes_something_that_has_happened(memory_store: SqlStore) -> None:
+    context, _ = make(memory_store)
+    nothing = AdjustmentRequest(
+        customer_id="acme", meter_key="calls", quantity="-0.0", reason="typing error"
+    )
+    with pytest.raises(ValidationError, match="0 changes nothing"):
+        adjust_usage(context, request=nothing)
+    soon = context.clock.now() + timedelta(minutes=1)
+    with pytest.raises(ValidationError, match="is in the future"):
+        adjust_usage(context, request=replace(nothing, quantity="1", event_time=soon))

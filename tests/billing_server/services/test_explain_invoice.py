@@ -146,6 +146,7 @@ def test_corrected_events_and_adjustments_are_shown_as_such_r16(
 ) -> None:
     void_usage(context, event_id="third", reason="a test of ours")
     amend_usage(context, event_id="second", quantities={"tokens": "50"}, reason="typo")
+    advance_clock(context, to=parse_instant("2026-02-05T00:00:00Z"))
     adjust_usage(
         context,
         request=AdjustmentRequest(
@@ -238,3 +239,32 @@ def test_what_cannot_be_explained_is_refused_with_the_reason(
     with pytest.raises(NotFoundError) as unknown:
         explain_invoice(context, document=DocumentRef(number_or_id="INV-9"))
     assert unknown.value.reason == "INVOICE_NOT_FOUND"
+
+
+LEVELS = """
+meters: [{key: storage, unit: GB, aggregation: time_weighted}]
+plans:
+  - key: disks
+    currency: USD
+    anchor: calendar
+    prices: [{key: storage, kind: usage, meter: storage, model: per_unit, unit_price: "1"}]
+customers: [{id: acme}]
+subscriptions: [{id: sub-1, customer: acme, plan: disks, start: 2026-04-16T00:00:00Z}]
+"""
+
+
+def test_r19_a_level_is_told_as_of_now_and_weighted_by_the_whole_period(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store, start="2026-04-16T00:00:00Z")
+    apply(context, LEVELS)
+    Usage(context).send("30", at="2026-04-16T00:00:00Z", meter="storage")
+    advance_clock(context, to=parse_instant("2026-04-22T00:00:00Z"))
+    (upcoming,) = explain_invoice(context, document=UPCOMING)["lines"]
+    # 30 GB for 6 of 30 days, and for 15 of 30 at the end of the short period.
+    assert (upcoming["quantity"], upcoming["usage"]["quantity"]) == ("6", "6")
+    assert upcoming["usage"]["note"] is None
+    advance_clock(context, to=parse_instant("2026-05-01T02:00:00Z"))
+    (issued,) = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))["lines"]
+    assert (issued["quantity"], issued["usage"]["quantity"]) == ("15", "15")
+    assert issued["usage"]["note"] is None

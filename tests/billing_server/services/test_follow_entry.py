@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
+
 from billing_server.services.context import ServiceContext
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
+from metering.errors import ValidationError
 from tests.billing_server.world import CATALOG, apply, make_context
 
 ADDONS = """
@@ -46,3 +49,17 @@ def test_a_file_changes_overrides_and_add_ons_of_a_running_subscription(store: S
     assert apply(context, other + ADDONS) == ["update subscription sub-1"]
     subscription = show_subscription(context, subscription_id="sub-1")
     assert subscription.overrides_at(context.clock.now()) == {"tokens": {"unit_price": "0.02"}}
+
+
+def test_a_file_adds_an_add_on_with_its_quantity_and_leaves_quantities_that_it_does_not_name(
+    memory_store: SqlStore,
+) -> None:
+    context = world(memory_store)
+    plain = "{id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z"
+    more = CATALOG.replace(plain, plain + ", addons: [seats], quantities: {seats: 3}")
+    assert apply(context, more + ADDONS) == ["update subscription sub-1"]
+    assert ("seats", 0, "30.00") in amounts(context)
+    assert apply(context, CATALOG + ADDONS) == []
+    other = CATALOG.replace(plain, plain + ", quantities: {seats: 4}")
+    with pytest.raises(ValidationError, match=r"quantities\.seats: 3 -> 4"):
+        apply(context, other + ADDONS)

@@ -49,14 +49,14 @@ def test_only_what_is_out_beyond_a_lowered_limit_is_recalled(memory_store: SqlSt
         world.leasing().acquire(world.key("daily"), amount=300)
     world.limit(units("daily", 600))
     window = opened(world, "daily")
-    recall_excess(window)
+    recall_excess(window, now=NOON)
     assert 0 < len(window.changed) <= 2
     world.limit(units("daily", 1_000))
     assert_nothing_is_recalled(opened(world, "daily"))
 
 
 def assert_nothing_is_recalled(window: OpenWindow) -> None:
-    recall_excess(window)
+    recall_excess(window, now=NOON)
     assert window.changed == set()
 
 
@@ -70,7 +70,7 @@ def test_shares_of_a_lowered_rate_are_all_recalled(memory_store: SqlStore) -> No
     agent.sync(want("rate", 5))
     rate(60)
     window = opened(world, "rate")
-    recall_excess(window)
+    recall_excess(window, now=NOON)
     assert len(window.changed) == 1
 
 

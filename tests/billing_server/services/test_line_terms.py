@@ -48,6 +48,26 @@ def test_a_line_is_of_the_price_of_the_version_that_it_names_r37(memory_store: S
     assert known.scope_of(LINE | {"kind": "minimum"}, number=None) is None
 
 
+def test_a_line_names_the_add_on_and_the_override_that_it_was_charged_by(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    plain = "{id: sub-1, customer: acme, plan: pro,"
+    own = f"{plain} addons: [help], overrides: {{tokens: {{included: '5'}}}},"
+    addon = 'addons: [{key: help, prices: [{key: help, kind: recurring, amount: "2"}]}]'
+    apply(context, CATALOG.replace(plain, own) + addon)
+    with memory_store.read() as unit:
+        terms = load_customer_terms(unit, customer_id="acme")
+        tokens = find_line_terms(unit, terms=terms, line=LINE)
+        fee = find_line_terms(unit, terms=terms, line=LINE | {"price": "help"})
+    assert tokens is not None
+    assert tokens.override is not None
+    assert (tokens.addon, tokens.override.fields) == (None, {"included": "5"})
+    assert fee is not None
+    assert fee.addon is not None
+    assert (fee.addon.key, fee.addon.version, fee.override) == ("help", 1, None)
+
+
 def test_the_margin_of_an_invoice_tells_how_many_lines_have_no_cost(
     memory_store: SqlStore,
 ) -> None:

@@ -203,3 +203,23 @@ def test_limits_follow_a_moved_version_at_its_time(memory_store: SqlStore) -> No
     assert maximum() == 5
     advance_clock(context, to=parse_instant("2026-02-28T10:00:00Z"))
     assert maximum() == 9
+
+
+def test_a_preview_counts_late_usage_as_the_upcoming_invoice_does_and_looks_past_the_renewal(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    apply(context, DEARER)
+    usage = Usage(context)
+    usage.send("1500", at="2026-02-05T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-03-05T00:00:00Z"))
+    usage.send("100", at="2026-02-20T00:00:00Z")
+    usage.send("1100", at="2026-03-04T00:00:00Z")
+    wish = MoveWish(version=2, effective=parse_instant("2026-06-15T00:00:00Z"))
+    told = move_version(context, subscription_id="sub-1", wish=wish, mode=MoveMode.PREVIEW)
+    # 20.00 in advance, 100 × 0.01 late, 100 × 0.01; on version 2, 25.00 and 100 × 0.02.
+    assert shown(told) == (1, 2, Money(2200, "USD"), Money(2800, "USD"))
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert told.before is not None
+    assert draft["total"] == told.before.decimal_string()

@@ -9,6 +9,7 @@ from billing_server.services.limit_views import show_limits
 from billing_server.services.list_invoices import list_invoices
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
+from billing_server.services.move_version import MoveWish, move_version
 from billing_server.services.pages import PageRequest
 from billing_server.services.plan_catalog import CatalogSource
 from billing_server.services.upcoming_invoice import upcoming_invoice
@@ -138,3 +139,46 @@ subscriptions:
     Usage(context).send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
     _move(context, "2026-02-09T00:00:00Z")
     assert _described(context, _with_new_price()) == ["1 subscription stays on version 1"]
+
+
+def test_r32_a_pending_move_goes_on_to_the_version_that_adds_the_price_and_the_open_period_stays(
+    memory_store: SqlStore,
+) -> None:
+    """What is open is on the version before: its other prices are not those of the new one."""
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    usage = Usage(context)
+    usage.send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    dearer = CATALOG.replace('"20.00"', '"25.00"')
+    apply(context, dearer)
+    move_version(context, subscription_id="sub-1", wish=MoveWish(version=2))
+    assert _described(context, _with_new_price().replace('"20.00"', '"25.00"')) == [
+        "1 subscription moves to version 3 when its pending move takes effect"
+    ]
+    moved = show_subscription(context, subscription_id="sub-1")
+    assert [move.version for move in moved.moves] == [3]
+    assert moved.price_starts == {}
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert [each["quantity"] for each in draft["unpriced"]] == ["5"]
+    _move(context, "2026-03-01T00:00:00Z")
+    usage.send("7", at="2026-02-28T12:00:00Z", dimensions={"model": "new"})
+    draft = upcoming_invoice(context, customer_id="acme")
+    # 25.00 in advance and 7 × 1.00.
+    assert (draft["unpriced"], draft["total"]) == ([], "32.00")
+
+
+def test_r32_a_price_that_ties_with_one_of_an_add_on_leaves_the_subscription_on_its_version(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    plain = "{id: sub-1, customer: acme, plan: pro,"
+    addon = """
+addons:
+  - key: more
+    prices:
+      - {key: own, kind: usage, meter: tokens, where: {model: new}, model: per_unit,
+         unit_price: "2"}
+"""
+    apply(context, CATALOG.replace(plain, f"{plain} addons: [more],") + addon)
+    assert _described(context, _with_new_price()) == ["1 subscription stays on version 1"]
+    assert show_subscription(context, subscription_id="sub-1").plan_version == 1

@@ -56,6 +56,24 @@ def test_a_repeat_with_the_same_nonce_gets_the_same_session(store: SqlStore, age
     assert opened(store, agent, request()) == first
 
 
+def test_a_repeat_after_a_restore_counts_as_heard_of(memory_store: SqlStore) -> None:
+    # Else a restored server grants nothing to anyone until its quarantine is over.
+    store = memory_store
+    with store.write() as unit:
+        agent = unit.agents.enroll(
+            agent_id="agt_1", name="host-1", token_sha256="t", create_time=START
+        )
+    wanted = replace(request(), has_leases=True)
+    opened(store, agent, wanted)
+    with store.write() as unit:
+        unit.agents.renew_incarnation("restored", at=NOON)
+        assert len(unit.agents.unheard("restored")) == 1
+    answer = opened(store, agent, wanted)
+    assert (answer.session_no, answer.server_incarnation) == (1, "restored")
+    with store.read() as unit:
+        assert unit.agents.unheard("restored") == ()
+
+
 def test_another_attempt_gets_the_next_number(store: SqlStore, agent: Agent) -> None:
     opened(store, agent, request())
     assert opened(store, agent, request(nonce=b"2", sync_no=2)).session_no == 2

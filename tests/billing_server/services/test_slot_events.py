@@ -7,11 +7,12 @@ import pytest
 
 from billing_server.domain.ports.usage import ReadingRow
 from billing_server.services import slot_events as module
-from billing_server.services.correct_usage import void_usage
+from billing_server.services.correct_usage import AdjustmentRequest, adjust_usage, void_usage
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.slot_events import events_of_charges
 from billing_server.services.verify_usage import verify_usage
 from billing_server.store.unit_of_work import SqlStore
+from metering.clock import parse_instant
 from metering.period import Period
 from tests.billing_server.ingest_world import METERS, START, IngestWorld
 from tests.billing_server.world import Usage, apply, make_context
@@ -114,18 +115,20 @@ def test_r31_an_event_that_comes_before_others_lets_all_be_rated_anew(
 def test_r31_events_a_little_out_of_order_are_rated_from_a_stop_before_them(
     usage: Usage, anew: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 3)
-    for day in range(1, 13):  # Stops behind e03, e06, e09 and e12; the last two are kept.
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 3)
+    for day in range(1, 13):  # Marks behind e03, e06, e09 and e12; the last two are kept.
         send(usage, "300", day=day, event_id=f"e{day:02}")
     anew.clear()
     send(usage, "200", day=11, event_id="late")
-    assert anew == ["e09"]
-    send(usage, "200", day=9, event_id="later")
-    assert anew == ["e09", "e09"]
+    assert anew == ["e11"]  # Behind the batch before the last one.
+    send(usage, "200", day=10, event_id="later")
+    assert anew == ["e11", "e10"]
+    send(usage, "200", day=9, event_id="yet-later")
+    assert anew == ["e11", "e10", "e09"]
     send(usage, "200", day=2, event_id="very-late")
-    assert anew == ["e09", "e09", "all"]
+    assert anew == ["e11", "e10", "e09", "all"]
     send(usage, "300", day=13, event_id="e13")
-    assert len(anew) == 3
+    assert len(anew) == 4
     assert verify_usage(usage.context.store).differences == []
 
 
@@ -143,6 +146,25 @@ def test_a_state_that_does_not_go_with_its_charge_is_not_gone_on_from(
     assert verify_usage(usage.context.store).differences == []
 
 
+def test_an_adjustment_pays_the_share_and_no_fee(usage: Usage) -> None:
+    send(usage, "300", day=1, event_id="e1")
+    # 300 − 30 included − 250 free = 20: 20 × 0.013 + 2; then 100 × 0.013 more.
+    assert charges(usage) == {'{"shop":"a"}': (30_000, Decimal("2.26"))}
+    request = AdjustmentRequest(
+        customer_id="acme",
+        meter_key="paid",
+        quantity="100",
+        reason="why",
+        event_time=parse_instant("2026-02-02T00:00:00Z"),
+        dimensions={"shop": "a"},
+    )
+    adjust_usage(usage.context, request=request)
+    assert charges(usage) == {'{"shop":"a"}': (40_000, Decimal("3.56"))}
+    send(usage, "10", day=3, event_id="e2")
+    assert charges(usage) == {'{"shop":"a"}': (41_000, Decimal("5.69"))}
+    assert verify_usage(usage.context.store).differences == []
+
+
 def test_after_a_correction_all_are_rated_anew_once(usage: Usage, anew: list[str]) -> None:
     for day in range(1, 4):
         send(usage, "300", day=day, event_id=f"e{day}")
@@ -157,7 +179,7 @@ def test_after_a_correction_all_are_rated_anew_once(usage: Usage, anew: list[str
 def test_whatever_the_order_charges_are_those_of_a_rebuild(
     memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_BETWEEN_STOPS", 2)
+    monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 2)
     context = make_context(memory_store, start="2026-02-01T00:00:00Z")
     apply(context, CATALOG)
     usage, source = Usage(context), random.Random(3)

@@ -163,6 +163,27 @@ def test_lowering_a_limit_recalls_what_is_out_beyond_it(store: SqlStore) -> None
     assert account.settled + sum(lease.rest for lease in live) <= 500
 
 
+def test_what_a_call_holds_of_a_lowered_limit_is_recalled_again_once_it_may_have_ended(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 10_000))
+    agent = world.leasing()
+    assert agent.sync(want("daily", 100)).exceeded == frozenset()
+    [lease] = agent.leases.values()
+    lease.held = 300
+    agent.sync(want("daily", 100))
+    world.limit(units("daily", 1))
+    agent.look(want("daily", 100), rung=["acme"])
+    assert agent.sync(want("daily", 100)).exceeded == {"acme"}
+    assert (lease.free, lease.recall_no) == (0, 1)
+    lease.held = 0  # The call ends, and used nothing.
+    assert agent.look(want("daily", 100), rung=["acme"]).leases == ()
+    world.pass_time(seconds=1)
+    agent.look(want("daily", 100), rung=["acme"], answering=Answering.CALMLY)
+    assert (lease.free, lease.recall_no) == (0, 2)
+    assert agent.sync(want("daily", 100)).exceeded == frozenset()
+
+
 def test_an_urgent_want_has_the_idle_leases_of_others_recalled(store: SqlStore) -> None:
     world = LeaseWorld(store, units("daily", 1_000))
     idle, busy = world.leasing(), world.leasing()

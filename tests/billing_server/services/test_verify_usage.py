@@ -12,6 +12,7 @@ from billing_server.services.correct_usage import (
     amend_usage,
     void_usage,
 )
+from billing_server.services.move_clock import advance_clock
 from billing_server.services.verify_usage import VerifyMode, verify_usage
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
@@ -41,6 +42,7 @@ def context(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> ServiceContext:
     sender.send({"unknown": "1"}, at="2026-04-10T12:00:00Z")
     void_usage(context, event_id="e03")
     amend_usage(context, event_id="e07", quantities={"tokens": "4.25", "gb": "9"})
+    advance_clock(context, to=parse_instant("2026-04-11T00:00:00Z"))
     for meter in ("calls", "gb"):
         request = AdjustmentRequest(
             customer_id="acme",
@@ -79,6 +81,7 @@ def test_what_ingest_and_corrections_made_equals_a_count_from_the_events(
         "last_time, last_event_id FROM usage_bucket",
         "UPDATE usage_bucket SET value = 1000000000000000 WHERE last_time IS NULL",
         "UPDATE usage_bucket SET customer_id = 'other' WHERE customer_id = 'acme'",
+        "UPDATE usage_bucket SET customer_id = 'nobody' WHERE customer_id = 'acme'",
         "UPDATE usage_bucket SET series_id = series_id + 1000",
         "UPDATE usage_reading SET value = value + 1",
         "DELETE FROM usage_reading",

@@ -114,6 +114,28 @@ def test_a_recall_is_answered_at_once_however_often_the_agent_has_synced(
     assert server.wait_for(lambda: any(item.HasField("calm") for item in server.leases.syncs))
 
 
+def test_what_a_given_up_sync_told_is_told_anew_under_the_next_number(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    # The server may hear it behind the one that repeats it, and what is held may fall.
+    server.leases.is_growing = False
+    reserve(agent)
+    quota = agent.agent._quota
+    assert server.wait_for(lambda: len(server.leases.syncs) >= 1)
+    wait_until(lambda: all(map(quota.state.is_told, leases(agent))))
+    wait_until(lambda: not server.leases.syncs[-1].leases)
+    hanging = server.leases.syncs[-1].sync_no
+    reserve(agent, "r-2")
+    for _ in range(2):
+        count = len(server.leases.syncs)
+        quota._syncer.poke()
+        assert server.wait_for(lambda count=count: len(server.leases.syncs) > count)
+    server.leases.limit("acme", "daily", 20_000)
+    assert server.wait_for(lambda: server.leases.syncs[-1].sync_no == hanging + 1)
+    told = {request.sync_no: request for request in reversed(server.leases.syncs)}
+    assert [item.held for item in told[hanging + 1].leases] == [200]
+
+
 def test_a_raised_limit_un_refuses_within_one_round_trip(
     agent: RunningAgent, server: FakeServer
 ) -> None:

@@ -205,12 +205,17 @@ def _subscription_change(old: SubscriptionEntry, new: SubscriptionEntry) -> Outc
         new,
         start=new.start or old.start,
         anchor=new.anchor or old.anchor,
-        quantities=new.quantities or old.quantities,
+        quantities={**old.quantities, **new.quantities},
         overrides=new.overrides or ({} if "overrides" in new.emptied else old.overrides),
         addons=tuple(sorted(new.addons or (() if "addons" in new.emptied else old.addons))),
     )
     old = replace(old, addons=tuple(sorted(old.addons)))
-    fixed = replace(comparable, overrides=old.overrides, addons=old.addons)
+    fixed = replace(
+        comparable,
+        overrides=old.overrides,
+        addons=old.addons,
+        quantities={key: comparable.quantities[key] for key in old.quantities},
+    )
     is_there, is_wanted = subscription_entry_to_dict(old), subscription_entry_to_dict(fixed)
     refused = _differences(is_there, is_wanted)
     if refused:

@@ -15,6 +15,8 @@ from metering.quantity import plain_decimal
 Json = Mapping[str, Any]
 
 USAGE_KINDS: Final = frozenset({"usage", "late_usage"})
+_FEE_PLACES: Final = 9
+"""Digits after the point of a fee that is told from its share."""
 _NUMBER: Final = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w.-])")
 
 
@@ -67,19 +69,28 @@ def _fee_sentences(line: Json) -> list[str]:
 
 
 def fee_quantity(line: Json) -> str | None:
-    """Returns how often a fee was charged, as `4 × 25 = 100`; None where it was once.
+    """Returns how often a fee was charged, as `4 × 25 = 100`; None where it was once and whole.
 
-    In a short period the share comes on top, so there the quantity stands alone.
+    In a short period that is the fee of a whole one, of which the share comes after.
     """
-    quantity = Decimal(line["quantity"])
-    if quantity in {0, 1}:
+    quantity, share = Decimal(line["quantity"]), line.get("proration")
+    if not quantity or (quantity == 1 and not share):
         return None
-    named = readable(line["quantity"])
-    if line.get("proration"):
-        return f"{named} of them"
-    exact = line["amount_exact"]
-    each = plain_decimal(Fraction(exact) / Fraction(quantity))
-    return f"{named} × {readable(each)} = {readable(exact)}"
+    named, exact = readable(line["quantity"]), line["amount_exact"]
+    whole = _whole_amount(exact, share=share) if share else exact
+    if whole is None:
+        return named
+    each = plain_decimal(Fraction(whole) / Fraction(quantity))
+    return f"{named} × {readable(each)} = {readable(whole)}"
+
+
+def _whole_amount(exact: str, *, share: Json) -> str | None:
+    """Returns the amount of which a share is shown with 18 places; None where none is short."""
+    part = Fraction(share["numerator"], share["denominator"])
+    whole = plain_decimal(Fraction(exact) / part, places=_FEE_PLACES) if part else None
+    if whole is None or plain_decimal(Fraction(whole) * part) != exact:
+        return None
+    return whole
 
 
 def _rounding_sentence(line: Json, *, currency: str) -> str:

@@ -137,7 +137,7 @@ def _events(events: Sequence[EventUsage]) -> str:
     digest = hashlib.sha256()
     for event in events:
         text = f"{plain_decimal(event.quantity)}:{plain_decimal(event.amount)};"
-        digest.update(text.encode())
+        digest.update((text if event.is_event else f"adjusted:{text}").encode())
     return digest.hexdigest() if events else ""
 
 

@@ -5,6 +5,7 @@ All arithmetic is on integers in the limit's smallest unit.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from billing_server.domain.limit.lease import Lease
@@ -18,6 +19,8 @@ FLOAT_CALLS: Final = 4
 """What a cold customer's first lease holds beyond the call that asked, in calls of its size."""
 FLOAT_SHARE: Final = 16
 """And at most one in so many of what is left."""
+HOLDS_KNOWN_FOR: Final = timedelta(seconds=1)
+"""So long it counts what an agent told of its holds; calls end within seconds."""
 OUTAGE_FLOAT_SHARE: Final = 5
 """An outage float is kept while more than one in so many of the limit is left: 20 %."""
 
@@ -108,11 +111,13 @@ def to_recall(
     *,
     missing: int,
     asker_ref: int,
+    now: datetime,
     in_vain: Collection[bytes] = frozenset(),
 ) -> tuple[Lease, ...]:
     """Returns idle leases of other agents to recall before somebody is refused.
 
-    The idlest first, until what is missing is found. A recall that waits already counts, unless it
+    The idlest first, until what is missing is found; then those of which it is not known any more
+    what they have free, since calls may have ended. A recall that waits already counts, unless it
     was waited for in vain: an agent that is cut off must not keep those that are not from being
     asked.
 
@@ -120,10 +125,15 @@ def to_recall(
         leases: Live leases of the window.
         missing: What the limit lacks for the call, >= 1.
         asker_ref: The agent that asks; its own leases stay.
+        now: The time.
         in_vain: Ids of leases whose recall is not answered although it was time.
     """
     found = []
-    others = [lease for lease in leases if lease.agent_ref != asker_ref and lease.free]
+    others = [
+        lease
+        for lease in leases
+        if lease.agent_ref != asker_ref and (lease.free or _may_be_free(lease, now=now))
+    ]
     for lease in sorted(others, key=lambda lease: (-lease.free, lease.lease_id)):
         if missing <= 0:
             break
@@ -133,6 +143,12 @@ def to_recall(
             continue
         missing -= lease.free
     return tuple(found)
+
+
+def _may_be_free(lease: Lease, *, now: datetime) -> bool:
+    """Tells whether what the agent told of a lease's holds is too old to be relied on."""
+    told_at = lease.report_time or lease.create_time
+    return lease.rest > 0 and now - told_at >= HOLDS_KNOWN_FOR
 
 
 def excess(taken: int, *, maximum: int) -> int:

@@ -106,9 +106,23 @@ class UsageFactRepository(Protocol):
         """Write an adjustment."""
 
     def adjustments(
-        self, customer_id: str, *, start: datetime, end: datetime
+        self,
+        customer_id: str,
+        *,
+        start: datetime,
+        end: datetime,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> tuple[Adjustment, ...]:
-        """Return a customer's adjustments that count in [start, end), by (time, id)."""
+        """Return a customer's adjustments that count in [start, end), by (time, id).
+
+        Args:
+            customer_id: whose.
+            start: the first instant.
+            end: the instant behind the last one.
+            after: of those at `start`, only the ones behind this id; None: all.
+            limit: at most so many; None: all.
+        """
 
     def series_by_number(
         self, numbers: Collection[int]

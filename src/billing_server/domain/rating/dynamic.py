@@ -44,7 +44,7 @@ class Dynamic(EventModel):
         tally = self.tally()
         for event in events:
             tally.take(event)
-        brought = tally.brought
+        brought = tally.payable
         if brought == 0:
             return ()
         amount = multiply(brought, self.multiplier)
@@ -70,9 +70,14 @@ class _Tally:
         value = event.quantity if self._terms.amount is None else event.amount
         self.brought = add(self.brought, value)
 
+    @property
+    def payable(self) -> Exact:
+        """What is charged of it: adjustments below zero charge nothing (R18)."""
+        return max(self.brought, ZERO)
+
     def amount(self) -> Exact:
         """Returns the exact amount."""
-        return multiply(self.brought, self._terms.multiplier)
+        return multiply(self.payable, self._terms.multiplier)
 
     def saved(self) -> list[str | None]:
         """Returns the tally as text."""

@@ -6,6 +6,7 @@ the events: however many there were, the next ones cost no more.
 
 import hashlib
 import json
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ class EventRating:
         """
         conversion, left = self._terms.conversion, self._included_left
         if conversion is not None:
-            event = EventUsage(conversion.convert(event.quantity), event.amount)
+            event = replace(event, quantity=conversion.convert(event.quantity))
         if not left:
             return event
         if event.quantity <= left:
@@ -69,7 +70,8 @@ class EventRating:
         rest = subtract(event.quantity, left)
         self._included_left = ZERO
         part = Fraction(rest) / Fraction(event.quantity)
-        return EventUsage(rest, multiply(event.amount, part) if event.amount else ZERO)
+        amount = multiply(event.amount, part) if event.amount else ZERO
+        return replace(event, quantity=rest, amount=amount)
 
     def amount(self) -> Exact:
         """Returns the exact amount of the events so far, adjusted as the price says."""

@@ -140,11 +140,13 @@ class _Tally:
 
     def take(self, event: EventUsage) -> None:
         """Counts the next event."""
-        charged = self._after_free(event.quantity)
+        charged = self._after_free(event)
         if charged is None:
             return
         terms = self._terms
         self._charged = add(self._charged, charged)
+        if not event.is_event:
+            return
         self._charged_count += 1
         least, most = terms.minimum_per_event, terms.maximum_per_event
         if least is None and most is None:
@@ -155,8 +157,9 @@ class _Tally:
         elif least is not None and cost < least:
             self._raised = add(self._raised, subtract(least, cost))
 
-    def _after_free(self, value: Exact) -> Exact | None:
+    def _after_free(self, event: EventUsage) -> Exact | None:
         """Returns the part of an event that is charged; None where the whole event is free."""
+        value = event.quantity
         if self._events_left == 0:
             return value
         left = self._amount_left
@@ -165,7 +168,7 @@ class _Tally:
             self._events_left = 0
             return subtract(value, left)
         self._free = add(self._free, value)
-        if self._events_left is not None:
+        if self._events_left is not None and event.is_event:
             self._events_left -= 1
         if left is not None:
             self._amount_left = subtract(left, value)
@@ -192,18 +195,23 @@ class _Tally:
             exact_from_text(text or "0") for text in sums
         )
 
+    @property
+    def _payable(self) -> Exact:
+        """What the share is taken of: adjustments below zero charge nothing (R18)."""
+        return max(self._charged, ZERO)
+
     def amount(self) -> Exact:
         """Returns the exact amount."""
         terms = self._terms
         fees = multiply(Decimal(self._charged_count), terms.fixed_per_event)
-        amount = multiply_add(self._charged, terms.share, fees)
+        amount = multiply_add(self._payable, terms.share, fees)
         return subtract(add(amount, self._raised), self._cut)
 
     def steps(self) -> tuple[RatingStep, ...]:
         """Returns the steps that add up to the amount."""
         terms = self._terms
         steps = list(_free_steps(self._free))
-        steps.extend(_share_steps(self._charged, terms.share, low=self._free))
+        steps.extend(_share_steps(self._payable, terms.share, low=self._free))
         if self._charged_count and terms.fixed_per_event:
             count = Decimal(self._charged_count)
             fees = multiply(count, terms.fixed_per_event)

@@ -85,9 +85,11 @@ class EventUsage:
     """One usage event, as an `EventModel` sees it."""
 
     quantity: Exact
-    """What the price's meter read of it, >= 0."""
+    """What the price's meter read of it, >= 0 of an event."""
     amount: Exact = ZERO
     """What the quantity `EventModel.amount_quantity` says, in major units; 0 where it is absent."""
+    is_event: bool = True
+    """Whether it is one: an adjustment by hand is not, pays no fee and may be below zero."""
 
 
 class EventTally(Protocol):

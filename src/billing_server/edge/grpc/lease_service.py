@@ -25,6 +25,8 @@ from metering.rpc import token_from_metadata
 
 HANG_SECONDS: Final = 10.0
 """How long a sync waits for news, at most."""
+EXCEEDED_SECONDS: Final = 1.1
+"""How often it is looked whether calls of an agent that holds too much have ended."""
 ACQUIRE_SECONDS: Final = 0.7
 """How long an acquisition waits for recalls, at most: its agent tries again after 0.9 s."""
 
@@ -94,9 +96,10 @@ class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
             )
             while not answer.has_news:
                 now = time.monotonic()
-                rung = await waiter.wait(
-                    seconds=(deadline if now >= calm_until else calm_until) - now
-                )
+                until = deadline if now >= calm_until else calm_until
+                if answer.exceeded:
+                    until = min(until, now + EXCEEDED_SECONDS)
+                rung = await waiter.wait(seconds=until - now) | answer.exceeded
                 answer = await self._run(
                     look_again,
                     self._desk,

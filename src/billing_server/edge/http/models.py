@@ -109,6 +109,7 @@ class VersionMovedAnswer(BaseModel):
     effective: str | None = Field(description="From when on, UTC; null: it does not move.")
     before: str | None = Field(description="Upcoming invoice as it was, in major units.")
     after: str | None = Field(description="The same on the new version.")
+    currency: str | None = Field(description="ISO 4217 code of both; null: it does not move.")
     refusal: str | None = Field(description="Why it does not move; null: it does.")
 
 

@@ -26,7 +26,13 @@ class ExplainedTermsAnswer(BaseModel):
     plan: str = Field(description="Key of the plan.")
     plan_version: int = Field(description="Version whose price was used; it never changes.")
     effective_from: str | None = Field(description="From when that version is on offer, UTC.")
-    price: dict[str, Any] = Field(description="As in the catalog file.")
+    addon: dict[str, Any] | None = Field(
+        description="`key` and `version` of the add-on whose price it is; null: the plan's own."
+    )
+    override: dict[str, Any] | None = Field(
+        description="The subscription's own terms in it, `set`, since `start`; null: none."
+    )
+    price: dict[str, Any] = Field(description="As it applied, in the form of the catalog file.")
     meter: dict[str, Any] | None = Field(description="What is counted; null: a fee.")
 
 

@@ -77,6 +77,9 @@ class AdjustmentAnswer(BaseModel):
     dimensions: dict[str, str] = Field(description="With which it counts.")
     event_time: str = Field(description="When it counts.")
     reason: str = Field(description="Why.")
+    is_priced: bool = Field(
+        description="Whether a price charges usage at that time with those dimensions."
+    )
 
 
 class ImportAnswer(BaseModel):

@@ -118,6 +118,7 @@ def _moved(moved: VersionMoved) -> dict[str, Any]:
         "effective": instant_to_json(moved.start),
         "before": None if moved.before is None else moved.before.decimal_string(),
         "after": None if moved.after is None else moved.after.decimal_string(),
+        "currency": None if moved.after is None else moved.after.currency,
         "refusal": moved.refusal,
     }
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from billing_server.domain.catalog.model import Meter
-from billing_server.domain.ports.usage_facts import Correction
+from billing_server.domain.ports.usage_facts import Adjustment, Correction
 from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.edge.http.convert import page_to_json
 from billing_server.edge.http.models import ListAnswer
@@ -25,9 +25,11 @@ from billing_server.services.correct_usage import (
     AdjustmentRequest,
     adjust_usage,
     amend_usage,
+    is_priced,
     void_usage,
 )
 from billing_server.services.import_usage import ImportedEvent, import_usage
+from billing_server.services.list_adjustments import ShownAdjustment, list_adjustments
 from billing_server.services.list_usage_events import CountedEvent, list_usage_events
 from billing_server.services.query_usage import UsageQuery
 from metering.clock import format_instant
@@ -101,15 +103,28 @@ def post_adjust(request: AdjustUsageRequest, context: Context) -> Any:
             dimensions=request.dimensions,
         ),
     )
-    return {
-        "id": made.id,
-        "customer": made.customer_id,
-        "meter": made.meter_key,
-        "quantity": request.quantity,
-        "dimensions": dict(made.dimensions),
-        "event_time": format_instant(made.event_time),
-        "reason": made.reason,
-    }
+    return _adjustment_to_json(
+        made, quantity=request.quantity, is_priced=is_priced(context, adjustment=made)
+    )
+
+
+@router.get("/usage/adjustments", response_model=ListAnswer[AdjustmentAnswer])
+def get_adjustments(
+    context: Context,
+    page: WantedPage,
+    customer: Annotated[str, Query(description="Whose usage.")],
+    start: Annotated[str, Query(description="RFC 3339 instant.")],
+    end: Annotated[str, Query(description="RFC 3339 instant, exclusive.")],
+) -> Any:
+    """List what was added to meters by hand, in order of the time when it counts."""
+    found = list_adjustments(
+        context,
+        customer_id=customer,
+        start=instant_of(start, field="start"),
+        end=instant_of(end, field="end"),
+        page=page,
+    )
+    return page_to_json(found, show=_shown_adjustment)
 
 
 @router.post("/usage/import", response_model=ImportAnswer)
@@ -133,6 +148,28 @@ def post_import(request: ImportUsageRequest, context: Context) -> Any:
         "duplicates": tally.duplicates,
         "conflicts": tally.conflicts,
         "quarantined": tally.quarantined,
+    }
+
+
+def _shown_adjustment(shown: ShownAdjustment) -> dict[str, Any]:
+    quantity = unscale_quantity(shown.adjustment.value, decimals=shown.meter.decimals)
+    return _adjustment_to_json(
+        shown.adjustment, quantity=plain_decimal(quantity), is_priced=shown.is_priced
+    )
+
+
+def _adjustment_to_json(
+    adjustment: Adjustment, *, quantity: str, is_priced: bool
+) -> dict[str, Any]:
+    return {
+        "id": adjustment.id,
+        "customer": adjustment.customer_id,
+        "meter": adjustment.meter_key,
+        "quantity": quantity,
+        "dimensions": dict(adjustment.dimensions),
+        "event_time": format_instant(adjustment.event_time),
+        "reason": adjustment.reason,
+        "is_priced": is_priced,
     }
 
 

@@ -76,7 +76,13 @@ def test_a_fee_is_told_by_its_quantity_where_it_is_not_one() -> None:
     seats = line(quantity="3", unit="", **fee)
     assert calculation_of(seats, currency="USD")[0] == "3 × 10 = 30"
     short = seats | {"proration": {"numerator": 1, "denominator": 2}}
-    assert calculation_of(short, currency="USD")[0] == "3 of them"
+    assert calculation_of(short, currency="USD")[0] == "3 × 20 = 60"
+    third = {"proration": {"numerator": 1, "denominator": 3}}
+    once = line(quantity="1", unit="", **fee) | third | {"amount_exact": "3.333333333333333333"}
+    assert calculation_of(once, currency="USD")[0] == "1 × 10 = 10"
+    # No amount has this for its third: the fee is not guessed.
+    odd = once | {"quantity": "3", "amount_exact": "3.333333333333333334"}
+    assert calculation_of(odd, currency="USD")[0] == "3"
 
 
 def test_numbers_in_a_sentence_are_set_apart_and_names_are_not() -> None:

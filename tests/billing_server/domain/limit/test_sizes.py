@@ -1,6 +1,7 @@
 """Lease sizes: shares by demand, hysteresis, floats, the tail, and what is recalled."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,22 +102,32 @@ def test_before_a_refusal_the_idlest_leases_of_others_are_recalled() -> None:
     idle, idler = lease(2, agent_ref=2, granted=100), lease(3, agent_ref=3, granted=300)
     busy = lease(4, agent_ref=4, granted=400, held=400)
     leases = [own, idle, idler, busy]
-    assert to_recall(leases, missing=300, asker_ref=1) == (idler,)
-    assert to_recall(leases, missing=301, asker_ref=1) == (idler, idle)
+    assert to_recall(leases, missing=300, asker_ref=1, now=NOON) == (idler,)
+    assert to_recall(leases, missing=301, asker_ref=1, now=NOON) == (idler, idle)
 
 
 def test_a_recall_that_waits_for_its_answer_is_counted_and_not_repeated() -> None:
     waiting = recalled(lease(1, agent_ref=2, granted=300))
     other = lease(2, agent_ref=3, granted=100)
-    assert to_recall([waiting, other], missing=300, asker_ref=1) == ()
-    assert to_recall([waiting, other], missing=301, asker_ref=1) == (other,)
+    assert to_recall([waiting, other], missing=300, asker_ref=1, now=NOON) == ()
+    assert to_recall([waiting, other], missing=301, asker_ref=1, now=NOON) == (other,)
 
 
 def test_a_recall_that_was_waited_for_in_vain_is_not_counted() -> None:
     waiting = recalled(lease(1, agent_ref=2, granted=300))
     other = lease(2, agent_ref=3, granted=100)
     in_vain = {waiting.lease_id, other.lease_id}  # The other one has answered since.
-    assert to_recall([waiting, other], missing=100, asker_ref=1, in_vain=in_vain) == (other,)
+    found = to_recall([waiting, other], missing=100, asker_ref=1, now=NOON, in_vain=in_vain)
+    assert found == (other,)
+
+
+def test_holds_that_were_told_of_a_while_ago_may_have_ended() -> None:
+    busy = replace(lease(1, agent_ref=2, granted=300, held=300), report_time=NOON)
+    idle = lease(2, agent_ref=3, granted=10)
+    later = NOON + timedelta(seconds=1)
+    assert to_recall([busy, idle], missing=50, asker_ref=1, now=NOON) == (idle,)
+    assert to_recall([busy, idle], missing=50, asker_ref=1, now=later) == (idle, busy)
+    assert to_recall([busy, idle], missing=10, asker_ref=1, now=later) == (idle,)
 
 
 def test_a_lowered_limit_has_an_excess() -> None:

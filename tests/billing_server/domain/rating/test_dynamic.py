@@ -37,3 +37,10 @@ def test_no_events_cost_nothing() -> None:
 
 def test_a_negative_multiplier_is_refused() -> None:
     assert refusals_of(model="dynamic", multiplier="-1") == [("multiplier", "PRICE_NEGATIVE")]
+
+
+def test_r18_adjustments_below_zero_charge_nothing() -> None:
+    model = event_model(model="dynamic")
+    (brought,) = transactions("10")
+    events = [brought, EventUsage(Decimal(-30), is_event=False)]
+    assert (model.rate_events(events), model.explain_events(events)) == (0, ())

@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 
 from billing_server.domain.rating.percentage import Percentage, PercentageByEvent
+from billing_server.domain.rating.price_model import EventUsage
 from tests.billing_server.domain.rating.reading import (
     event_model,
     quantity_model,
@@ -167,3 +168,17 @@ def test_a_wrong_percentage_is_refused_by_its_field(
     fields: dict[str, object], field: str, reason: str
 ) -> None:
     assert refusals_of(model="percentage", **fields) == [(field, reason)]
+
+
+def test_r31_an_adjustment_is_no_transaction_and_pays_no_fee() -> None:
+    """1 % and 2 an event, the first one free: 100 is free, 400 costs 6."""
+    model = event_model(model="percentage", rate="0.01", fixed_per_event="2", free_events="1")
+    added, taken = (EventUsage(Decimal(value), is_event=False) for value in ("50", "-100"))
+    first, second = transactions("100", "400")
+    assert model.rate_events([first, second]) == 6
+    # 50 more at 1 %, without a fee, and 100 less; before the first event both are free.
+    assert model.rate_events([first, second, added, taken]) == Decimal("5.5")
+    assert model.rate_events([added, first, second]) == 6
+    # What is left below zero charges nothing; the second event's own fee stays.
+    below = [first, second, *[taken] * 5]
+    assert model.rate_events(below) == sum(step.amount for step in model.explain_events(below)) == 2
