@@ -36,14 +36,15 @@ class CustomerShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitView:
-    """What is held and was decided of limits of one key that count the same, in their smallest
-    unit.
+    """What is held and was decided of limits of one key that count the same.
+
+    Amounts are in their smallest unit.
     """
 
     limit_key: str
     """Of the limits."""
     unit: str = ""
-    """What is counted: a quantity's name, a currency, or "calls"; empty where no terms are known."""
+    """A quantity's name, a currency, or "calls"; empty where no terms are known."""
     decimals: int = 0
     """Fraction digits of the amounts."""
     when_offline: str = ""
