@@ -92,7 +92,7 @@ def end(asked: End, *, counter: Counter) -> tuple[Ended, Recorded | None]:
     counter.book.put_leases(effect.leases)
     counter.book.put_reservation(after)
     counter.book.note_use(known.customer_id, asked.quantities)
-    counter.figures.overran(effect.uncovered)
+    counter.figures.overran(effect.uncovered, terms=terms)
     counter.figures.ended[case.value] += 1
     answer = Ended(event_id, _kind(asked.kind, case), _overrun(asked, known))
     return answer, None if event is None else recorded([event])

@@ -20,7 +20,7 @@ from metering.api.v1.usage_pb2 import (
 )
 from metering.errors import AlreadyExistsError, NotFoundError
 from metering.ids import settlement_event_id
-from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, asked, ending, limit
+from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, asked, ending, limit
 
 
 def held(directory: Path, granted: int = 500) -> QuotaWorld:
@@ -76,7 +76,7 @@ def test_more_than_was_granted_is_recorded_and_told(tmp_path: Path) -> None:
         answer = end(world, output="150")
         assert answer.overrun == {"output": Decimal(50)}
         assert world.the_lease().consumed == 120
-        assert world.counter.figures.overrun == {"daily": 30}
+        assert world.counter.figures.overrun == {DAILY: 30}
         [event] = world.events()
         assert [item.amount for item in event.debits] == [120]
 
