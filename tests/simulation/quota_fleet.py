@@ -60,6 +60,7 @@ class QuotaFleet:
         self._template = directory / "template.db"
         self._snapshots: list[tuple[QuotaAgent, Path]] = []
         self._disk_no = self._call_no = 0
+        self._people = random.Random(f"people {seed}")
 
     @contextmanager
     def living(self, patches: tuple[Patch, ...] = ()) -> Iterator[None]:
@@ -136,6 +137,8 @@ class QuotaFleet:
             world.after(source.random() * FAULT_SECONDS, self._record)
         for _ in range(source.randint(2, 8) if world.weather.kinds else 0):
             world.after(source.random() * FAULT_SECONDS, self._fault)
+        if self._people.random() < 0.25:
+            world.after(self._people.random() * FAULT_SECONDS, self._forget)
         if self.worst:
             world.after(source.random() * FAULT_SECONDS / 2, self._prepare_worst)
             world.after((1 + source.random()) * FAULT_SECONDS / 2, self._do_worst)
@@ -214,6 +217,10 @@ class QuotaFleet:
         limit = self.truth.limits[customer, key]
         if key not in {"rate", "slots"}:
             self._set_limit(customer, replace(limit, maximum=Decimal(source.randint(5, 250))))
+
+    def _forget(self) -> None:
+        self.server.forget(self._people.choice(self.agents).token)
+        self.world.truth.faults["agent forgotten"] += 1
 
     def _prepare_worst(self) -> None:
         agent = self.world.source.choice(self.agents)

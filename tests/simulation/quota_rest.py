@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from billing_server.domain.limit.lease import LeaseState, WindowKey
-from billing_server.services.forget_agent import forget_agent, release_lease
+from billing_server.services.forget_agent import release_lease
 from billing_server.services.limit_views import LimitView, show_limits
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID
 from meter_agent.quota.answers import Granted
@@ -131,6 +131,9 @@ def _judge_ledger(fleet: "QuotaFleet") -> None:
             mine = (lease.granted, lease.returned, lease.consumed)
             if lease.lease_id in doubled:
                 continue
+            is_given_up = state in {LeaseState.RECLAIMED, LeaseState.WRITTEN_OFF}
+            if fleet.truth.is_straight and is_given_up and granted > returned + settled:
+                raise Violation(f"{agent.name} came back, and {lease} is still {state}")
             if fleet.truth.is_straight and mine != (granted, returned, settled):
                 is_slot = settled == 0 and lease.consumed == 0
                 if not is_slot:
@@ -145,7 +148,7 @@ def _forget_lost_disks(fleet: "QuotaFleet") -> None:
     alive = {agent.writer.state.positions.disk_id for agent in fleet.agents}
     for name, disk_id in fleet.server.rows("SELECT name, disk_id FROM agent"):
         if disk_id is not None and disk_id not in alive:
-            forget_agent(fleet.server.context, name=name, actor="people")
+            fleet.server.forget(name)
     for lease_id, customer, key, window, rest in fleet.server.rows(
         "SELECT lease_id, customer_id, limit_key, window_id, "
         "MAX(0, granted - returned - settled) FROM lease WHERE state = 'written_off'"

@@ -18,6 +18,7 @@ from billing_server.edge.grpc import lease_service
 from billing_server.edge.grpc.ingest_service import IngestService
 from billing_server.edge.grpc.lease_service import HANG_SECONDS, LeaseService
 from billing_server.services.context import ServiceContext
+from billing_server.services.forget_agent import forget_agent
 from billing_server.services.ingest_usage import UsageIngester
 from billing_server.services.lease_desk import LeaseDesk
 from billing_server.services.set_limits import set_limit
@@ -212,6 +213,10 @@ class QuotaServer(ServiceServer):
     def set_limit(self, customer_id: str, limit: Limit) -> None:
         """Sets a limit, as over the API."""
         set_limit(self.context, customer_id=customer_id, limit=limit, actor="people")
+
+    def forget(self, name: str) -> None:
+        """Gives an agent or a disk up: what its leases hold is presumed used."""
+        forget_agent(self.context, name=name, actor="people")
 
     def _tidy(self) -> None:
         if any(replica.is_up for replica in self.replicas):
