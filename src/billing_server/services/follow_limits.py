@@ -8,6 +8,7 @@ from typing import Final
 
 from billing_server.domain.catalog.limit import WindowUnit
 from billing_server.domain.limit.in_force import LimitInForce
+from billing_server.domain.limit.lease import WindowKey
 from billing_server.domain.ports.limits import LimitAccount, ThresholdEvent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.lease_windows import customer_limits
@@ -44,9 +45,9 @@ def limits_following(
         unit: the transaction; the customer is held in it.
         customer_id: whose usage is corrected or priced anew.
         now: the time.
-        used_at: when the usage that is corrected was used. Spend caps whose windows are no billing
-            periods follow only what was used in them, and none of what is priced anew: a charge
-            does not say on which day it came about.
+        used_at: when the usage that is corrected was used; empty where usage is priced anew. A
+            charge does not say on which day it came about: a spend cap of a day, or of a month,
+            follows what was used in its window, or whose billing period began in it.
         book: limits that are compiled already; None: they are compiled for this once.
     """
     limits = customer_limits(
@@ -55,15 +56,19 @@ def limits_following(
     windows = {
         window.key: window
         for window in (window_at(limit, at=now) for limit in (limits.limits if limits else ()))
-        if _follows(window, used_at=used_at)
+        if window.limit.kind in _FOLLOWING
     }
     accounts = unit.limits.lock_accounts(windows)
-    before = {key: _counted(unit, window=windows[key], now=now) for key in accounts}
+
+    def counted(key: WindowKey) -> int:
+        return _counted(unit, window=windows[key], used_at=used_at, now=now)
+
+    before = {key: counted(key) for key in accounts}
     yield
     changed: list[LimitAccount] = []
     thresholds: list[ThresholdEvent] = []
     for key, account in sorted(accounts.items()):
-        change = _counted(unit, window=windows[key], now=now) - before[key]
+        change = counted(key) - before[key]
         if change:
             after, crossed = _changed(
                 unit, limit=windows[key].limit, account=account, change=change, now=now
@@ -76,27 +81,16 @@ def limits_following(
         unit.leases.announce([customer_id])
 
 
-def _follows(window: Window, *, used_at: Collection[datetime]) -> bool:
-    limit, span = window
-    if limit.kind not in _FOLLOWING:
-        return False
-    if limit.kind is not LimitKind.MONEY or _counts_charges(window) or span.start is None:
-        return True
-    return any(span.contains(at) for at in used_at)
-
-
-def _counts_charges(window: Window) -> bool:
-    """Tells whether the window of a limit on money holds whole charges."""
-    return window.limit.limit.window.unit is WindowUnit.BILLING_PERIOD
-
-
-def _counted(unit: UnitOfWork, *, window: Window, now: datetime) -> int:
+def _counted(
+    unit: UnitOfWork, *, window: Window, used_at: Collection[datetime], now: datetime
+) -> int:
     limit, span = window
     if limit.kind is not LimitKind.MONEY:
         return used_of_meter(unit, window=window, now=now)
-    if _counts_charges(window):
-        return micros(unit.limits.rated_total(limit.customer_id, start=span.start, end=span.end))
-    return micros(unit.limits.rated_total(limit.customer_id))
+    is_of_period = limit.limit.window.unit is WindowUnit.BILLING_PERIOD
+    if span.start is None or (not is_of_period and any(map(span.contains, used_at))):
+        return micros(unit.limits.rated_total(limit.customer_id))
+    return micros(unit.limits.rated_total(limit.customer_id, start=span.start, end=span.end))
 
 
 def _changed(
