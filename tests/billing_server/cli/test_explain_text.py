@@ -21,6 +21,7 @@ def explained(**fields: Any) -> dict[str, Any]:
             "effective_from": "2026-01-01T00:00:00Z",
             "addon": None,
             "override": None,
+            "share": None,
             "price": {"key": "tokens", "model": "per_unit"},
         },
         "usage": {
@@ -99,9 +100,11 @@ def test_a_price_of_an_add_on_and_a_subscriptions_own_terms_are_told() -> None:
     document["lines"][0]["terms"] |= {
         "addon": {"key": "fees", "version": 3},
         "override": {"start": "2026-01-15T00:00:00Z", "set": {"included": "5"}},
+        "share": {"numerator": 16, "denominator": 31},
+        "price": {"key": "tokens", "model": "per_unit", "included": "1000000"},
     }
     told = explanation_text(document).splitlines()
-    assert told[5:7] == [
+    assert told[5:8] == [
         "    price tokens (per_unit) of add-on fees version 3",
         '    with this subscription\'s own terms since 2026-01-15T00:00:00Z: {"included": "5"}',
         "    for 16/31 of a whole period; a whole one includes 1,000,000",
