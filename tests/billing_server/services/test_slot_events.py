@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.ports.usage import ReadingRow
+from billing_server.domain.ports.usage import ChargeKey, ReadingRow
 from billing_server.services import slot_events as module
 from billing_server.services.correct_usage import AdjustmentRequest, adjust_usage, void_usage
 from billing_server.services.customer_terms import load_customer_terms
@@ -18,6 +18,7 @@ from tests.billing_server.ingest_world import METERS, START, IngestWorld
 from tests.billing_server.world import Usage, apply, make_context
 
 MARCH = Period(START, START.replace(month=4))
+START_US = int(START.replace(month=2).timestamp()) * 1_000_000
 CATALOG = """
 meters: [{key: paid, aggregation: sum, decimals: 2}]
 plans:
@@ -141,6 +142,20 @@ def test_a_state_that_does_not_go_with_its_charge_is_not_gone_on_from(
         unit.connection.exec_driver_sql(  # type: ignore[attr-defined]
             "UPDATE running_charge SET quantity = '1'"
         )
+    send(usage, "300", day=2, event_id="e2")
+    assert anew == ["all", "all"]
+    assert verify_usage(usage.context.store).differences == []
+
+
+@pytest.mark.parametrize("state", ["", "[]", "[[1]]", '[[[1,30000,"{}"]],[]]'])
+def test_a_damaged_state_is_told_and_not_gone_on_from(
+    usage: Usage, anew: list[str], state: str
+) -> None:
+    send(usage, "300", day=1, event_id="e1")
+    with usage.context.store.write() as unit:
+        key = ChargeKey("acme", "sub-1", START_US, "paid", 0, '{"shop":"a"}')
+        unit.usage_facts.put_event_states({key: state})
+    assert verify_usage(usage.context.store).difference_count == 1
     send(usage, "300", day=2, event_id="e2")
     assert anew == ["all", "all"]
     assert verify_usage(usage.context.store).differences == []
