@@ -50,7 +50,7 @@ def test_a_price_that_needs_no_events_has_none(store: SqlStore) -> None:
 
 @pytest.fixture
 def usage(store: SqlStore) -> Usage:
-    context = make_context(store, start="2026-02-01T00:00:00Z")
+    context = make_context(store, start="2026-02-27T00:00:00Z")
     apply(context, CATALOG)
     return Usage(context)
 
@@ -195,7 +195,7 @@ def test_whatever_the_order_charges_are_those_of_a_rebuild(
     memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 2)
-    context = make_context(memory_store, start="2026-02-01T00:00:00Z")
+    context = make_context(memory_store, start="2026-02-28T00:00:00Z")
     apply(context, CATALOG)
     usage, source = Usage(context), random.Random(3)
     days = sorted(source.choices(range(1, 28), k=30))
