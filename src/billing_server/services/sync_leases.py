@@ -46,6 +46,8 @@ PREFETCH = timedelta(seconds=20)
 GROWN_AT_ONCE = 300
 """Limits whose windows one sync opens because an agent wants more of them: some 0.3 s of work, so
 that agents that wait for a lease at once get theirs in time."""
+REPORTED_AT_ONCE = 300
+"""Limits whose windows one sync opens because leases of them were used or given back."""
 SHRUNK_AT_ONCE = 3_000
 """Rows of demand that fell which one sync writes: nothing is looked at for them."""
 
@@ -104,8 +106,7 @@ def sync_leases(
         unit.agents.note_sync(disk, sync_no=mark.sync_no, nonce=mark.nonce, at=now)
         wants_changed = _keep_wants(unit, disk=disk, wants=request.wants, now=now)
         unit.leases.drop_settled_elsewhere(disk.ref, reservations=request.dropped)
-        pairs = {(each.key.customer_id, each.key.limit_key) for each in request.reports}
-        pairs |= wants_changed
+        pairs = wants_changed | _reported(request)
         fresh = set(request.customer_ids)
         pairs |= {pair for pair in _wanted(request.wants) if pair[0] in fresh}
         windows = _hold(unit, desk=desk, disk=disk, request=request, pairs=pairs, now=now)
@@ -174,6 +175,17 @@ def look_again(
 
 def _wanted(wants: Sequence[LeaseWant]) -> set[Pair]:
     return {(want.customer_id, want.limit_key) for want in wants}
+
+
+def _reported(request: SyncRequest) -> set[Pair]:
+    """Returns whose windows to open because of what was told of their leases.
+
+    So many that the round stays short: those first of which the least is left. What is told of the
+    others is kept all the same; of what they gave back whoever waits for it hears.
+    """
+    reports = sorted(request.reports, key=lambda each: each.report.free)
+    pairs = dict.fromkeys((each.key.customer_id, each.key.limit_key) for each in reports)
+    return set(list(pairs)[:REPORTED_AT_ONCE])
 
 
 def _keep_wants(
@@ -273,6 +285,8 @@ def _announce(
     """Wakes agents whose leases were recalled, and those that wait for what was given back."""
     customers = customers_of_others(windows, agent_ref=disk.ref)
     if applied is not None:
+        opened = {window.limit.customer_id for window in windows}
+        customers |= applied.freed - opened
         customers |= {
             window.limit.customer_id
             for window in windows
