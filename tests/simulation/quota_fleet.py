@@ -35,6 +35,8 @@ from tests.simulation.quota_server import SERVER_MODULES, QuotaServer
 from tests.simulation.quota_truth import QuotaTruth
 from tests.simulation.virtual_threads import Hub, virtual_modules
 
+STEPS_MAX = 20_000
+"""A world has some thousands."""
 Patch = tuple[Any, str, Any]
 """Module, name and what stands there instead: a mutant."""
 

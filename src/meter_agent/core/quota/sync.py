@@ -206,7 +206,8 @@ def run_out(leases: Iterable[Lease], *, now_us: int) -> tuple[Lease, ...]:
         for lease in leases
         if lease.usable_until_us
         and now_us >= lease.usable_until_us
-        and (not lease.is_closed or lease.free > 0)
+        # A share has no rest to give back: its bucket is emptied once, when it is closed.
+        and (not lease.is_closed or (lease.free > 0 and not lease.is_share))
     )
 
 

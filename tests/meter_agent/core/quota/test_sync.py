@@ -137,6 +137,15 @@ def test_leases_whose_time_is_over_give_back_what_is_free_and_are_closed() -> No
     assert run_out(found, now_us=5) == ()
 
 
+def test_a_share_runs_out_once() -> None:
+    # The keeper would commit without a pause for what stays due.
+    told = replace(NEWS, granted=20, rate_per_minute=60, burst=50, remaining_us=60 * SECOND)
+    found = run_out([news(None, told)], now_us=61 * SECOND)
+    assert [each.is_closed for each in found] == [True]
+    assert run_out(found, now_us=62 * SECOND) == ()
+    assert run_out([news(found[0], replace(told, is_closed=True))], now_us=63 * SECOND) == ()
+
+
 def test_a_hold_that_ends_in_a_closed_lease_is_given_back_as_well() -> None:
     (over,) = run_out([replace(hold(LEASE, amount=10, now_us=0), usable_until_us=5)], now_us=5)
     (back,) = run_out([replace(over, held=0)], now_us=6)
