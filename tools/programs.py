@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -68,6 +69,26 @@ def run_command(*words: str | Path, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
+class Process(Protocol):
+    """A process as `subprocess.Popen` shows it."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def poll(self) -> int | None:
+        """Returns its exit code, None while it runs."""
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Sends a signal."""
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end."""
+
+
 @dataclass
 class Program:
     """One program of the project as a child process that can be killed and started again."""
@@ -82,7 +103,7 @@ class Program:
     """Whether it answers."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of this process."""
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: Process | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Starts it and returns once it answers.
@@ -90,17 +111,21 @@ class Program:
         Raises:
             ProgramError: it ended, or did not answer in time.
         """
+        self.process = self.spawn()
+        wait_until(self._answers_or_ended, what=f"start of {self.name}", seconds=START_SECONDS_MAX)
+        if self.process.poll() is not None:
+            tail = self.log_path.read_text(errors="replace")[-2000:]
+            raise ProgramError(f"{self.name} ended with {self.process.returncode}:\n{tail}")
+
+    def spawn(self) -> Process:
+        """Starts the process."""
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [str(BIN / self.name), *self.arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.env},
             )
-        wait_until(self._answers_or_ended, what=f"start of {self.name}", seconds=START_SECONDS_MAX)
-        if self.process.poll() is not None:
-            tail = self.log_path.read_text(errors="replace")[-2000:]
-            raise ProgramError(f"{self.name} ended with {self.process.returncode}:\n{tail}")
 
     def _answers_or_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None or self.is_ready()

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 
-from metering.api.v1.agent_pb2 import GetAgentStatusResponse, LimitStatus
+from metering.api.v1.agent_pb2 import CustomerLimitStatus, GetAgentStatusResponse, LimitStatus
 from metering.clock import format_instant
 
 _KIB: Final = 1024
@@ -118,7 +118,11 @@ def _server(status: GetAgentStatusResponse) -> str:
 
 def _quota(status: GetAgentStatusResponse) -> tuple[tuple[str, str], ...]:
     """Returns rows of quota; none where it was never asked for."""
-    rows = [("limit", _limit(item)) for item in status.limits]
+    rows = [
+        row
+        for item in status.limits
+        for row in (("limit", _limit(item)), *(("", _busiest(share)) for share in item.busiest))
+    ]
     if rows or status.held_reservation_count or status.unsettled_reservation_count:
         told = f"{status.lease_count:,} leases, {status.held_reservation_count:,} reservations held"
         if status.unsettled_reservation_count:
@@ -132,11 +136,21 @@ def _quota(status: GetAgentStatusResponse) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
+def _busiest(share: CustomerLimitStatus) -> str:
+    return (
+        f"  {share.customer_id}: granted {share.granted}, consumed {share.consumed}, "
+        f"held {share.held}"
+    )
+
+
 def _limit(item: LimitStatus) -> str:
     if not item.enforcement:
         return f"{item.limit_key}: no longer in force; {item.refused_count:,} refused"
+    about = f"{item.enforcement}, {item.when_offline} offline"
+    if item.unit:
+        about += f"; {item.unit}, {item.customer_count:,} customers"
     told = (
-        f"{item.limit_key} ({item.enforcement}, {item.when_offline} offline): granted "
+        f"{item.limit_key} ({about}): granted "
         f"{item.granted}, consumed {item.consumed}, held {item.held}; {item.refused_count:,} "
         "refused"
     )

@@ -18,6 +18,7 @@ BENCHES = {
     "agent": "The agent on one core",
     "latency": "RecordUsage of 10 events at 20 % load",
     "reserve": "Holding quota on a warm lease, one core",
+    "leases": "Calls about leases of 10,000 customers",
     "drain": "A backlog of 3,000,000 events",
     "visible": "From a use to the live charge",
     "server": "The server on SQLite, one core",

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,10 @@ CATALOGS = [
 ]
 
 
+LIMITS = [(name, body) for name, body in _blocks("yaml") if body.startswith("limits:")]
+METERS_OF_LIMITS = "meters: [{key: output_tokens, unit: token, aggregation: sum}]\n"
+
+
 @pytest.fixture(scope="module")
 def agent() -> Iterator[FakeAgent]:
     with FakeAgent() as running:
@@ -69,6 +74,20 @@ def test_every_python_block_of_the_documents_runs(body: str, agent: FakeAgent) -
 def test_every_catalog_of_the_documents_is_valid(body: str) -> None:
     parsed = parse_catalog(body, name="catalog.yaml")
     assert parsed.meters or parsed.plans
+
+
+@pytest.mark.parametrize("body", [body for _, body in LIMITS], ids=[name for name, _ in LIMITS])
+def test_every_list_of_limits_of_the_documents_is_one_of_a_plan(body: str) -> None:
+    plan = "plans:\n  - key: page\n    currency: USD\n    billing_period: month\n"
+    parsed = parse_catalog(
+        METERS_OF_LIMITS + plan + textwrap.indent(body, "    "), name="catalog.yaml"
+    )
+    (parsed_plan,) = parsed.plans
+    assert len(parsed_plan.limits) == len(re.findall(r"\bkey:", body))
+
+
+def test_the_guide_to_limits_shows_lists_of_them() -> None:
+    assert sum(name.startswith("docs/guides/quota.md") for name, _ in LIMITS) >= 2
 
 
 def _json_values(text: str) -> list[dict[str, object]]:

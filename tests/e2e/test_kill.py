@@ -23,6 +23,7 @@ from metering import Meter
 from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
 from metering.ids import uuid7
 from tests.e2e.world import World
+from tests.support.forked_program import ForkedProgram
 
 KILLS_IN_CI = 50
 KILLS_IN_SOAK = int(os.environ.get("KILLS", "1000"))
@@ -102,8 +103,11 @@ class Caller(threading.Thread):
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     made = World(tmp_path, customer_ids=[*CUSTOMERS, SDK_CUSTOMER])
+    if request.node.get_closest_marker("long") is None:  # The soak has the time to load them anew.
+        made.server = ForkedProgram.like(made.server)
+        made.agent = ForkedProgram.like(made.agent)
     made.start()
     yield made
     made.stop()

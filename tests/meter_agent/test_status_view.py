@@ -103,6 +103,9 @@ def test_quota_is_shown_where_there_is_any() -> None:
     daily.granted, daily.consumed, daily.held = "100", "60", "7"
     daily.uncovered, daily.overrun, daily.granted_offline = "5", "0", ""
     daily.refused_count = 4
+    spend = status.limits.add(limit_key="spend", enforcement="hard, soft", when_offline="open")
+    spend.unit, spend.customer_count, spend.granted = "USD", 1_200, "5"
+    spend.busiest.add(customer_id="acme", granted="4", consumed="3", held="1")
     status.limits.add(limit_key="gone", refused_count=1)
     text = status_view.to_text(status, now=NOW)
     assert "2 leases, 1 reservations held, 3 UNSETTLED, see meter-agent reservations" in text
@@ -110,6 +113,8 @@ def test_quota_is_shown_where_there_is_any() -> None:
         "daily (hard, closed offline): granted 100, consumed 60, held 7; 4 refused, 5 beyond leases"
         in text
     )
+    assert "spend (hard, soft, open offline; USD, 1,200 customers): granted 5," in text
+    assert "acme: granted 4, consumed 3, held 1" in text
     assert "gone: no longer in force; 1 refused" in text
     assert "spent without the server since 2026-03-10T12:00:00Z" in text
     assert status_view.to_json(status)["limits"][0]["held"] == "7"

@@ -16,7 +16,7 @@ import pytest
 from billing_server.domain.limit import shares
 from billing_server.domain.limit.lease import Lease as ServerLease
 from billing_server.domain.limit.lease import WindowKey
-from billing_server.domain.limit.shares import RateShare
+from billing_server.domain.limit.shares import FreeBucket, RateShare
 from billing_server.domain.limit.silence import slots_are_free_at
 from meter_agent.core.quota import lease as agent_lease
 from meter_agent.core.quota.lease import Lease, available, consume_held, hold, unhold
@@ -34,7 +34,7 @@ MAX_HOLD = timedelta(seconds=3)
 class Rules:
     """The functions under test, each replaceable by a mutant."""
 
-    first_tokens: Callable[..., int] = shares.first_tokens
+    poured: Callable[..., tuple[FreeBucket, int]] = shares.poured
     unhold: Callable[..., Lease] = unhold
     slots_are_free_at: Callable[..., datetime | None] = slots_are_free_at
     counts_recalled_shares: bool = True
@@ -59,8 +59,8 @@ class World(NamedTuple):
     now: int = 0
     own: tuple[Lease | None, ...] = (None, None)
     known: tuple[ServerLease | None, ...] = (None, None)
-    last_end: int | None = None
-    """Second at which the last share that was over could be used last; None: none was."""
+    free: FreeBucket = FreeBucket(LIMIT.burst, LIMIT, START)
+    """The server's bucket of what nobody holds."""
     running: tuple[Call, ...] = ()
     used: tuple[tuple[int, int], ...] = ()
     """Second of the reservation, and what was used in the end."""
@@ -116,21 +116,17 @@ def rate_steps(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
     for index, lease in enumerate(world.own):
         known = world.known[index]
         if known is not None and is_over(world, known):
-            end = max(world.last_end or 0, world.now)
-            gone = (*world.known[:index], None, *world.known[index + 1 :])
-            yield f"over at {index}", world._replace(known=gone, last_end=end)
+            yield f"over at {index}", given_back(world, index)
         if known is None:
             yield from _grant_share(world, index, rules)
         elif lease is not None and rules.counts_recalled_shares:
             recalled = agent_lease.recalled(lease, recall_no=1)
             if recalled != lease:
-                gone = (*world.known[:index], None, *world.known[index + 1 :])
-                after = world._replace(own=put(world.own, index, recalled), known=gone)
-                yield f"recall {index}", after._replace(last_end=world.now)
+                after = world._replace(own=put(world.own, index, recalled))
+                yield f"recall {index}", given_back(after, index)
         elif lease is not None:
             # Mutant: the server takes a share for free when it asks for it back.
-            gone = (*world.known[:index], None, *world.known[index + 1 :])
-            yield f"recall {index}", world._replace(known=gone, last_end=world.now)
+            yield f"recall {index}", given_back(world, index)
         if lease is not None and len(world.running) + len(world.used) < 2:
             for amount in (1, 2):
                 if amount <= available(lease, now_us=now_us):
@@ -146,20 +142,28 @@ def rate_steps(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
             yield f"end with {used}", _ended(world, call, used, rules)
 
 
+def given_back(world: World, index: int) -> World:
+    """Lets the server take a share for free from now on."""
+    after = world._replace(known=(*world.known[:index], None, *world.known[index + 1 :]))
+    bucket = shares.refilled(world.free, free=free_of(after), now=at(world.now))
+    return after._replace(free=bucket)
+
+
+def free_of(world: World) -> RateShare:
+    return shares.free_share(LIMIT, leases=[each for each in world.known if each is not None])
+
+
 def _grant_share(world: World, index: int, rules: Rules) -> Iterator[tuple[str, World]]:
-    held = [each for each in world.known if each is not None]
-    free = shares.free_share(LIMIT, leases=held)
-    quiet = None if world.last_end is None else timedelta(seconds=world.now - world.last_end)
-    if held:
-        quiet = timedelta(0) if world.last_end is not None else None
+    free = free_of(world)
     for wanted in (RateShare(60, 2), RateShare(30, 1)):
         share = shares.granted_share(wanted, free=free)
         if share.burst and world.serial < 2:
-            tokens = rules.first_tokens(share, quiet=quiet)
+            bucket = shares.refilled(world.free, free=free, now=at(world.now))
+            bucket, tokens = rules.poured(bucket, share=share)
             yield (
                 f"grant {share.burst} to {index}",
                 granted(
-                    world,
+                    world._replace(free=bucket),
                     index,
                     rate=share.rate_per_minute,
                     burst=share.burst,
@@ -270,8 +274,8 @@ def test_no_more_calls_run_than_there_are_slots() -> None:
     assert search(slot_steps, slot_problem, Rules(), start=SLOTS) > 100
 
 
-def buckets_always_start_full(share: RateShare, **_fields: object) -> int:
-    return share.burst
+def buckets_always_start_full(bucket: FreeBucket, *, share: RateShare) -> tuple[FreeBucket, int]:
+    return shares.poured(bucket, share=share)[0], share.burst
 
 
 def all_that_was_not_used_comes_back(lease: Lease, *, held_for_us: int, **fields: int) -> Lease:
@@ -285,7 +289,7 @@ def slots_are_free_when_their_time_is_over(
 
 
 MUTANTS = {
-    "every bucket starts full": Rules(first_tokens=buckets_always_start_full),
+    "every bucket starts full": Rules(poured=buckets_always_start_full),
     "all that a call did not use comes back": Rules(unhold=all_that_was_not_used_comes_back),
     "a share counts as free when it is recalled": Rules(counts_recalled_shares=False),
     "an agent does not stop when its time is over": Rules(heeds_time=False),

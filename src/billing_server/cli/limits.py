@@ -225,7 +225,7 @@ def show_balance_command(
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show what was put into a customer's prepaid balance.
+    """Show what was put into a customer's prepaid balance, and what is left of it.
 
     Example: billing-server balance show acme
     """
@@ -294,7 +294,11 @@ def _print_balance(balance: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(balance)
         return
-    print(f"{balance['customer']}: {balance['amount']} {balance['currency'] or ''}".rstrip())
+    told = f"{balance['customer']}: {balance['amount']} {balance['currency'] or ''}".rstrip()
+    if balance["left"] is None:
+        print(f"{told} paid in; no limit of the customer counts what is used of it")
+    else:
+        print(f"{told} paid in, {balance['used']} used, {balance['left']} left")
 
 
 def _where(given: list[str] | None) -> dict[str, str] | None:

@@ -16,6 +16,7 @@ from billing_server.domain.catalog.places import CatalogPlaces
 from billing_server.domain.ports.limits import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer
+from billing_server.services.audit import SERVER, note_action
 from billing_server.services.context import ServiceContext
 from billing_server.services.count_history import count_history, keep_events, money_read_by
 from billing_server.services.create_customer import put_customer
@@ -35,6 +36,12 @@ from metering.errors import InvalidStateError, NotFoundError, ValidationError
 
 REDRIVE_CUSTOMERS_MAX = 20
 """Up to so many new customers are looked for one by one in the quarantine, more all at once."""
+
+
+CHANGES_TOLD_MAX = 100
+"""Changes that one entry of the audit tells one by one."""
+SUBJECT_LENGTH_MAX = 256
+"""Characters of file names in one entry of the audit."""
 
 
 class ApplyMode(Enum):
@@ -73,10 +80,17 @@ def apply_catalog(
     *,
     sources: Sequence[CatalogSource | CatalogSection],
     mode: ApplyMode = ApplyMode.APPLY,
+    actor: str = SERVER,
 ) -> AppliedCatalog:
     """Make meters, plans, add-ons, customers and subscriptions equal to catalog files.
 
     All of it is one transaction.
+
+    Args:
+        context: the world.
+        sources: files that refer to each other.
+        mode: whether changes are made.
+        actor: who applies them, for the audit.
 
     Returns:
         What was done or, on a dry run, would be.
@@ -99,8 +113,32 @@ def apply_catalog(
             with _located(change, places=wanted.places):
                 _carry_out(unit, context=context, change=change)
         unit.leases.announce(_with_other_limits(planned.changes))
+        if planned.changes:
+            _note(unit, context=context, actor=actor, sources=sources, changes=planned.changes)
     _follow_up(context, changes=planned.changes)
     return _shown(planned)
+
+
+def _note(
+    unit: UnitOfWork,
+    *,
+    context: ServiceContext,
+    actor: str,
+    sources: Sequence[CatalogSource | CatalogSection],
+    changes: Sequence[Change],
+) -> None:
+    """Write into the audit who applied which files, and what that changed, up to a bound."""
+    note_action(
+        unit,
+        context=context,
+        actor=actor,
+        action="catalog.apply",
+        subject=", ".join(source.name for source in sources)[:SUBJECT_LENGTH_MAX],
+        detail={
+            "change_count": len(changes),
+            "changes": [_title(change) for change in changes[:CHANGES_TOLD_MAX]],
+        },
+    )
 
 
 @contextmanager

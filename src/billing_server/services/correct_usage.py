@@ -12,6 +12,7 @@ from billing_server.domain.ports.usage import EventRow
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
 from billing_server.domain.usage.instants import (
     MICROSECONDS_PER_MINUTE,
+    instant_from_microseconds,
     microseconds_from_instant,
 )
 from billing_server.domain.usage.meter_index import Quarantine
@@ -151,7 +152,9 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         )
         unit.usage_facts.add_adjustment(adjustment)
         minute = microseconds_from_instant(adjustment.event_time) // MICROSECONDS_PER_MINUTE
-        with limits_following(unit, customer_id=request.customer_id, now=now):
+        with limits_following(
+            unit, customer_id=request.customer_id, now=now, used_at=[adjustment.event_time]
+        ):
             late = recount_minutes(unit, customer_id=request.customer_id, minutes=[minute])
         unit.late_facts.add(
             late_corrections(
@@ -207,7 +210,12 @@ def _correct(
         )
         unit.usage_facts.add_correction(correction)
         minute = row.event_time_us // MICROSECONDS_PER_MINUTE
-        with limits_following(unit, customer_id=row.customer_id, now=correction.create_time):
+        with limits_following(
+            unit,
+            customer_id=row.customer_id,
+            now=correction.create_time,
+            used_at=[instant_from_microseconds(row.event_time_us)],
+        ):
             late = recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
         unit.late_facts.add(
             late_corrections(

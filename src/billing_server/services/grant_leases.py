@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from billing_server.domain.limit.lease import Lease, LeaseState
 from billing_server.domain.limit.shares import (
     RateShare,
-    first_tokens,
     free_share,
     granted_share,
     wanted_share,
@@ -125,18 +124,11 @@ class Granter:
             if len(demanders) > 1 and own.rate_per_minute > 2 * max(wanted.rate_per_minute, 1):
                 window.recall([own])
             return None
-        held = [each for each in window.live if each.burst]
-        share = granted_share(wanted, free=free_share(window.rate, leases=held))
+        share = granted_share(wanted, free=window.free_rate)
         if share == RateShare(0, 0) or share.burst < me.largest_call:
             _recall_shares(window, asker_ref=self.agent_ref)
             return None
-        quiet = None if window.is_new else timedelta(0)
-        lease = replace(
-            lease or self.new_lease(window),
-            rate_per_minute=share.rate_per_minute,
-            burst=share.burst,
-        )
-        return window.grant(lease, amount=first_tokens(share, quiet=quiet), now=self.now)
+        return window.grant_share(lease or self.new_lease(window), share=share, now=self.now)
 
 
 def recall_excess(window: OpenWindow, *, now: datetime) -> None:

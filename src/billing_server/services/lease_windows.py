@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from billing_server.domain.limit.escrow import Escrow, escrow_of
 from billing_server.domain.limit.in_force import CustomerLimits, LimitInForce
 from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey, granted, recalled
-from billing_server.domain.limit.shares import RateShare
+from billing_server.domain.limit.shares import (
+    FreeBucket,
+    RateShare,
+    free_share,
+    poured,
+    refilled,
+)
 from billing_server.domain.limit.silence import (
     LOST_AGENT_AFTER,
     LOST_EPHEMERAL_AFTER,
@@ -48,10 +54,10 @@ class OpenWindow:
     """Those that are not closed, or were closed in this round, by id."""
     demanders: tuple[Demander, ...]
     """Agents that want some and are there."""
-    is_new: bool = False
-    """Whether nobody was ever granted from it."""
     changed: set[bytes] = field(default_factory=set)
     """Leases that are to be written."""
+    is_account_changed: bool = False
+    """Whether the account is to be written, beside any leases."""
 
     @property
     def limit(self) -> LimitInForce:
@@ -76,6 +82,11 @@ class OpenWindow:
         return RateShare(self.maximum, 0 if burst is None else self.limit.scaled(burst))
 
     @property
+    def free_rate(self) -> RateShare:
+        """What of a rate no agent holds."""
+        return free_share(self.rate, leases=[lease for lease in self.live if lease.burst])
+
+    @property
     def live(self) -> list[Lease]:
         """Leases that may be used."""
         return [lease for lease in self.leases.values() if lease.state is LeaseState.LIVE]
@@ -91,6 +102,14 @@ class OpenWindow:
         """Keeps a changed lease."""
         self.leases[lease.lease_id] = lease
         self.changed.add(lease.lease_id)
+
+    def grant_share(self, lease: Lease, *, share: RateShare, now: datetime) -> Lease:
+        """Grants a share of a rate, with what the bucket of what is free has for it."""
+        bucket = refilled(self.account.free_bucket, free=self.free_rate, now=now)
+        bucket, tokens = poured(bucket, share=share)
+        self.account = replace(self.account, free_bucket=bucket)
+        lease = replace(lease, rate_per_minute=share.rate_per_minute, burst=share.burst)
+        return self.grant(lease, amount=tokens, now=now)
 
     def grant(self, lease: Lease, *, amount: int, now: datetime) -> Lease:
         """Grants more to a lease, with a new time to live where it has one."""
@@ -131,8 +150,10 @@ def open_windows(
     leases: dict[WindowKey, dict[bytes, Lease]] = {key: {} for key in accounts}
     for lease in unit.leases.of_windows(accounts):
         leases[lease.key][lease.lease_id] = lease
-    wants = unit.leases.wants({(key.customer_id, key.limit_key) for key in accounts})
-    refs = {each.agent_ref for each in wants}
+    wants: dict[tuple[str, str], list[LeaseWant]] = {}
+    for each in unit.leases.wants({(key.customer_id, key.limit_key) for key in accounts}):
+        wants.setdefault((each.customer_id, each.limit_key), []).append(each)
+    refs = {each.agent_ref for of_limit in wants.values() for each in of_limit}
     refs |= {lease.agent_ref for of_window in leases.values() for lease in of_window.values()}
     holders = unit.agents.by_refs(refs)
     opened: dict[WindowKey, OpenWindow] = {}
@@ -145,10 +166,12 @@ def open_windows(
             settled=settled_in(unit, limit=window.limit, account=account, now=now),
             leases=leases[window.key],
             demanders=(),
-            is_new=account.maximum_granted == 0,
         )
         free_silent_leases(held, holders=holders, now=now)
-        held.demanders = _demanders(held, wants=wants, holders=holders, now=now)
+        if window.limit.kind is LimitKind.RATE:
+            _fill_free_bucket(held, now=now)
+        of_limit = wants.get((window.limit.customer_id, window.limit.key), ())
+        held.demanders = _demanders(held, wants=of_limit, holders=holders, now=now)
         opened[window.key] = held
     return opened
 
@@ -157,7 +180,21 @@ def write_windows(unit: UnitOfWork, *, windows: Iterable[OpenWindow]) -> None:
     """Writes what a round changed."""
     opened = list(windows)
     unit.leases.put([window.leases[each] for window in opened for each in sorted(window.changed)])
-    unit.limits.put_accounts([window.account for window in opened if window.changed])
+    unit.limits.put_accounts(
+        [window.account for window in opened if window.changed or window.is_account_changed]
+    )
+
+
+def _fill_free_bucket(held: OpenWindow, *, now: datetime) -> None:
+    """Lets the bucket of what is free fill at the rate that is free from now on."""
+    bucket, free = held.account.free_bucket, held.free_rate
+    if bucket is None and held.account.maximum_granted == 0:
+        bucket = FreeBucket(free.burst, free, now)
+    elif bucket is None or bucket.size != free:
+        bucket = refilled(bucket, free=free, now=now)
+    if bucket != held.account.free_bucket:
+        held.account = replace(held.account, free_bucket=bucket)
+        held.is_account_changed = True
 
 
 def free_silent_leases(held: OpenWindow, *, holders: Mapping[int, Agent], now: datetime) -> None:
@@ -242,8 +279,7 @@ def _demanders(
     holders: Mapping[int, Agent],
     now: datetime,
 ) -> tuple[Demander, ...]:
-    """Returns who wants some of a window and is there to use it."""
-    pair = (held.limit.customer_id, held.limit.key)
+    """Returns who of those that want some of its limit is there to use it."""
     free: dict[int, int] = {}
     for lease in held.live:
         free[lease.agent_ref] = free.get(lease.agent_ref, 0) + lease.free
@@ -252,7 +288,7 @@ def _demanders(
         holder = holders.get(want.agent_ref)
         heard = None if holder is None else holder.sync_time
         is_there = heard is not None and now - heard < SILENT_AFTER
-        if (want.customer_id, want.limit_key) == pair and is_there:
+        if is_there:
             found.append(
                 Demander(
                     agent_ref=want.agent_ref,

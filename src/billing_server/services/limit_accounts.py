@@ -98,9 +98,12 @@ def settled_in(
     """Returns S: what is known to be used of a window."""
     if limit.kind is not LimitKind.ROLLING:
         return account.settled
-    length = limit.limit.window.length or _MINUTE
-    since = counted_since(now, window=length)
-    return unit.limits.rolling_total(account.key, since=since)
+    return unit.limits.rolling_total(account.key, since=rolling_since(limit, now=now))
+
+
+def rolling_since(limit: LimitInForce, *, now: datetime) -> datetime:
+    """Returns the start of the first bucket that still counts in a rolling window."""
+    return counted_since(now, window=limit.limit.window.length or _MINUTE)
 
 
 def maximum_of(unit: UnitOfWork, *, limit: LimitInForce) -> int:

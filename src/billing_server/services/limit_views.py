@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from billing_server.domain.catalog.limit import Limit
@@ -89,13 +90,24 @@ def show_limits(context: ServiceContext, *, customer_id: str) -> tuple[LimitView
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND.
     """
-    now = context.clock.now()
     with context.store.read() as unit:
-        limits = customer_limits(unit, book=LimitBook(), customer_ids=[customer_id], now=now)
-        found = limits.get(customer_id)
-        if found is None:
-            raise customer_not_found(customer_id)
-        return _views(unit, context=context, limits=found)
+        return limits_of(unit, context=context, customer_id=customer_id)
+
+
+def limits_of(
+    unit: UnitOfWork, *, context: ServiceContext, customer_id: str
+) -> tuple[LimitView, ...]:
+    """Show the limits of a customer as a transaction sees them, by key.
+
+    Raises:
+        NotFoundError: CUSTOMER_NOT_FOUND.
+    """
+    now = context.clock.now()
+    limits = customer_limits(unit, book=LimitBook(), customer_ids=[customer_id], now=now)
+    found = limits.get(customer_id)
+    if found is None:
+        raise customer_not_found(customer_id)
+    return _views(unit, limits=found, now=now)
 
 
 def list_threshold_events(
@@ -126,10 +138,7 @@ def list_plan_limits(context: ServiceContext) -> tuple[tuple[str, Limit], ...]:
     return tuple((plan.key, limit) for plan in plans for limit in plan.limits)
 
 
-def _views(
-    unit: UnitOfWork, *, context: ServiceContext, limits: CustomerLimits
-) -> tuple[LimitView, ...]:
-    now = context.clock.now()
+def _views(unit: UnitOfWork, *, limits: CustomerLimits, now: datetime) -> tuple[LimitView, ...]:
     windows = [window_at(limit, at=now) for limit in limits.limits]
     keys = {window.key for window in windows}
     accounts = unit.limits.find_accounts(keys)

@@ -19,6 +19,7 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
+from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
@@ -75,6 +76,7 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         context: the world.
         plan: the new version, with its number.
     """
+    book = LimitBook()
     for move in _moves(unit, context=context, plan=plan):
         subscription = move.subscription
         if move.price_starts is None:
@@ -85,7 +87,7 @@ def move_subscriptions(unit: UnitOfWork, *, context: ServiceContext, plan: Plan)
         if starts is None:
             continue
         customer_id, now = subscription.customer_id, context.clock.now()
-        with limits_following(unit, customer_id=customer_id, now=now):
+        with limits_following(unit, customer_id=customer_id, now=now, book=book):
             unit.subscriptions.update_history(
                 _on_version(subscription, version=plan.version, price_starts=starts),
                 update_time=now,

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing_server.domain.ports.limits import BalanceEntry
+from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.subscription.model import Customer
 from billing_server.services.audit import note_action
 from billing_server.services.context import ServiceContext
+from billing_server.services.limit_views import limits_of
 from billing_server.services.list_customers import customer_not_found
 from metering.errors import AlreadyExistsError, InvalidStateError, ValidationError
 from metering.limits import MONEY_DECIMALS
@@ -20,14 +23,19 @@ NOTE_LENGTH_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class PrepaidBalance:
-    """What was put into a balance and not taken out; use is not taken off."""
+    """What was put into a balance, and what is left of it where a limit counts its use."""
 
     customer_id: str
     """Whose."""
     currency: str | None
     """ISO 4217 code."""
     amount: Decimal
-    """In major units."""
+    """Put in and not taken out, in major units."""
+    used: Decimal | None
+    """Of that, what a limit on the balance has counted; None: there is no such limit."""
+    left: Decimal | None
+    """What may still be granted: use, shares of agents and what is presumed used taken off. >= 0.
+    None: as above."""
 
 
 def add_to_balance(
@@ -89,12 +97,11 @@ def add_to_balance(
                 message=f"entry {entry_id!r} is there with another amount or for another "
                 "customer; give this one an id of its own",
             )
-        total = unit.limits.balance(customer_id) or 0
-    return PrepaidBalance(customer_id, customer.currency, _major(total))
+        return _balance(unit, context=context, customer=customer)
 
 
 def show_balance(context: ServiceContext, *, customer_id: str) -> PrepaidBalance:
-    """Show what was put into a customer's balance.
+    """Show what was put into a customer's balance, and what is left of it.
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND.
@@ -103,8 +110,24 @@ def show_balance(context: ServiceContext, *, customer_id: str) -> PrepaidBalance
         customer = unit.customers.get(customer_id)
         if customer is None:
             raise customer_not_found(customer_id)
-        total = unit.limits.balance(customer_id) or 0
-    return PrepaidBalance(customer_id, customer.currency, _major(total))
+        return _balance(unit, context=context, customer=customer)
+
+
+def _balance(unit: UnitOfWork, *, context: ServiceContext, customer: Customer) -> PrepaidBalance:
+    counting = [
+        view
+        for view in limits_of(unit, context=context, customer_id=customer.id)
+        if view.limit.is_balance
+    ]
+    # Where several limits spend one balance, the scarcest is what a call meets.
+    scarcest = min(counting, key=lambda view: view.left, default=None)
+    return PrepaidBalance(
+        customer.id,
+        customer.currency,
+        amount=_major(unit.limits.balance(customer.id) or 0),
+        used=None if scarcest is None else _major(scarcest.escrow.settled),
+        left=None if scarcest is None else _major(scarcest.left),
+    )
 
 
 def _is_same(known: BalanceEntry | None, *, entry: BalanceEntry) -> bool:

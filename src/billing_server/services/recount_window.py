@@ -118,8 +118,10 @@ class Expected:
 
     def end_minute(self, *, default: int) -> int:
         """Returns the minute behind the last bucket; `default` where there is none."""
-        places = [*((max(self.packed) >> SERIES_BITS, 0),) * bool(self.packed), *self.others]
-        return max(places, default=(default - 1, 0))[0] + 1
+        minutes = [minute for minute, _ in self.others]
+        if self.packed:
+            minutes.append(_place(max(self.packed))[0])
+        return max(minutes) + 1 if minutes else default
 
     def bucket(self, place: Place) -> BucketState | None:
         """Returns what a bucket should hold; None: it should not be there."""

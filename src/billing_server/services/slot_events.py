@@ -156,9 +156,13 @@ def rate_slot_events(
     return rated.result()
 
 
-def newest_state(text: str) -> str:
-    """Return the state of the rating of all events, from what `rate_slot_events` gave."""
-    return _Stops.from_text(text).recent[0].saved
+def newest_state(text: str) -> str | None:
+    """Return the state of the rating of all events, from what `rate_slot_events` gave.
+
+    None where it is damaged.
+    """
+    recent = _Stops.from_text(text).recent
+    return recent[0].saved if recent else None
 
 
 class _Stops(NamedTuple):
@@ -171,9 +175,15 @@ class _Stops(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> "_Stops":
-        """Returns what `to_text` wrote."""
-        recent, marks = json.loads(text)
-        return cls([_Stop(*each) for each in recent], [_Stop(*each) for each in marks])
+        """Returns what `to_text` wrote; no stops where it is none of it.
+
+        What is damaged is not gone on from, and is no reason to rate nothing.
+        """
+        try:
+            recent, marks = json.loads(text)
+            return cls([_Stop(*each) for each in recent], [_Stop(*each) for each in marks])
+        except (TypeError, ValueError):
+            return cls([], [])
 
     def to_text(self) -> str:
         """Returns the stops as one line of JSON."""
@@ -239,7 +249,7 @@ def _stops_of(unit: UnitOfWork, *, slot: ChargeSlot, before: ChargeRow | None) -
     if before is not None and text is not None:
         stops = _Stops.from_text(text)
         # Else somebody rated it who knows of no stops: an earlier version beside this one.
-        if stops.recent[0].value == before.quantity:
+        if stops.recent and stops.recent[0].value == before.quantity:
             return stops
     return _Stops([], [])
 

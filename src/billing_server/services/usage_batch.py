@@ -24,6 +24,7 @@ from billing_server.services.rating_terms import CompiledCustomer
 from billing_server.services.series_route import SeriesRoute
 from billing_server.services.settle_limits import LimitedEvent, settled_limits
 from billing_server.services.usage_payload import DecodedEvent
+from billing_server.services.void_guesses import void_guesses
 from metering.errors import InvariantError
 
 
@@ -37,6 +38,7 @@ class UsageBatch:
     def __init__(self, *, now: datetime | None = None) -> None:
         self._now = now
         self._limited: list[LimitedEvent] = []
+        self._settlements: list[DecodedEvent] = []
         self._buckets = BatchBuckets()
         self._counted: list[CountedEvent] = []
         self._customers: dict[str, CompiledCustomer] = {}
@@ -54,6 +56,8 @@ class UsageBatch:
         self._buckets.add(event, customer=customer, effects=effects)
         if customer.limits.has_any:
             self._limited.append(LimitedEvent(event, effects))
+        if event.settlement is not None:
+            self._settlements.append(event)
 
     def too_large(self, unit: UnitOfWork) -> Quarantine | None:
         """Returns why a bucket would pass its bound; asked on the careful path only."""
@@ -90,11 +94,16 @@ class UsageBatch:
         self._mark_late_usage(unit)
         self._raise_alerts(unit)
         self._write_failures(unit)
+        void_guesses(unit, events=self._settlements, now=self._time())
+
+    def _time(self) -> datetime:
+        events = [*self._settlements, *(each.event for each in self._limited)]
+        latest_us = max((event.row.receive_time_us for event in events), default=0)
+        return self._now or instant_from_microseconds(latest_us)
 
     def _settled_limits(self, unit: UnitOfWork) -> AbstractContextManager[None]:
         """Settles the limits of customers that have any around the counting."""
-        latest_us = max((each.event.row.receive_time_us for each in self._limited), default=0)
-        now = self._now or instant_from_microseconds(latest_us)
+        now = self._time()
         limits = [
             limit
             for customer in self._customers.values()

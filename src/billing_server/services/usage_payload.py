@@ -73,6 +73,8 @@ class DecodedEvent(NamedTuple):
     """Name to value."""
     dimensions_json: str
     """The same in canonical JSON."""
+    settlement: usage_pb2.Settlement | None = None
+    """Which reservation it ends; None: it ends none."""
 
 
 def decode_push(push: UsagePush, *, agent_ref: int) -> list[DecodedEvent]:
@@ -225,6 +227,7 @@ def _decoded(
         dict(message.quantities),
         dimensions,
         dimensions_json,
+        message.settlement if message.HasField("settlement") else None,
     )
 
 

@@ -78,7 +78,7 @@ def _check_customer(
         report.charge_count += len(rows)
         for key, rating in usage.event_ratings():
             saved = unit.usage_facts.event_state(key)
-            if saved is not None and not rating.is_right(newest_state(saved)):
+            if saved is not None and not rating.is_right(newest_state(saved) or ""):
                 report.tell(f"{place}, price {key.price_key}: its events come to another state")
         for each in differences:
             group = f", group {each.group_key}" if each.group_key else ""

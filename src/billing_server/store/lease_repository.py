@@ -1,7 +1,7 @@
 """Leases in the database, and what agents want and were told."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -202,7 +202,7 @@ class SqlLeaseRepository:
         self._upsert(
             lease_want,
             index=("customer_id", "limit_key", "agent_ref"),
-            rows=[asdict(want) for want in wants],
+            rows=[_fields_of(want) for want in wants],
         )
 
     def drop_wants(self, agent_ref: int, *, pairs: Collection[tuple[str, str]]) -> None:
@@ -219,7 +219,7 @@ class SqlLeaseRepository:
         self._upsert(
             terms_watch,
             index=("agent_ref", "customer_id"),
-            rows=[asdict(watch) for watch in watches],
+            rows=[_fields_of(watch) for watch in watches],
         )
 
     def stale_watches(
@@ -380,6 +380,11 @@ def _lease_from_row(row: Row[Any]) -> Lease:
         state=LeaseState(row.state),
         **{name: getattr(row, name) for name in _LEASE_FIELDS},
     )
+
+
+def _fields_of(row: LeaseWant | TermsWatch) -> dict[str, Any]:
+    """Returns the columns of a row; `asdict` copies every value and takes ten times as long."""
+    return {name: getattr(row, name) for name in row.__slots__}
 
 
 def _lease_values(kept: Lease) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_
 
 from billing_server.domain.limit.lease import WindowKey
+from billing_server.domain.limit.shares import FreeBucket, RateShare
 from billing_server.domain.limit.thresholds import ThresholdDirection
 from billing_server.domain.ports.limits import (
     BalanceEntry,
@@ -87,7 +88,7 @@ class SqlLimitRepository:
             **account.key._asdict(),
             window_start=account.start,
             window_end=account.end,
-            **{name: getattr(account, name) for name in _COUNTERS},
+            **_account_to_row(account),
         )
         self._connection.execute(statement.on_conflict_do_nothing())
 
@@ -102,7 +103,7 @@ class SqlLimitRepository:
                     columns.limit_key == account.key.limit_key,
                     columns.window_id == account.key.window_id,
                 )
-                .values(**{name: getattr(account, name) for name in _COUNTERS})
+                .values(**_account_to_row(account))
             )
 
     def accounts(self, customer_id: str) -> tuple[LimitAccount, ...]:
@@ -168,6 +169,30 @@ class SqlLimitRepository:
             columns.bucket >= since,
         )
         return int(self._connection.execute(statement).scalar_one())
+
+    def take_rolling(self, key: WindowKey, *, since: datetime, amount: int) -> None:
+        """Takes use out of buckets from an instant on, the oldest first, as far as there is any."""
+        columns = limit_bucket.c
+        of_window = (
+            columns.customer_id == key.customer_id,
+            columns.limit_key == key.limit_key,
+            columns.window_id == key.window_id,
+        )
+        rows = self._connection.execute(
+            select(columns.bucket, columns.settled)
+            .where(*of_window, columns.bucket >= since, columns.settled > 0)
+            .order_by(columns.bucket)
+        ).all()
+        for bucket, settled in rows:
+            if amount <= 0:
+                return
+            part = min(amount, settled)
+            amount -= part
+            self._connection.execute(
+                limit_bucket.update()
+                .where(*of_window, columns.bucket == bucket)
+                .values(settled=settled - part)
+            )
 
     def purge_rolling(self, *, before: datetime) -> None:
         """Forgets buckets that no window reaches back to."""
@@ -277,8 +302,23 @@ class SqlLimitRepository:
             return sum(self._connection.execute(statement).scalars(), Decimal(0))
 
 
+def _account_to_row(account: LimitAccount) -> dict[str, Any]:
+    bucket = account.free_bucket
+    return {name: getattr(account, name) for name in _COUNTERS} | {
+        "free_tokens": None if bucket is None else bucket.tokens,
+        "free_rate": None if bucket is None else bucket.size.rate_per_minute,
+        "free_burst": None if bucket is None else bucket.size.burst,
+        "free_time": None if bucket is None else bucket.time,
+    }
+
+
 def _account_from_row(row: Row[Any]) -> LimitAccount:
+    bucket = None
+    if row.free_time is not None:
+        size = RateShare(row.free_rate, row.free_burst)
+        bucket = FreeBucket(row.free_tokens, size, row.free_time)
     return LimitAccount(
+        free_bucket=bucket,
         key=WindowKey(row.customer_id, row.limit_key, row.window_id),
         start=row.window_start,
         end=row.window_end,

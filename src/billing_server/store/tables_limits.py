@@ -29,6 +29,11 @@ limit_account = key_ordered_table(
     Column("maximum_granted", Int64, nullable=False),
     Column("threshold", ExactDecimal),
     PrimaryKeyConstraint("customer_id", "limit_key", "window_id", name="pk_limit_account"),
+    # Of a rate: the bucket of what no agent holds; NULL: nothing was granted yet.
+    Column("free_tokens", Int64),
+    Column("free_rate", Int64),
+    Column("free_burst", Int64),
+    Column("free_time", Instant),
 )
 """One row a window of a limit. Locking it guards the leases of the window."""
 

@@ -1,4 +1,4 @@
-"""The metrics of quota, by limit key: no customer is ever a label."""
+"""The metrics of quota, by limit and what it counts: no customer is ever a label."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -47,14 +47,14 @@ def quota_families(
         offline_seconds: How long it has not been answered by now; 0 where it has.
     """
     for name, text, amount in _GAUGES:
-        gauge = GaugeMetricFamily(PREFIX + name, text, labels=["limit"])
+        gauge = GaugeMetricFamily(PREFIX + name, text, labels=["limit", "unit"])
         for item in view.limits:
-            gauge.add_metric([item.limit_key], _in_unit(item, amount))
+            gauge.add_metric([item.limit_key, item.unit], _in_unit(item, amount))
         yield gauge
     for name, text, amount in _COUNTERS:
-        counter = CounterMetricFamily(PREFIX + name, text, labels=["limit"])
+        counter = CounterMetricFamily(PREFIX + name, text, labels=["limit", "unit"])
         for item in view.limits:
-            counter.add_metric([item.limit_key], _in_unit(item, amount))
+            counter.add_metric([item.limit_key, item.unit], _in_unit(item, amount))
         yield counter
     yield from _decisions(view)
     yield from _reservations(view)
@@ -75,10 +75,10 @@ def _decisions(view: QuotaView) -> Iterator[Metric]:
     exceeded = CounterMetricFamily(
         PREFIX + "limit_exceeded",
         "Calls granted although the limit was passed: soft, shadow, or open offline.",
-        labels=["limit"],
+        labels=["limit", "unit"],
     )
     for item in view.limits:
-        exceeded.add_metric([item.limit_key], item.exceeded_count)
+        exceeded.add_metric([item.limit_key, item.unit], item.exceeded_count)
     yield exceeded
     decided = CounterMetricFamily(
         PREFIX + "quota_decisions", "Answers to reservations and extensions.", labels=["decision"]

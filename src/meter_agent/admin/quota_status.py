@@ -5,7 +5,11 @@ from typing import Final
 
 from meter_agent.quota.view import LimitView, QuotaView
 from meter_agent.uplink.lease_state import LeaseFigures
-from metering.api.v1.agent_pb2 import GetAgentStatusResponse, LimitStatus
+from metering.api.v1.agent_pb2 import (
+    CustomerLimitStatus,
+    GetAgentStatusResponse,
+    LimitStatus,
+)
 from metering.quantity import plain_decimal, unscale_quantity
 
 LIMIT_COUNT_MAX: Final = 1_000
@@ -48,6 +52,16 @@ def _limit(item: LimitView) -> LimitStatus:
         enforcement=item.enforcement,
         uncovered=amount(item.uncovered),
         overrun=amount(item.overrun),
+        unit=item.unit,
+        busiest=(
+            CustomerLimitStatus(
+                customer_id=share.customer_id,
+                granted=amount(share.granted),
+                consumed=amount(share.consumed),
+                held=amount(share.held),
+            )
+            for share in item.busiest
+        ),
     )
 
 

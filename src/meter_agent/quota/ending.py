@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -83,14 +84,15 @@ def end(asked: End, *, counter: Counter) -> tuple[Ended, Recorded | None]:
     terms = counter.book.terms_of(known.customer_id)
     terms = terms or CustomerTerms(customer_id=known.customer_id)
     effect = _effect(asked, known, case=case, terms=terms, counter=counter)
-    event = _event(asked, known, case=case, effect=effect) if asked.quantities else None
+    quantities = asked.quantities or _guess_taken_back(known)
+    event = _event(asked, known, case=case, effect=effect, quantities=quantities)
     event_id = "" if event is None else event.event_id
     ending = Ending(kind=asked.kind, content=asked.content, event_id=event_id)
     after = core.ended(known, ending=ending)
     counter.book.put_leases(effect.leases)
     counter.book.put_reservation(after)
     counter.book.note_use(known.customer_id, asked.quantities)
-    counter.figures.overran(effect.uncovered)
+    counter.figures.overran(effect.uncovered, terms=terms)
     counter.figures.ended[case.value] += 1
     answer = Ended(event_id, _kind(asked.kind, case), _overrun(asked, known))
     return answer, None if event is None else recorded([event])
@@ -134,12 +136,21 @@ def _effect(
     )
 
 
-def _event(asked: End, known: Reservation, *, case: EndCase, effect: Effect) -> UsageEvent:
+def _guess_taken_back(known: Reservation) -> Quantities:
+    """Returns the usage of a release with nothing incurred: only a guess needs to hear of it."""
+    return {name: Decimal(0) for name in known.granted} if known.expiry_event_id else {}
+
+
+def _event(
+    asked: End, known: Reservation, *, case: EndCase, effect: Effect, quantities: Quantities
+) -> UsageEvent | None:
+    if not quantities:
+        return None
     return UsageEvent(
         event_id=settlement_event_id(known.customer_id, known.reservation_id),
         customer_id=known.customer_id,
         event_time=asked.event_time,
-        quantities={name: plain_decimal(value) for name, value in asked.quantities.items()},
+        quantities={name: plain_decimal(value) for name, value in quantities.items()},
         dimensions=_dimensions(asked, known),
         debits=debits_of(effect),
         settlement=Settlement(

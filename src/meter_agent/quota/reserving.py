@@ -22,7 +22,7 @@ from meter_agent.core.quota.terms import CustomerTerms, LimitTerms, Quantities
 from meter_agent.quota.answers import Answer, Denied, Granted, Passed, Question
 from meter_agent.quota.book import QuotaBook
 from meter_agent.quota.demands import Demands
-from meter_agent.quota.figures import QuotaFigures
+from meter_agent.quota.figures import QuotaFigures, limit_name
 from metering.errors import AlreadyExistsError
 from metering.limits import LimitKind, OfflinePolicy
 
@@ -214,7 +214,7 @@ def _terms(customer_id: str, *, counter: Counter, reach: Reach) -> CustomerTerms
         return CustomerTerms(customer_id=customer_id)
     if reach is Reach.ASKABLE:
         return Question(())
-    counter.figures.denied(NO_TERMS)
+    counter.figures.denied(NO_TERMS, terms=None)
     return Denied(Passed(NO_TERMS, None))
 
 
@@ -271,7 +271,7 @@ def _allowance(customer_id: str, limit: LimitTerms, *, held: int) -> Lease:
 def _not_granted(decision: QuotaDecision, *, terms: CustomerTerms, counter: Counter) -> Answer:
     if decision.denial is None:
         return Question(decision.shortages)
-    counter.figures.denied(decision.denial)
+    counter.figures.denied(decision.denial, terms=terms)
     counter.figures.decided[decision.verdict.value] += 1
     return Denied(passed_of(decision.denial, terms=terms))
 
@@ -286,11 +286,11 @@ def _hold(
     book.put_reservation(reservation)
     if decision.takes:
         counter.demands.look(book.leases_of(reservation.customer_id), now_us=now_us)
-    figures.passed(decision.exceeded)
+    figures.passed(decision.exceeded, terms=terms)
     figures.decided[decision.verdict.value] += 1
     for take in decision.takes:
         if take.lease_id == OFFLINE_LEASE_ID:
-            figures.granted_offline[take.limit_key] += take.amount
+            figures.granted_offline[limit_name(take.limit_key, terms)] += take.amount
     return Granted(
         reservation,
         decision.verdict is Verdict.GRANTED_PARTIALLY,

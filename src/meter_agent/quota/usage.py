@@ -37,7 +37,7 @@ def _debited(event: UsageEvent, *, counter: Counter) -> UsageEvent:
     )
     book.put_leases(effect.leases)
     book.note_use(event.customer_id, quantities)
-    counter.figures.not_covered(effect.uncovered)
+    counter.figures.not_covered(effect.uncovered, terms=terms)
     limit_keys = {lease.lease_id: lease.limit_key for lease in effect.leases}
     asked = defaultdict(int, effect.uncovered)
     for lease_id, amount in effect.debits:

@@ -3,19 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from metering.client.async_reservation import AsyncReservation
-from metering.client.event import Quantity
-from metering.client.quota import OnAgentUnavailable
-from metering.client.recorder import Recorder
+from metering.client.quota_engine import QuotaEngine
 from metering.client.reservation_state import ReservationTerms
+from metering.client.reserver import Reserver
 
 
-class AsyncMeter(Recorder):
+class AsyncMeter(Reserver[AsyncReservation]):
     """Records usage in the background; `flush` and `close` are awaited.
 
     The sender is a thread of its own, as in `Meter`: a busy event loop does not hold usage back,
@@ -28,50 +25,9 @@ class AsyncMeter(Recorder):
 
     __slots__ = ()
 
-    def reserve(
-        self,
-        *,
-        customer: str,
-        quantities: Mapping[str, Quantity],
-        minimum: Mapping[str, Quantity] | None = None,
-        dimensions: Mapping[str, str] | None = None,
-        ttl: timedelta | None = None,
-        reservation_id: str | None = None,
-        on_agent_unavailable: OnAgentUnavailable = OnAgentUnavailable.DENY,
-    ) -> AsyncReservation:
-        """Holds quota for one call; use it in an `async with` block.
-
-        The agent is asked when the block is entered. The hold is renewed in the background for as
-        long as the block runs, and ends with it.
-
-        Args:
-            customer: Whose quota; 1..128 bytes.
-            quantities: The most that the call may use, by name, as in `record`.
-            minimum: Less than this is a denial; quantities that it names may be granted in part.
-                Unset: all or nothing.
-            dimensions: As in `record`; limits may hold for some of them only.
-            ttl: How long the hold outlives the last renewal, 1 s..1 h. Unset: 2 minutes.
-            reservation_id: Id of the call where it has one; the same id is one reservation. Unset:
-                a new UUIDv7.
-            on_agent_unavailable: What to do when no agent answers in `quota_timeout_seconds`.
-
-        Returns:
-            The reservation, to be entered once. Entering raises `QuotaDenied` where a limit
-            refuses.
-
-        Raises:
-            ValidationError: An argument is of the wrong kind, or a number is negative.
-        """
-        terms = ReservationTerms(
-            customer=customer,
-            quantities=quantities,
-            minimum=minimum,
-            dimensions=dimensions,
-            ttl=ttl,
-            reservation_id=reservation_id,
-            on_agent_unavailable=on_agent_unavailable,
-        )
-        return AsyncReservation(terms, engine=self._quota)
+    @staticmethod
+    def _reservation(terms: ReservationTerms, *, engine: QuotaEngine) -> AsyncReservation:
+        return AsyncReservation(terms, engine=engine)
 
     async def flush(self, *, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - as in Meter
         """Waits, without blocking the loop, as `Meter.flush` does.

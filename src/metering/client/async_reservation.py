@@ -29,12 +29,17 @@ class AsyncReservation(ReservationView):
     """
 
     async def extend(
-        self, quantities: Mapping[str, Quantity] | None = None
+        self,
+        quantities: Mapping[str, Quantity] | None = None,
+        *,
+        minimum: Mapping[str, Quantity] | None = None,
     ) -> Mapping[str, Decimal]:
         """Adds to what is held, and renews it, as `Reservation.extend` does.
 
         Args:
             quantities: What to add, by name; None renews only.
+            minimum: Adding less than this is a denial; quantities that it names may be added in
+                part. None: all or nothing.
 
         Returns:
             What the call may use in all, by quantity name.
@@ -42,9 +47,10 @@ class AsyncReservation(ReservationView):
         Raises:
             QuotaDenied: A limit refused; what was granted before stands.
             InvalidStateError: It has ended.
+            ValidationError: An argument is of the wrong kind, or a number is negative.
         """
         asked = quantities or {}
-        request = self._state.extension(asked)
+        request = self._state.extension(asked, minimum=minimum or {})
         try:
             answer = await self._call(request)
         except AgentAwayError as error:

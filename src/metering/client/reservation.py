@@ -106,11 +106,18 @@ class Reservation(ReservationView):
         ...     r.settle({"output_tokens": reply.tokens})
     """
 
-    def extend(self, quantities: Mapping[str, Quantity] | None = None) -> Mapping[str, Decimal]:
+    def extend(
+        self,
+        quantities: Mapping[str, Quantity] | None = None,
+        *,
+        minimum: Mapping[str, Quantity] | None = None,
+    ) -> Mapping[str, Decimal]:
         """Adds to what is held, and renews it.
 
         Args:
             quantities: What to add, by name; None renews only.
+            minimum: Adding less than this is a denial; quantities that it names may be added in
+                part. None: all or nothing.
 
         Returns:
             What the call may use in all, by quantity name.
@@ -118,9 +125,10 @@ class Reservation(ReservationView):
         Raises:
             QuotaDenied: A limit refused; what was granted before stands.
             InvalidStateError: It has ended.
+            ValidationError: An argument is of the wrong kind, or a number is negative.
         """
         asked = quantities or {}
-        request = self._state.extension(asked)
+        request = self._state.extension(asked, minimum=minimum or {})
         try:
             answer = self._engine.call(request, timeout_seconds=self._timeout_seconds)
         except AgentAwayError as error:

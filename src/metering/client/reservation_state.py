@@ -67,14 +67,9 @@ class ReservationTerms:
             event_time=None,
         )
         check_has_quantity(self.quantities)
-        for amounts in (self.quantities, self.minimum or {}):
-            for name, value in amounts.items():
-                check_quantity(name, value)
+        _check_amounts(self.quantities, minimum=self.minimum or {})
         for name, text in (self.dimensions or {}).items():
             check_dimension(name, text)
-        for name in self.minimum or {}:
-            if name not in self.quantities:
-                raise _invalid("MINIMUM_UNKNOWN", f"minimum[{name!r}]", "name it in quantities too")
         if self.ttl is not None and not TTL_MIN <= self.ttl <= TTL_MAX:
             raise _invalid("TTL_OUT_OF_RANGE", "ttl", "pass 1 second to 1 hour")
 
@@ -165,18 +160,21 @@ class ReservationState:
         for name, value in _texts(quantities).items():
             self.granted[name] = self.granted.get(name, Decimal(0)) + Decimal(value)
 
-    def extension(self, quantities: Quantities) -> agent_pb2.ExtendReservationRequest:
+    def extension(
+        self, quantities: Quantities, *, minimum: Quantities | None = None
+    ) -> agent_pb2.ExtendReservationRequest:
         """Returns the request that adds to it; without quantities it renews only.
 
         Raises:
             InvalidStateError: RESERVATION_ENDED, or RESERVATION_NOT_BEGUN.
+            ValidationError: MINIMUM_UNKNOWN, or a number is of the wrong kind.
         """
         self._refuse_unless_open()
-        for name, value in quantities.items():
-            check_quantity(name, value)
+        _check_amounts(quantities, minimum=minimum or {})
         request = agent_pb2.ExtendReservationRequest(
             reservation_id=self.reservation_id,
             quantities=_texts(quantities),
+            minimum_quantities=_texts(minimum or {}),
             used_so_far=self._used,
             request_id=uuid7(),
         )
@@ -283,6 +281,15 @@ class ReservationState:
             reason="RESERVATION_ENDED",
             message=f"reservation {self.reservation_id} was settled or released",
         )
+
+
+def _check_amounts(quantities: Quantities, *, minimum: Quantities) -> None:
+    for amounts in (quantities, minimum):
+        for name, value in amounts.items():
+            check_quantity(name, value)
+    for name in minimum:
+        if name not in quantities:
+            raise _invalid("MINIMUM_UNKNOWN", f"minimum[{name!r}]", "name it in quantities too")
 
 
 def _texts(quantities: Quantities) -> dict[str, str]:

@@ -35,10 +35,12 @@ def test_a_mistake_is_told_with_its_field(commands: Commands) -> None:
 
 def test_a_balance_is_filled_and_the_audit_tells_of_it(commands: Commands) -> None:
     added = commands.output("balance", "add", "acme", "25.00", "--id", "p1", "--note", "by card")
-    assert added == "acme: 25 USD\n"
+    assert added == "acme: 25 USD paid in; no limit of the customer counts what is used of it\n"
+    commands.output("limits", "set", "acme", "money", "--balance", "prepaid")
+    assert commands.output("balance", "show", "acme") == "acme: 25 USD paid in, 0 used, 25 left\n"
     assert commands.json("balance", "show", "acme")["amount"] == "25"
     assert "balance.add" in commands.output("audit")
-    (entry,) = commands.json("audit")
+    _, entry, _ = commands.json("audit")
     assert entry["detail"]["note"] == "by card"
 
 

@@ -50,6 +50,21 @@ def test_a_revoked_token_is_refused_until_it_is_rotated(context: ServiceContext)
     assert not is_taken(context, enrolled.token)
 
 
+def test_the_audit_tells_who_changed_a_token(context: ServiceContext) -> None:
+    enrolled = enroll_agent(context, name="host-1")
+    revoke_agent(context, name="host-1", actor="anna")
+    revoke_agent(context, name="host-1", actor="anna")
+    rotated = rotate_agent_token(context, name="host-1", actor="ben")
+    with context.store.read() as unit:
+        entries = unit.audit.page(before=None, limit=9)
+    agent_id = enrolled.agent.agent_id
+    assert [(each.actor, each.action, each.subject, each.detail) for each in entries] == [
+        ("ben", "agent.rotate", "host-1", {"agent": agent_id, "was_revoked": True}),
+        ("anna", "agent.revoke", "host-1", {"agent": agent_id, "was_revoked": False}),
+    ]
+    assert rotated.token not in str(entries)
+
+
 @pytest.mark.parametrize("name", ["nobody", "", "host-1~00ff", "x y"])
 def test_a_name_that_is_not_enrolled_is_refused(context: ServiceContext, name: str) -> None:
     for change in (rotate_agent_token, revoke_agent):

@@ -101,6 +101,21 @@ def test_details_of_a_customer_are_updated_and_its_time_zone_is_not(store: SqlSt
         apply(context, CATALOG.replace("name: Acme,", "timezone: Asia/Tokyo,"))
 
 
+def test_the_audit_tells_who_applied_what_and_nothing_where_nothing_changed(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    sources = [CatalogSource("a.yaml", CATALOG)]
+    apply_catalog(context, sources=sources, mode=ApplyMode.DRY_RUN, actor="anna")
+    for _ in range(2):
+        apply_catalog(context, sources=sources, actor="anna")
+    with memory_store.read() as unit:
+        (entry,) = unit.audit.page(before=None, limit=9)
+    assert (entry.actor, entry.action, entry.subject) == ("anna", "catalog.apply", "a.yaml")
+    assert entry.detail["change_count"] == 4
+    assert entry.detail["changes"][0] == "create meter tokens"  # type: ignore[index]
+
+
 def test_several_files_are_applied_as_one(store: SqlStore) -> None:
     context = make_context(store)
     meters, rest = CATALOG.split("plans:", 1)

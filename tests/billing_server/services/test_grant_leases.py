@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from billing_server.domain.catalog.limit import WindowUnit
+from billing_server.domain.limit.shares import FreeBucket, RateShare
 from billing_server.services.grant_leases import Granter, recall_excess
 from billing_server.services.lease_windows import OpenWindow, current_windows, open_windows
 from billing_server.store.unit_of_work import SqlStore
@@ -73,11 +74,36 @@ def test_shares_of_a_lowered_rate_are_all_recalled(memory_store: SqlStore) -> No
     assert len(window.changed) == 1
 
 
-def test_a_share_that_follows_another_starts_with_an_empty_bucket(memory_store: SqlStore) -> None:
-    world = LeaseWorld(memory_store, units("rate", 600, unit=WindowUnit.MINUTE, burst=Decimal(100)))
+def test_a_share_that_follows_another_starts_with_what_nobody_held(store: SqlStore) -> None:
+    world = LeaseWorld(store, units("rate", 600, unit=WindowUnit.MINUTE, burst=Decimal(100)))
     first, second = world.leasing(), world.leasing()
     first.sync(want("rate", 5))
     second.sync(want("rate", 5))
     leases = sorted(opened(world, "rate").live, key=lambda lease: lease.agent_ref)
-    assert [(lease.burst, lease.granted) for lease in leases] == [(75, 75), (25, 0)]
+    assert [(lease.burst, lease.granted) for lease in leases] == [(75, 75), (25, 25)]
     assert leases[0].expire_time == NOON + timedelta(seconds=62, milliseconds=60)
+
+
+def test_an_agent_that_was_quiet_for_a_while_starts_with_a_full_bucket(
+    memory_store: SqlStore,
+) -> None:
+    world = LeaseWorld(memory_store, units("rate", 600, unit=WindowUnit.MINUTE, burst=Decimal(100)))
+    agent = world.leasing()
+    agent.sync(want("rate", 5))
+    world.pass_time(seconds=63)
+    agent.sync()
+    # Its share is over and was used up; 150 a minute have filled the free quarter meanwhile.
+    window = opened(world, "rate")
+    assert window.account.free_bucket == FreeBucket(25, RateShare(600, 100), world.clock.now())
+    world.pass_time(seconds=2)
+    agent.leases.clear()
+    agent.sync(want("rate", 5))
+    (lease,) = opened(world, "rate").live
+    assert (lease.burst, lease.granted) == (75, 25 + 20)
+    world.pass_time(minutes=5)
+    agent.sync()
+    agent.leases.clear()
+    world.pass_time(seconds=6)
+    agent.sync(want("rate", 5))
+    (lease,) = opened(world, "rate").live
+    assert (lease.burst, lease.granted) == (75, 75)

@@ -5,6 +5,7 @@ import pytest
 from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.context import ServiceContext
+from billing_server.services.limit_views import show_limits
 from billing_server.services.list_invoices import list_invoices
 from billing_server.services.list_subscriptions import show_subscription
 from billing_server.services.move_clock import advance_clock
@@ -65,6 +66,19 @@ def test_r32_unpriced_usage_of_the_open_period_is_priced_by_an_added_price(
         ("base", "1"),
         ("new", "6"),
     ]
+
+
+def test_an_added_price_counts_against_a_spend_cap(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    capped = '{key: cap, amount: "50.00", window: billing_period}'
+    limited = CATALOG.replace("    prices:", f"    limits: [{capped}]\n    prices:")
+    apply(context, limited)
+    usage = Usage(context)
+    usage.send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    priced = _with_new_price().replace("    prices:", f"    limits: [{capped}]\n    prices:")
+    _described(context, priced)
+    (cap,) = show_limits(context, customer_id="acme")
+    assert cap.escrow.settled == 5_000_000
 
 
 def test_r32_invoiced_periods_stay_without_the_added_price(store: SqlStore) -> None:

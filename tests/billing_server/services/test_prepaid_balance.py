@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing_server.domain.catalog.limit import Limit, LimitSubject
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import ServiceContext
 from billing_server.services.prepaid_balance import (
@@ -18,7 +19,7 @@ from metering.errors import (
     MeteringError,
     NotFoundError,
 )
-from tests.billing_server.ingest_world import START
+from tests.billing_server.ingest_world import START, event
 from tests.billing_server.lease_world import LeaseWorld
 from tests.billing_server.world import context_of
 
@@ -40,6 +41,24 @@ def test_money_goes_in_and_out_and_a_repeat_is_no_second_entry(store: SqlStore) 
     assert show_balance(context, customer_id="acme").amount == Decimal("20.5")
     with store.read() as unit:
         assert len(unit.audit.page(before=None, limit=9)) == 2
+
+
+def test_what_is_left_is_told_where_a_limit_counts_what_is_used(store: SqlStore) -> None:
+    world = LeaseWorld(store)
+    context = context_of(world)
+    found = add(context, "25.00")
+    assert (found.used, found.left) == (None, None)
+    world.limit(Limit(key="prepaid", subject=LimitSubject.BALANCE))
+    agent = world.leasing()
+    agent.push(event("e1", quantities={"input_tokens": "1300"}))  # 300 × 0.01
+    agent.acquire(world.key("prepaid"), amount=2_000_000)
+    found = show_balance(context, customer_id="acme")
+    with store.read() as unit:
+        (lease,) = unit.leases.of_windows([world.key("prepaid")])
+    assert (found.amount, found.used) == (25, 3)
+    # 22 less what the agent may still spend.
+    assert found.left == 22 - Decimal(lease.rest).scaleb(-6) < 20
+    assert add(context, "10", entry="p2").left == found.left + 10
 
 
 def test_an_id_that_stands_for_something_else_is_refused(store: SqlStore) -> None:

@@ -86,3 +86,12 @@ def test_an_event_without_quantities_feeds_a_unique_count_unless_it_is_void(
     ((_, series),) = expected.compare([])[1]
     assert counter.owners[series] == ("acme", "users", '{"user":"u1"}')
     assert expected.bucket((1, series)) == (1, 1, None, None)
+
+
+def test_a_window_without_buckets_ends_where_it_is_told(memory_store: SqlStore) -> None:
+    """All of its events may be void."""
+    counter = WindowCounter(METERS, kept_by_event={})
+    with memory_store.read() as unit:
+        assert counter.count(unit, events=[]).end_minute(default=7) == 7
+        one = scanned("a", "5", model="large")
+        assert counter.count(unit, events=[one]).end_minute(default=7) == 2

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing_server.domain.ports.usage import ReadingRow
+from billing_server.domain.ports.usage import ChargeKey, ReadingRow
 from billing_server.services import slot_events as module
 from billing_server.services.correct_usage import AdjustmentRequest, adjust_usage, void_usage
 from billing_server.services.customer_terms import load_customer_terms
@@ -18,6 +18,7 @@ from tests.billing_server.ingest_world import METERS, START, IngestWorld
 from tests.billing_server.world import Usage, apply, make_context
 
 MARCH = Period(START, START.replace(month=4))
+START_US = int(START.replace(month=2).timestamp()) * 1_000_000
 CATALOG = """
 meters: [{key: paid, aggregation: sum, decimals: 2}]
 plans:
@@ -49,7 +50,7 @@ def test_a_price_that_needs_no_events_has_none(store: SqlStore) -> None:
 
 @pytest.fixture
 def usage(store: SqlStore) -> Usage:
-    context = make_context(store, start="2026-02-01T00:00:00Z")
+    context = make_context(store, start="2026-02-27T00:00:00Z")
     apply(context, CATALOG)
     return Usage(context)
 
@@ -146,6 +147,20 @@ def test_a_state_that_does_not_go_with_its_charge_is_not_gone_on_from(
     assert verify_usage(usage.context.store).differences == []
 
 
+@pytest.mark.parametrize("state", ["", "[]", "[[1]]", '[[[1,30000,"{}"]],[]]'])
+def test_a_damaged_state_is_told_and_not_gone_on_from(
+    usage: Usage, anew: list[str], state: str
+) -> None:
+    send(usage, "300", day=1, event_id="e1")
+    with usage.context.store.write() as unit:
+        key = ChargeKey("acme", "sub-1", START_US, "paid", 0, '{"shop":"a"}')
+        unit.usage_facts.put_event_states({key: state})
+    assert verify_usage(usage.context.store).difference_count == 1
+    send(usage, "300", day=2, event_id="e2")
+    assert anew == ["all", "all"]
+    assert verify_usage(usage.context.store).differences == []
+
+
 def test_an_adjustment_pays_the_share_and_no_fee(usage: Usage) -> None:
     send(usage, "300", day=1, event_id="e1")
     # 300 − 30 included − 250 free = 20: 20 × 0.013 + 2; then 100 × 0.013 more.
@@ -180,7 +195,7 @@ def test_whatever_the_order_charges_are_those_of_a_rebuild(
     memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "EVENTS_BETWEEN_MARKS", 2)
-    context = make_context(memory_store, start="2026-02-01T00:00:00Z")
+    context = make_context(memory_store, start="2026-02-28T00:00:00Z")
     apply(context, CATALOG)
     usage, source = Usage(context), random.Random(3)
     days = sorted(source.choices(range(1, 28), k=30))

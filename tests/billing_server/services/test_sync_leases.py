@@ -15,6 +15,59 @@ from tests.billing_server.lease_world import LeaseWorld, want
 from tests.billing_server.limit_world import debited, rolling, units
 
 
+def test_one_sync_looks_at_so_many_limits_the_urgent_first_and_the_rest_comes_next(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LeaseWorld(memory_store, *(units(f"l{number}", 1_000) for number in range(5)))
+    monkeypatch.setattr("billing_server.services.sync_leases.GROWN_AT_ONCE", 2)
+    agent = world.leasing()
+    wants = [want(f"l{number}", 10, is_urgent=number == 4) for number in range(5)]
+    calm = [replace(each, is_urgent=False) for each in wants]
+    granted = []
+    for told in (wants, calm, calm, calm):
+        agent.sync(*told)
+        granted.append(sorted(each.key.limit_key for each in agent.leases.values()))
+    assert granted == [
+        ["l0", "l4"],
+        ["l0", "l1", "l2", "l4"],
+        ["l0", "l1", "l2", "l3", "l4"],
+        ["l0", "l1", "l2", "l3", "l4"],
+    ]
+
+
+def test_one_sync_renews_so_many_leases_those_with_the_least_left_first(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LeaseWorld(memory_store, units("a", 10_000), units("b", 10_000))
+    agent = world.leasing()
+    wants = (want("a", 10), want("b", 10))
+    agent.sync(*wants)
+    before = {each.key.limit_key: each.granted for each in agent.leases.values()}
+    for lease in agent.leases.values():
+        lease.consumed = 149 if lease.key.limit_key == "b" else 140
+    monkeypatch.setattr("billing_server.services.sync_leases.REPORTED_AT_ONCE", 1)
+    agent.sync(*wants)
+    after = {each.key.limit_key: each.granted for each in agent.leases.values()}
+    assert (after["a"], after["b"] > before["b"]) == (before["a"], True)
+    with memory_store.read() as unit:
+        leases = unit.leases.of_agent(agent.ref)
+    # What was told is kept of both.
+    assert {each.key.limit_key: each.consumed for each in leases} == {"a": 140, "b": 149}
+
+
+def test_demand_that_falls_is_kept_and_no_window_is_opened_for_it(memory_store: SqlStore) -> None:
+    world = LeaseWorld(memory_store, units("daily", 10_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 100))
+    agent.sync(want("daily", 40))
+    with memory_store.read() as unit:
+        (kept,) = unit.leases.wants_of_agent(agent.ref).values()
+    assert kept.demand_per_second == 40
+    agent.sync()
+    with memory_store.read() as unit:
+        assert unit.leases.wants_of_agent(agent.ref) == {}
+
+
 def test_demand_is_granted_fifteen_seconds_of_it_and_never_more_than_half(
     store: SqlStore,
 ) -> None:

@@ -102,6 +102,14 @@ def test_damage_is_told_and_repaired(context: ServiceContext, damage: str) -> No
     assert verify_usage(context.store).differences == []
 
 
+def test_usage_that_is_void_altogether_has_no_difference(memory_store: SqlStore) -> None:
+    context = make_context(memory_store, start=START)
+    apply(context, CATALOG)
+    Sender(context).send({"calls": "1"}, at="2026-04-10T12:00:00Z", event_id="e")
+    void_usage(context, event_id="e")
+    assert verify_usage(memory_store).differences == []
+
+
 def test_an_empty_database_has_no_difference(store: SqlStore) -> None:
     report = verify_usage(store)
     assert (report.event_count, report.bucket_count, report.charge_count) == (0, 0, 0)

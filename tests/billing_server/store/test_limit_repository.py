@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from billing_server.domain.limit.shares import FreeBucket, RateShare
 from billing_server.domain.limit.thresholds import ThresholdDirection
 from billing_server.domain.ports.limits import BalanceEntry, ThresholdEvent
 from billing_server.store.unit_of_work import SqlStore
@@ -28,6 +29,7 @@ def test_an_account_is_written_once_and_changed_under_its_lock(store: SqlStore) 
             released=5,
             maximum_granted=6,
             threshold=Decimal("0.8"),
+            free_bucket=FreeBucket(7, RateShare(8, 9), NOW),
         )
         unit.limits.put_accounts([changed])
     with store.read() as unit:

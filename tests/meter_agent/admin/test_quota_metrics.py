@@ -8,6 +8,7 @@ VIEW = QuotaView(
     limits=(
         LimitView(
             limit_key="spend",
+            unit="USD",
             decimals=6,
             granted=1_500_000,
             consumed=250_000,
@@ -37,14 +38,14 @@ def test_every_number_is_shown_under_its_name() -> None:
         for sample in family.samples
     }
     assert found == {
-        ("lease_granted", "spend"): 1.5,
-        ("lease_consumed", "spend"): 0.25,
-        ("lease_held", "spend"): 0.001,
-        ("limit_granted_offline_total", "spend"): 2,
-        ("limit_uncovered_total", "spend"): 4,
-        ("limit_overrun_total", "spend"): 5,
+        ("lease_granted", "spend,USD"): 1.5,
+        ("lease_consumed", "spend,USD"): 0.25,
+        ("lease_held", "spend,USD"): 0.001,
+        ("limit_granted_offline_total", "spend,USD"): 2,
+        ("limit_uncovered_total", "spend,USD"): 4,
+        ("limit_overrun_total", "spend,USD"): 5,
         ("quota_refused_total", "spend,LIMIT_REACHED"): 5,
-        ("limit_exceeded_total", "spend"): 3,
+        ("limit_exceeded_total", "spend,USD"): 3,
         ("quota_decisions_total", "granted"): 6,
         ("leases", ""): 2,
         ("reservations_held", ""): 3,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from meter_agent.admin.quota_status import LIMIT_COUNT_MAX, complete_quota
-from meter_agent.quota.view import LimitView, QuotaView
+from meter_agent.quota.view import CustomerShare, LimitView, QuotaView
 from meter_agent.uplink.lease_state import LeaseFigures
 from metering.api.v1.agent_pb2 import GetAgentStatusResponse
 
@@ -12,7 +12,13 @@ NOW = datetime(2026, 3, 10, tzinfo=UTC)
 
 def test_amounts_are_in_the_unit_of_their_limit() -> None:
     limit = LimitView(
-        limit_key="spend", decimals=6, granted=1_500_000, enforcement="hard", refused_count=2
+        limit_key="spend",
+        unit="USD",
+        decimals=6,
+        granted=1_500_000,
+        enforcement="hard",
+        refused_count=2,
+        busiest=(CustomerShare(customer_id="acme", granted=1_500_000, consumed=250_000, held=1),),
     )
     status = GetAgentStatusResponse()
     view = QuotaView(
@@ -26,6 +32,9 @@ def test_amounts_are_in_the_unit_of_their_limit() -> None:
         "0",
         2,
     )
+    [share] = found.busiest
+    assert (found.unit, share.customer_id, share.granted) == ("USD", "acme", "1.5")
+    assert (share.consumed, share.held) == ("0.25", "0.000001")
     assert (status.lease_count, status.held_reservation_count) == (1, 2)
     assert (status.expired_reservation_count, status.unsettled_reservation_count) == (3, 4)
     assert status.last_lease_sync_time.ToDatetime(tzinfo=UTC) == NOW

@@ -20,7 +20,7 @@ from metering.api.v1.usage_pb2 import (
 )
 from metering.errors import AlreadyExistsError, NotFoundError
 from metering.ids import settlement_event_id
-from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, asked, ending, limit
+from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, asked, ending, limit
 
 
 def held(directory: Path, granted: int = 500) -> QuotaWorld:
@@ -76,7 +76,7 @@ def test_more_than_was_granted_is_recorded_and_told(tmp_path: Path) -> None:
         answer = end(world, output="150")
         assert answer.overrun == {"output": Decimal(50)}
         assert world.the_lease().consumed == 120
-        assert world.counter.figures.overrun == {"daily": 30}
+        assert world.counter.figures.overrun == {DAILY: 30}
         [event] = world.events()
         assert [item.amount for item in event.debits] == [120]
 
@@ -120,6 +120,18 @@ def test_a_settlement_after_the_hold_went_back_leaves_the_list_of_the_unsettled(
         assert world.book.unsettled_count == 0
         [event] = world.events()
         assert event.settlement.voids_event_id == "guess-1"
+
+
+def test_a_release_of_nothing_still_takes_a_guess_back(tmp_path: Path) -> None:
+    with held(tmp_path) as world:
+        [found] = world.book.all_reservations()
+        guessed = returned(expired(found), expiry_event_id="guess-1")
+        world.run(lambda: world.book.put_reservation(guessed))
+        answer = end(world, output=None, kind=EndKind.RELEASE)
+        [event] = world.events()
+        assert (event.event_id, dict(event.quantities)) == (answer.event_id, {"output": "0"})
+        assert event.settlement.voids_event_id == "guess-1"
+        assert end(world, output=None, kind=EndKind.RELEASE) == answer
 
 
 def test_a_reservation_of_another_agent_is_recorded_and_flagged(tmp_path: Path) -> None:

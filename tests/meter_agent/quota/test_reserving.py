@@ -14,7 +14,7 @@ from meter_agent.quota.answers import Answer, Denied, Granted, Question
 from meter_agent.quota.reserving import Extend, Reserve
 from metering.api.v1 import lease_pb2
 from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
-from tests.meter_agent.quota.world import QuotaWorld, asked, limit
+from tests.meter_agent.quota.world import DAILY, QuotaWorld, asked, limit
 
 
 def reserve(world: QuotaWorld, made: Reserve, reach: Reach = Reach.ANSWERED) -> Answer:
@@ -50,7 +50,7 @@ def test_a_grant_is_held_in_its_lease(tmp_path: Path) -> None:
         assert denied.passed.denial.reason is DenialReason.LIMIT_REACHED
         assert denied.passed.limit is not None
         assert world.the_lease().held == 200
-        assert world.counter.figures.refused == {("daily", "LIMIT_REACHED"): 1}
+        assert world.counter.figures.refused == {(DAILY, "LIMIT_REACHED"): 1}
 
 
 def test_less_is_granted_where_the_caller_takes_less(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_closed_refuses_allowance_grants_up_to_it_and_open_grants(tmp_path: Path
             answers = [reserve(world, asked(f"r-{name}"), Reach.AWAY) for name in range(4)]
             granted_counts.append(sum(isinstance(answer, Granted) for answer in answers))
             refused = world.counter.figures.refused
-            assert refused["daily", "SERVER_AWAY"] == 4 - granted_counts[-1]
+            assert refused[DAILY, "SERVER_AWAY"] == 4 - granted_counts[-1]
     assert granted_counts == [0, 2, 4]
 
 
@@ -140,7 +140,7 @@ def test_an_allowance_begins_anew_with_the_window_and_keeps_its_holds(tmp_path: 
         assert isinstance(reserve(world, asked("r-3"), Reach.AWAY), Granted)
         own = world.the_lease(lease_id=OFFLINE_LEASE_ID)
         assert (own.held, own.free, own.window_id) == (200, 0, "w2")
-        assert world.counter.figures.granted_offline == {"daily": 200}
+        assert world.counter.figures.granted_offline == {DAILY: 200}
 
 
 def test_a_soft_limit_grants_and_says_so(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_soft_limit_grants_and_says_so(tmp_path: Path) -> None:
         answer = reserve(world, asked())
         assert isinstance(answer, Granted)
         assert [item.denial.limit_key for item in answer.exceeded] == ["daily"]
-        assert world.counter.figures.exceeded == {"daily": 1}
+        assert world.counter.figures.exceeded == {DAILY: 1}
 
 
 def test_all_limits_must_pass_and_the_answer_names_the_one_that_refused(tmp_path: Path) -> None:

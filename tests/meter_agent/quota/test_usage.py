@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from meter_agent.quota import usage
-from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, limit
+from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, limit
 from tests.meter_agent.support import event
 
 
@@ -18,7 +18,7 @@ def test_usage_takes_from_its_lease_and_the_rest_is_uncovered(tmp_path: Path) ->
         ]
         world.run(lambda: usage.record(sent, counter=world.counter))
         assert world.the_lease().consumed == 100
-        assert world.counter.figures.uncovered == {"daily": 20}
+        assert world.counter.figures.uncovered == {DAILY: 20}
         found = {item.event_id: item for item in world.events()}
         assert [(item.lease_id, item.amount) for item in found["a"].debits] == [(LEASE_ID, 70)]
         assert [item.amount for item in found["b"].debits] == [30]

@@ -12,7 +12,7 @@ from meter_agent.core.quota.reservation import EndKind, content_of
 from meter_agent.quota.book import QuotaBook
 from meter_agent.quota.demands import Demands
 from meter_agent.quota.ending import End
-from meter_agent.quota.figures import QuotaFigures
+from meter_agent.quota.figures import LimitName, QuotaFigures
 from meter_agent.quota.mapping import stored_terms, terms_from_proto
 from meter_agent.quota.reserving import Counter, Reserve
 from meter_agent.store.group import Ticket
@@ -25,6 +25,10 @@ from tests.meter_agent.support import NOW_US, WAIT_SECONDS, Store
 
 LEASE_ID = b"lease-of-acme-01"
 Result = TypeVar("Result")
+
+
+DAILY = LimitName("daily", "output", 0)
+"""How figures name the limit that `limit()` returns."""
 
 
 class HandClock:

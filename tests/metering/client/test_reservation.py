@@ -116,6 +116,16 @@ def test_a_stream_reserves_in_steps_until_it_is_refused(agent: FakeAgent, meter:
             r.extend()
 
 
+def test_a_step_is_added_in_part_down_to_its_minimum(agent: FakeAgent, meter: Meter) -> None:
+    agent.limit("acme", "output_tokens", 25)
+    with meter.reserve(customer="acme", quantities={"output_tokens": 10}) as r:
+        more = {"output_tokens": 20}
+        with pytest.raises(QuotaDenied):
+            r.extend(more, minimum={"output_tokens": 16})
+        assert r.extend(more, minimum={"output_tokens": 1}) == {"output_tokens": Decimal(25)}
+        r.settle({"output_tokens": 25})
+
+
 def test_settling_again_is_answered_the_same_and_other_numbers_are_refused(
     agent: FakeAgent, meter: Meter
 ) -> None:

@@ -117,6 +117,17 @@ def test_an_extension_tells_what_was_used_and_has_an_id_of_its_own() -> None:
         made.extension({"tokens": -1})
 
 
+def test_the_minimum_of_an_extension_stands_beside_what_it_asks_for() -> None:
+    made = state()
+    made.request()
+    assert dict(made.extension({"tokens": 5}, minimum={"tokens": 2}).minimum_quantities) == {
+        "tokens": "2"
+    }
+    with pytest.raises(ValidationError) as unknown:
+        made.extension({"tokens": 5}, minimum={"other": 2})
+    assert unknown.value.reason == "MINIMUM_UNKNOWN"
+
+
 def test_before_it_is_begun_and_after_its_end_nothing_is_extended() -> None:
     made = state()
     with pytest.raises(InvalidStateError) as before:

@@ -110,6 +110,11 @@ class LeaseReport:
     is_closed: bool = False
     """Whether it takes nothing new from it."""
 
+    @property
+    def free(self) -> int:
+        """What the agent may still use of it without asking. >= 0."""
+        return max(0, self.granted - self.returned - self.consumed - self.held)
+
 
 def reported(lease: Lease, *, report: LeaseReport, now: datetime) -> Lease:
     """Returns the lease after its agent told of it.

@@ -1,13 +1,14 @@
 """Shares of a rate: each agent has a token bucket of its own, and together they are the limit's.
 
 The shares of all agents sum to at most the rate and the burst, counting a share until its agent
-has given it back or its time is over. A bucket starts with no more tokens than the limit's own
-bucket would have gathered while nobody held them; so any span sees at most its rate and one burst.
+has given it back or its time is over. What no agent holds is a bucket as well, kept by the server:
+a new share's bucket starts with what is in that one. So the buckets together never hold more than
+one burst nor fill faster than the rate, and any span sees at most its rate and one burst.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from billing_server.domain.limit.lease import Lease
@@ -82,17 +83,44 @@ def granted_share(wanted: RateShare, *, free: RateShare) -> RateShare:
     return RateShare(rate, burst) if rate and burst else RateShare(0, 0)
 
 
-def first_tokens(share: RateShare, *, quiet: timedelta | None) -> int:
-    """Returns what a new share's bucket holds at first.
+@dataclass(frozen=True, slots=True)
+class FreeBucket:
+    """The bucket of what no agent holds, as it was when the shares last changed."""
+
+    tokens: int
+    """What was in it. >= 0."""
+    size: RateShare
+    """How fast it fills since and how much it holds: never more than what is free."""
+    time: datetime
+    """When that was, UTC."""
+
+    def tokens_at(self, now: datetime) -> int:
+        """Returns what is in it by now, whole units."""
+        passed = max((now - self.time) // _MICROSECOND, 0)
+        gathered = self.size.rate_per_minute * passed // _MICROSECONDS_PER_MINUTE
+        return min(self.tokens + gathered, self.size.burst)
+
+
+def refilled(bucket: FreeBucket | None, *, free: RateShare, now: datetime) -> FreeBucket:
+    """Returns the bucket from now on, when other shares are free than before.
 
     Args:
-        share: The new share.
-        quiet: For how long nobody could use any share of the limit; None: nobody ever did.
+        bucket: As it was; None: it is not known, and taken for empty.
+        free: What nobody holds now.
+        now: The time.
     """
-    if quiet is None:
-        return share.burst
-    gathered = share.rate_per_minute * (quiet // _MICROSECOND) // _MICROSECONDS_PER_MINUTE
-    return min(share.burst, max(gathered, 0))
+    tokens = 0 if bucket is None else bucket.tokens_at(now)
+    return FreeBucket(min(tokens, free.burst), free, now)
+
+
+def poured(bucket: FreeBucket, *, share: RateShare) -> tuple[FreeBucket, int]:
+    """Returns the bucket after a share was granted now, and what the share's starts with."""
+    tokens = min(bucket.tokens, share.burst)
+    left = RateShare(
+        max(bucket.size.rate_per_minute - share.rate_per_minute, 0),
+        max(bucket.size.burst - share.burst, 0),
+    )
+    return FreeBucket(bucket.tokens - tokens, left, bucket.time), tokens
 
 
 def _call(asker: Demander) -> int:

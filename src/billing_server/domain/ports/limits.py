@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
 from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
+from billing_server.domain.limit.shares import FreeBucket
 from billing_server.domain.limit.thresholds import ThresholdDirection
 
 EVERY_CUSTOMER: Final = ""
@@ -42,6 +43,8 @@ class LimitAccount:
     """B: the largest limit in force at any grant. >= 0."""
     threshold: Decimal | None = None
     """Highest share of the limit that was passed; None: none."""
+    free_bucket: FreeBucket | None = None
+    """Of a rate: the bucket of what no agent holds; None: nothing was granted yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +193,9 @@ class LimitRepository(Protocol):
 
     def rolling_total(self, key: WindowKey, *, since: datetime) -> int:
         """Return what is booked in buckets from an instant on."""
+
+    def take_rolling(self, key: WindowKey, *, since: datetime, amount: int) -> None:
+        """Take use out of buckets from an instant on, the oldest first, as far as there is any."""
 
     def purge_rolling(self, *, before: datetime) -> None:
         """Forget buckets that no window reaches back to."""

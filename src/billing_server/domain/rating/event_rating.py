@@ -90,14 +90,20 @@ class EventRating:
         )
 
     def resume(self, saved: str) -> bool:
-        """Goes on from a saved state; tells whether it is one of these terms."""
-        state = json.loads(saved)
-        if state["terms"] != self._fingerprint() or state["place"] is None:
+        """Goes on from a saved state; tells whether it is one of these terms.
+
+        Where it is not, or is damaged, the rating is not to be used.
+        """
+        try:
+            state = json.loads(saved)
+            if state["terms"] != self._fingerprint() or state["place"] is None:
+                return False
+            time_us, event_id = state["place"]
+            self.place = time_us, event_id
+            self._included_left = exact_from_text(state["included_left"])
+            self._tally.restore(state["tally"])
+        except (ArithmeticError, KeyError, TypeError, ValueError):
             return False
-        time_us, event_id = state["place"]
-        self.place = time_us, event_id
-        self._included_left = exact_from_text(state["included_left"])
-        self._tally.restore(state["tally"])
         return True
 
     def is_right(self, saved: str) -> bool:
@@ -105,11 +111,13 @@ class EventRating:
 
         The place of the last event is not looked at.
         """
-        state, wanted = json.loads(saved), json.loads(self.saved())
-        return state["terms"] != wanted["terms"] or {**state, "place": None} == {
-            **wanted,
-            "place": None,
-        }
+        wanted = json.loads(self.saved())
+        try:
+            state = json.loads(saved)
+            is_used = state["terms"] == wanted["terms"]
+        except (KeyError, TypeError, ValueError):
+            return False
+        return not is_used or {**state, "place": None} == {**wanted, "place": None}
 
     def _fingerprint(self) -> str:
         """Returns what tells the terms of a state from others: it means nothing under them."""

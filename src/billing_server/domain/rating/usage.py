@@ -118,6 +118,9 @@ class UsageTerms:
         Raises:
             InvariantError: QUANTITY_NEEDED for a price that is rated by the total.
         """
+        model = self.model
+        if isinstance(model, EventModel) and self.conversion is None and not self.included:
+            return self.adjusted(model.rate_events(events))  # Nothing lies between.
         rating = EventRating(self)
         for event in events:
             rating.take(event)

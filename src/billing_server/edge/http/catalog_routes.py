@@ -14,7 +14,7 @@ from billing_server.edge.http.models import (
     PlanAnswer,
 )
 from billing_server.edge.http.models_requests import ApplyCatalogRequest
-from billing_server.edge.http.route import ApiRoute, Context
+from billing_server.edge.http.route import ApiRoute, Caller, Context
 from billing_server.services.apply_catalog import ApplyMode, apply_catalog
 from billing_server.services.export_catalog import export_catalog
 from billing_server.services.list_catalog import (
@@ -71,7 +71,7 @@ def get_addon(key: str, context: Context, version: WantedVersion = None) -> Any:
 
 
 @router.post("/catalog/apply", response_model=ApplyCatalogAnswer)
-def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
+def post_apply(request: ApplyCatalogRequest, context: Context, caller: Caller) -> Any:
     """Make the catalog equal to its files: all of it or nothing, and nothing a second time.
 
     A mistake is answered with one violation for each place, naming file, line and field.
@@ -84,7 +84,7 @@ def post_apply(request: ApplyCatalogRequest, context: Context) -> Any:
             reason="CATALOG_MISSING", message="text: give the catalog's text, or files"
         )
     mode = ApplyMode.DRY_RUN if request.dry_run else ApplyMode.APPLY
-    applied = apply_catalog(context, sources=sources, mode=mode)
+    applied = apply_catalog(context, sources=sources, mode=mode, actor=caller)
     return {
         "dry_run": request.dry_run,
         "changes": [

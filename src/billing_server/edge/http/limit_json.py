@@ -77,6 +77,8 @@ def balance_to_json(balance: PrepaidBalance) -> dict[str, Any]:
         "customer": balance.customer_id,
         "currency": balance.currency,
         "amount": plain_decimal(balance.amount),
+        "used": None if balance.used is None else plain_decimal(balance.used),
+        "left": None if balance.left is None else plain_decimal(balance.left),
     }
 
 

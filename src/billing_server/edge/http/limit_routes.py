@@ -101,7 +101,7 @@ def delete_limit(customer_id: str, key: str, context: Context, caller: Caller) -
 
 @router.get("/customers/{customer_id:path}/balance", response_model=BalanceAnswer, tags=["limits"])
 def get_balance(customer_id: str, context: Context) -> Any:
-    """Show what was put into a customer's prepaid balance."""
+    """Show what was put into a customer's prepaid balance, and what is left of it."""
     return balance_to_json(show_balance(context, customer_id=customer_id))
 
 

@@ -137,11 +137,15 @@ class BalanceEntryRequest(RequestModel):
 
 
 class BalanceAnswer(BaseModel):
-    """A prepaid balance: what was put in and not taken out. Use is not taken off."""
+    """A prepaid balance: what was put in, and what is left of it where a limit counts its use."""
 
     customer: str = Field(description="Id of the customer.")
     currency: str | None = Field(description="ISO 4217 code.")
-    amount: str = Field(description="In major units.")
+    amount: str = Field(description="Put in and not taken out, in major units.")
+    used: str | None = Field(description="Of that, used; null: no limit with `balance: prepaid`.")
+    left: str | None = Field(
+        description="What may still be granted, agents' shares taken off; null: as above."
+    )
 
 
 class ForgottenAgentAnswer(BaseModel):

@@ -162,7 +162,8 @@ def with_news(lease: Lease | None, *, news: LeaseNews, sent_at_us: int, now_us: 
     lease = replace(
         before,
         usable_from_us=sent_at_us + news.starts_after_us if news.starts_after_us else 0,
-        usable_until_us=0 if is_closed else ends,
+        # Not 0: what is held now and comes back later goes back then, see `run_out`.
+        usable_until_us=max(now_us, 1) if is_closed else ends,
         is_closed=is_closed,
     )
     if news.rate_per_minute or news.burst:

@@ -463,7 +463,7 @@ class GetAgentStatusResponse(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., disk_id: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buffered_event_count: _Optional[int] = ..., buffered_bytes: _Optional[int] = ..., oldest_buffered_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., server_address: _Optional[str] = ..., is_server_reachable: _Optional[bool] = ..., last_error: _Optional[str] = ..., disk_used_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., session_no: _Optional[int] = ..., safe_seq: _Optional[int] = ..., oldest_kept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disk_warn_bytes: _Optional[int] = ..., disk_refuse_bytes: _Optional[int] = ..., counted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., quarantined_count: _Optional[int] = ..., declared_lost_count: _Optional[int] = ..., gap_count: _Optional[int] = ..., imbalance_count: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., offline_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slowest_commit_seconds: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., damaged_event_count: _Optional[int] = ..., refused_event_count: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[LimitStatus, _Mapping]]] = ..., lease_count: _Optional[int] = ..., held_reservation_count: _Optional[int] = ..., expired_reservation_count: _Optional[int] = ..., unsettled_reservation_count: _Optional[int] = ..., last_lease_sync_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leases_offline_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class LimitStatus(_message.Message):
-    __slots__ = ("limit_key", "customer_count", "granted", "consumed", "held", "granted_offline", "refused_count", "exceeded_count", "when_offline", "enforcement", "uncovered", "overrun")
+    __slots__ = ("limit_key", "customer_count", "granted", "consumed", "held", "granted_offline", "refused_count", "exceeded_count", "when_offline", "enforcement", "uncovered", "overrun", "unit", "busiest")
     LIMIT_KEY_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_COUNT_FIELD_NUMBER: _ClassVar[int]
     GRANTED_FIELD_NUMBER: _ClassVar[int]
@@ -476,6 +476,8 @@ class LimitStatus(_message.Message):
     ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
     UNCOVERED_FIELD_NUMBER: _ClassVar[int]
     OVERRUN_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    BUSIEST_FIELD_NUMBER: _ClassVar[int]
     limit_key: str
     customer_count: int
     granted: str
@@ -488,4 +490,18 @@ class LimitStatus(_message.Message):
     enforcement: str
     uncovered: str
     overrun: str
-    def __init__(self, limit_key: _Optional[str] = ..., customer_count: _Optional[int] = ..., granted: _Optional[str] = ..., consumed: _Optional[str] = ..., held: _Optional[str] = ..., granted_offline: _Optional[str] = ..., refused_count: _Optional[int] = ..., exceeded_count: _Optional[int] = ..., when_offline: _Optional[str] = ..., enforcement: _Optional[str] = ..., uncovered: _Optional[str] = ..., overrun: _Optional[str] = ...) -> None: ...
+    unit: str
+    busiest: _containers.RepeatedCompositeFieldContainer[CustomerLimitStatus]
+    def __init__(self, limit_key: _Optional[str] = ..., customer_count: _Optional[int] = ..., granted: _Optional[str] = ..., consumed: _Optional[str] = ..., held: _Optional[str] = ..., granted_offline: _Optional[str] = ..., refused_count: _Optional[int] = ..., exceeded_count: _Optional[int] = ..., when_offline: _Optional[str] = ..., enforcement: _Optional[str] = ..., uncovered: _Optional[str] = ..., overrun: _Optional[str] = ..., unit: _Optional[str] = ..., busiest: _Optional[_Iterable[_Union[CustomerLimitStatus, _Mapping]]] = ...) -> None: ...
+
+class CustomerLimitStatus(_message.Message):
+    __slots__ = ("customer_id", "granted", "consumed", "held")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    granted: str
+    consumed: str
+    held: str
+    def __init__(self, customer_id: _Optional[str] = ..., granted: _Optional[str] = ..., consumed: _Optional[str] = ..., held: _Optional[str] = ...) -> None: ...

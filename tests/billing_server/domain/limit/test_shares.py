@@ -1,5 +1,6 @@
 """Shares of a rate: together never more than the limit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -7,10 +8,12 @@ from hypothesis import strategies as st
 
 from billing_server.domain.limit.lease import Lease, WindowKey
 from billing_server.domain.limit.shares import (
+    FreeBucket,
     RateShare,
-    first_tokens,
     free_share,
     granted_share,
+    poured,
+    refilled,
     server_expiry,
     wanted_share,
 )
@@ -64,12 +67,74 @@ def test_no_more_is_given_than_is_free_and_a_share_without_rate_or_burst_is_none
     assert granted_share(RateShare(500, 50), free=RateShare(0, 80)) == RateShare(0, 0)
 
 
-def test_a_bucket_starts_full_only_where_nobody_could_use_the_limit_for_long_enough() -> None:
-    share = RateShare(600, 100)
-    assert first_tokens(share, quiet=None) == 100
-    assert first_tokens(share, quiet=timedelta(0)) == 0
-    assert first_tokens(share, quiet=timedelta(seconds=5)) == 50
-    assert first_tokens(share, quiet=timedelta(hours=1)) == 100
+def test_what_nobody_holds_fills_up_to_its_part_of_the_burst() -> None:
+    bucket = FreeBucket(10, RateShare(600, 100), NOON)
+    assert bucket.tokens_at(NOON) == 10
+    assert bucket.tokens_at(NOON + timedelta(seconds=5)) == 60
+    assert bucket.tokens_at(NOON + timedelta(hours=1)) == 100
+    assert bucket.tokens_at(NOON - timedelta(hours=1)) == 10
+
+
+def test_a_share_starts_with_what_was_free_and_leaves_the_rest() -> None:
+    bucket = FreeBucket(80, RateShare(600, 100), NOON)
+    after, tokens = poured(bucket, share=RateShare(450, 75))
+    assert (after, tokens) == (FreeBucket(5, RateShare(150, 25), NOON), 75)
+    after, tokens = poured(after, share=RateShare(150, 25))
+    assert (after, tokens) == (FreeBucket(0, RateShare(0, 0), NOON), 5)
+
+
+def test_a_share_that_came_back_lets_the_free_bucket_grow_from_now_on() -> None:
+    later = NOON + timedelta(seconds=60)
+    bucket = FreeBucket(5, RateShare(150, 25), NOON)
+    # While 75 of the burst were held, what is free held 25 at most.
+    assert refilled(bucket, free=LIMIT, now=later) == FreeBucket(25, LIMIT, later)
+    assert refilled(bucket, free=RateShare(600, 10), now=later).tokens == 10
+    assert refilled(None, free=LIMIT, now=later) == FreeBucket(0, LIMIT, later)
+
+
+SHARE_STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.builds(RateShare, st.integers(1, 6000), st.integers(1, 1000)),
+        st.integers(0, 90),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(SHARE_STEPS)
+def test_buckets_together_never_hold_more_than_the_one_of_the_limit(
+    steps: list[tuple[int, RateShare, int, bool]],
+) -> None:
+    """Shares come and go, agents spend all that they have or nothing: at no time is there more."""
+    now, spent = NOON, 0
+    held: dict[int, FreeBucket] = {}
+    free_bucket = FreeBucket(LIMIT.burst, LIMIT, NOON)
+    for number, wanted, seconds, is_spent in steps:
+        now += timedelta(seconds=seconds)
+        held = {
+            each: FreeBucket(bucket.tokens_at(now), bucket.size, now)
+            for each, bucket in held.items()
+        }
+        if is_spent:
+            spent += sum(bucket.tokens for bucket in held.values())
+            held = {each: replace(bucket, tokens=0) for each, bucket in held.items()}
+        held.pop(number, None)
+        shares = [
+            share_of(each, rate=bucket.size.rate_per_minute, burst=bucket.size.burst)
+            for each, bucket in held.items()
+        ]
+        free = free_share(LIMIT, leases=shares)
+        free_bucket = refilled(free_bucket, free=free, now=now)
+        share = granted_share(wanted, free=free)
+        if share.burst:
+            free_bucket, tokens = poured(free_bucket, share=share)
+            held[number] = FreeBucket(tokens, share, now)
+        there = free_bucket.tokens + sum(bucket.tokens for bucket in held.values())
+        elapsed = (now - NOON) // timedelta(seconds=1)
+        assert there <= LIMIT.burst
+        assert (spent + there) * 60 <= LIMIT.burst * 60 + LIMIT.rate_per_minute * elapsed
 
 
 def test_the_server_takes_a_lease_for_over_after_its_agent_does() -> None:

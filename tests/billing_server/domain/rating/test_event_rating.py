@@ -80,6 +80,16 @@ def test_a_state_of_other_events_is_not_right() -> None:
     assert not rated(TERMS[0], [EventUsage(Decimal(299))]).is_right(saved)
 
 
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "included_left", '"0"'])
+def test_a_damaged_state_is_not_gone_on_from(damage: str) -> None:
+    terms = UsageTerms(Dynamic("cost", Decimal("1.2")))
+    saved = rated(terms, [EventUsage(Decimal(1), Decimal(2))]).saved()
+    damaged = saved.replace(damage, "left") if damage in saved and damage else damage
+    assert damaged != saved
+    assert not EventRating(terms).resume(damaged)
+    assert not rated(terms, [EventUsage(Decimal(1), Decimal(2))]).is_right(damaged)
+
+
 def test_a_price_that_is_rated_by_the_total_has_no_events() -> None:
     with pytest.raises(InvariantError) as caught:
         EventRating(UsageTerms(PerUnit(Decimal(1))))

@@ -75,9 +75,13 @@ def test_a_balance_is_filled_once(api: Api) -> None:
             "customer": "acme",
             "currency": "USD",
             "amount": "25",
+            "used": None,
+            "left": None,
         }
-    assert api.get(path)["amount"] == "25"
-    (entry,) = api.get("/v1/audit")["data"]
+    api.call("PUT", "/v1/customers/acme/limits/money", json={"balance": "prepaid"})
+    shown = api.get(path)
+    assert (shown["amount"], shown["used"], shown["left"]) == ("25", "0", "25")
+    entry = api.get("/v1/audit")["data"][1]
     assert (entry["action"], entry["subject"], entry["detail"]["amount"]) == (
         "balance.add",
         "acme",

@@ -152,6 +152,15 @@ def test_a_share_whose_time_is_over_is_closed_once_recalled_before_or_not(recall
     assert run_out(closed, now_us=60 * SECOND) == ()
 
 
+def test_a_hold_that_ends_in_a_lease_closed_by_the_server_is_given_back_as_well() -> None:
+    # Its agent was forgotten, and came back with a call still running.
+    held = hold(LEASE, amount=10, now_us=0)
+    lost = news(held, replace(NEWS, granted=100, is_closed=True), now_us=5)
+    assert (lost.returned, lost.is_usable(5), run_out([lost], now_us=6)) == (90, False, ())
+    (back,) = run_out([replace(lost, held=0)], now_us=6)
+    assert (back.returned, back.free) == (100, 0)
+
+
 def test_idle_quota_goes_back_but_for_the_float() -> None:
     assert idle_returned(LEASE, keep=30).free == 30
     assert idle_returned(LEASE, keep=100) == LEASE
