@@ -112,6 +112,7 @@ class QuotaParts:
             backoff=BackoffPolicy(cap_seconds=settings.retry_seconds_max),
         )
         self.counter.demands.on_low = self._syncer.poke
+        self.counter.lowered.on_returned = self._syncer.owe
         self._asker = LeaseAsker(
             self.state,
             connector=connector,

@@ -65,7 +65,8 @@ def _row(design: Design, *, outcome: Outcome, seed: int) -> str:
         f"{refused[CONNECTED]} ({outcome.false_share:.3%}) / {refused[COMING_BACK]} / "
         f"{refused[CUT_OFF]}",
         _counts(outcome.reasons),
-        f"{outcome.wait_at(0.5) * 1e3:.1f} / {outcome.wait_at(0.99) * 1e3:.0f} ms",
+        f"{outcome.wait_at(0.5) * 1e3:.1f} / {outcome.wait_at(0.99) * 1e3:.0f} ms "
+        f"({len(outcome.waits):,} calls)",
         f"{outcome.left:,} ({outcome.left / outcome.limit:.2%})",
         "equal" if outcome.known == outcome.used else f"{outcome.known - outcome.used:+,}",
         _counts(outcome.faults),

@@ -191,25 +191,18 @@ def _judge_budget(fleet: "QuotaFleet", customer: str) -> None:
 
 def _probe(fleet: "QuotaFleet", customer: str) -> None:
     """Asks for all that is left, and must get it."""
-    views = _views(fleet, customer)
     kinds = {view.limit.kind for view in show_limits(fleet.server.context, customer_id=customer)}
     if LimitKind.RATE in kinds:
-        return
-    doubled = fleet.truth.doubled()
-    amount = min(
-        view.maximum
-        - view.escrow.settled
-        - view.escrow.unknown
-        - sum(doubled[each.lease.lease_id] for each in view.shares)
-        for view in views
-    )
-    if amount < 1:
         return
     agent = fleet.world.source.choice(fleet.agents)
     answers: list[object] = []
 
     def ask() -> None:
         for number in range(PROBES_MAX):
+            # Anew for each try: a request that was long on its way may have been heard meanwhile.
+            amount = _left(fleet, customer)
+            if amount < 1:
+                return
             plan = Plan(customer, amount, amount, 3.0, 0.0, 0.0, "release", extends=False)
             answer = fleet.services.reserve(agent, f"probe-{customer}-{number}", plan)
             answers.append(answer)
@@ -218,10 +211,27 @@ def _probe(fleet: "QuotaFleet", customer: str) -> None:
                 return
             fleet.hub.sleep(2.5)
 
+    def is_over() -> bool:
+        return _left(fleet, customer) < 1 or any(isinstance(each, Granted) for each in answers)
+
+    if is_over():
+        return
     fleet.services.begin(ask)
     end = fleet.world.now + PROBE_SECONDS
-    while fleet.world.now < end and not any(isinstance(each, Granted) for each in answers):
+    while fleet.world.now < end and not is_over():
         fleet.world.run(fleet.world.now + 0.25)
-    if not any(isinstance(answer, Granted) for answer in answers):
-        last = answers[-1] if answers else None
-        raise Violation(f"{customer}: {amount} are left, and {agent.name} was answered {last}")
+    if not is_over():
+        last, left = answers[-1] if answers else None, _left(fleet, customer)
+        raise Violation(f"{customer}: {left} are left, and {agent.name} was answered {last}")
+
+
+def _left(fleet: "QuotaFleet", customer: str) -> int:
+    """Returns what may be had of every limit of a customer."""
+    doubled = fleet.truth.doubled()
+    return min(
+        view.maximum
+        - view.escrow.settled
+        - view.escrow.unknown
+        - sum(doubled[each.lease.lease_id] for each in view.shares)
+        for view in _views(fleet, customer)
+    )

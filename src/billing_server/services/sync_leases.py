@@ -43,10 +43,10 @@ from billing_server.services.sync_answer import RENEWED_BEFORE, Answering, SyncA
 PREFETCH = timedelta(seconds=20)
 """So long before a window ends leases of the next one are granted."""
 
-GROWN_AT_ONCE = 300
-"""Limits whose windows one sync opens because an agent wants more of them: some 0.3 s of work, so
-that agents that wait for a lease at once get theirs in time."""
-REPORTED_AT_ONCE = 300
+GROWN_AT_ONCE = 100
+"""Limits whose windows one sync opens because an agent wants more of them: each is more than a
+millisecond of work, and agents that wait for a lease at once are to get theirs in time."""
+REPORTED_AT_ONCE = 100
 """Limits whose windows one sync opens because leases of them were used or given back."""
 SHRUNK_AT_ONCE = 3_000
 """Rows of demand that fell which one sync writes: nothing is looked at for them."""

@@ -18,6 +18,7 @@ from metering.quantity import plain_decimal, unscale_quantity
 SLOTS: Final = "slots"
 """Name of what a limit of concurrency has left."""
 
+_SECOND_US: Final = 1_000_000
 _DECISIONS: Final = {
     Verdict.GRANTED: agent_pb2.DECISION_GRANTED,
     Verdict.GRANTED_PARTIALLY: agent_pb2.DECISION_GRANTED_PARTIALLY,
@@ -116,7 +117,7 @@ def denial_to_proto(passed: Passed, *, clock: LeaseClock) -> agent_pb2.QuotaDeni
         message.remaining[_unit(limit)] = plain_decimal(left)
         if limit.window_ends_at_us is not None:
             rest_us = max(limit.window_ends_at_us - clock.now_us(), 0)
-            message.reset_time.CopyFrom(_timestamp(clock.wall_us() + rest_us))
+            message.reset_time.CopyFrom(_timestamp(_whole_seconds(clock.wall_us() + rest_us)))
             message.retry_after.FromMicroseconds(rest_us)
     message.message = _words(passed, message)
     return message
@@ -170,6 +171,11 @@ def _decision(answer: Granted) -> agent_pb2.Decision:
 
 def _denials(passed: Iterable[Passed], *, clock: LeaseClock) -> list[agent_pb2.QuotaDenial]:
     return [denial_to_proto(item, clock=clock) for item in passed]
+
+
+def _whole_seconds(time_us: int) -> int:
+    """Returns the nearest whole second: windows end on one, what is left of them is some ms off."""
+    return (time_us + _SECOND_US // 2) // _SECOND_US * _SECOND_US
 
 
 def _timestamp(time_us: int) -> Timestamp:

@@ -89,7 +89,7 @@ def end(asked: End, *, counter: Counter) -> tuple[Ended, Recorded | None]:
     event_id = "" if event is None else event.event_id
     ending = Ending(kind=asked.kind, content=asked.content, event_id=event_id)
     after = core.ended(known, ending=ending)
-    counter.book.put_leases(effect.leases)
+    counter.book.put_leases(counter.lowered.left_over(effect.leases))
     counter.book.put_reservation(after)
     counter.book.note_use(known.customer_id, asked.quantities)
     counter.figures.overran(effect.uncovered, terms=terms)

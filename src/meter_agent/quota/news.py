@@ -91,8 +91,10 @@ def adopt(
     """
     book, now_us = counter.book, counter.book.clock.now_us()
     for message in terms:
+        told = terms_from_proto(message, sent_at_us=heard.sent_at_us)
+        counter.lowered.heard(book.terms_of(told.customer_id), told)
         book.put_terms(
-            terms_from_proto(message, sent_at_us=heard.sent_at_us),
+            told,
             raw=message.SerializeToString(),
             applied_seq=heard.applied_seq,
         )
@@ -103,6 +105,8 @@ def adopt(
             continue
         news = news_from_proto(counters)
         after = with_news(known, news=news, sent_at_us=heard.sent_at_us, now_us=now_us)
+        if known is not None and after.granted > known.granted:
+            counter.lowered.granted(after)
         is_recalled = is_recalled or (known is not None and after.recall_no > known.recall_no)
         book.put_leases((after,))
     return is_recalled

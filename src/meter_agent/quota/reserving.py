@@ -23,6 +23,7 @@ from meter_agent.quota.answers import Answer, Denied, Granted, Passed, Question
 from meter_agent.quota.book import QuotaBook
 from meter_agent.quota.demands import Demands
 from meter_agent.quota.figures import QuotaFigures, limit_name
+from meter_agent.quota.lowered import LoweredLimits
 from metering.errors import AlreadyExistsError
 from metering.limits import LimitKind, OfflinePolicy
 
@@ -42,6 +43,8 @@ class Counter:
     """What was decided."""
     has_server: bool = True
     """Whether there is a server at all; without one there are no limits."""
+    lowered: LoweredLimits = field(default_factory=LoweredLimits)
+    """Limits that were lowered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

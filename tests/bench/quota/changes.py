@@ -10,7 +10,8 @@ from tests.bench.row import BenchRow
 
 CALL: Final = 100
 """Tokens of one call."""
-ROUNDS: Final = 20
+RAISED_ROUNDS: Final = 20
+LOWERED_ROUNDS: Final = 5
 REFUSALS: Final = 3
 """So many refusals in a row: the limit is used up, also for this agent."""
 WARM_CALLS: Final = 30
@@ -23,8 +24,8 @@ def measure(*, host_count: int) -> list[BenchRow]:
     """Raises and lowers a limit that all hosts use, and times what their callers see."""
     design = Leases(host_count=host_count)
     with design.running(CALL), futures.ThreadPoolExecutor(host_count) as pool:
-        raised = [_raise(design, pool) for _ in range(ROUNDS)]
-        lowered = [_lower(design, pool) for _ in range(ROUNDS)]
+        raised = [_raise(design, pool) for _ in range(RAISED_ROUNDS)]
+        lowered = [_lower(design, pool) for _ in range(LOWERED_ROUNDS)]
     waits = sorted(seconds for round_ in raised for seconds, _ in round_)
     refused = sum(count for round_ in raised for _, count in round_)
     return [

@@ -100,7 +100,8 @@ class _CachedHost:
 
     def _known_total(self) -> int | None:
         with self._lock:
-            if time.monotonic() - self._read_time < CACHE_SECONDS:
+            is_fresh = time.monotonic() - self._read_time < CACHE_SECONDS
+            if is_fresh and self._total is not None:
                 return self._total
             self._read_time = time.monotonic()
         answer = self._link.call("Read")

@@ -44,12 +44,13 @@ def test_a_grant_says_how_much_and_how_long() -> None:
 
 
 def test_a_denial_tells_what_is_left_here_and_at_the_server_and_until_when() -> None:
-    limit = replace(LIMIT, window_ends_at_us=CLOCK.time_us + 60_000_000)
+    # What is left of the window was told some ms ago: the end is the whole second next to it.
+    limit = replace(LIMIT, window_ends_at_us=CLOCK.time_us + 59_997_000)
     answer = answers.reserve_to_proto(Denied(Passed(DENIAL, limit)), clock=CLOCK)
     assert answer.decision == agent_pb2.DECISION_DENIED
     assert dict(answer.denial.remaining) == {"output": "5.25"}
     assert answer.denial.reset_time.ToMicroseconds() == CLOCK.wall_us() + 60_000_000
-    assert answer.denial.retry_after.seconds == 60
+    assert answer.denial.retry_after.seconds == 59
     assert answer.denial.message.startswith(
         "limit tokens-a-day of 1000 output: 5.25 left; it begins anew at 2026-"
     )
