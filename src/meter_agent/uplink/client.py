@@ -148,10 +148,17 @@ class IngestClient:
     def begin_sync(
         self, request: lease_pb2.SyncLeasesRequest
     ) -> "grpc.Future[lease_pb2.SyncLeasesResponse]":
-        """Begins a sync of leases, which hangs until the server has news; see `sync_result`."""
-        call: grpc.Future[lease_pb2.SyncLeasesResponse] = self._leases.SyncLeases.future(
-            request, metadata=self._metadata, timeout=SYNC_SECONDS
-        )
+        """Begins a sync of leases, which hangs until the server has news; see `sync_result`.
+
+        Raises:
+            UplinkError: The channel was given up.
+        """
+        try:
+            call: grpc.Future[lease_pb2.SyncLeasesResponse] = self._leases.SyncLeases.future(
+                request, metadata=self._metadata, timeout=SYNC_SECONDS
+            )
+        except ValueError:  # The other thread of the lease side has just given the channel up.
+            raise UplinkError(message="the channel was given up", is_given_up=True) from None
         return call
 
     def sync_result(

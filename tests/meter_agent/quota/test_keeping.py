@@ -1,8 +1,10 @@
 """What falls due by time: expiry, the presumed use, its end, leases that ran out, rows that go."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from meter_agent.core.quota.decide import Reach
+from meter_agent.core.quota.lease import recalled as lease_recalled
 from meter_agent.core.quota.reservation import ReservationState, renewed
 from meter_agent.quota import ending as module
 from meter_agent.quota import keeping, reserving
@@ -116,6 +118,21 @@ def test_a_lease_that_ran_out_gives_its_rest_back(tmp_path: Path) -> None:
         assert keep(world)
         lease = world.the_lease()
         assert (lease.is_closed, lease.returned, lease.free) == (True, 500, 0)
+        assert not keep(world)
+
+
+def test_a_share_that_ran_out_is_closed_once(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit("rpm", kind=lease_pb2.LIMIT_KIND_RATE))
+        ends = world.clock.now_us() + 60_000_000
+        share = world.lease(60, "rpm", rate_per_minute=60, burst=60, usable_until_us=ends)
+        recalled = replace(lease_recalled(share, recall_no=1), lease_id=b"lease-of-acme-02")
+        world.run(lambda: world.book.put_leases((recalled,)))
+        world.clock.pass_seconds(60)
+        assert keep(world)
+        closed = [(lease.is_closed, lease.rate_per_minute) for lease in world.book.all_leases()]
+        assert closed == [(True, 0), (True, 0)]
+        # What was put into its bucket is nothing to give back.
         assert not keep(world)
 
 

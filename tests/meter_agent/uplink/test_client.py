@@ -8,7 +8,7 @@ import pytest
 from grpc_status import rpc_status
 
 from meter_agent.uplink.client import IngestClient, UplinkError
-from metering.api.v1 import ingest_pb2
+from metering.api.v1 import ingest_pb2, lease_pb2
 from metering.errors import UnavailableError
 from metering.rpc import status_message_from_error
 from tests.meter_agent.fake_server import AGENT_ID, TOKEN, FakeServer
@@ -90,3 +90,15 @@ def test_a_call_that_nobody_answers_is_given_up_after_its_deadline(
     is_over.set()
     assert (caught.value.is_answered, client.has_answered) == (False, False)
     client.close()
+
+
+def test_a_call_about_leases_on_a_channel_that_was_given_up_says_so(server: FakeServer) -> None:
+    """The two threads of the lease side share a channel: either may close it under the other."""
+    client = IngestClient(server.address, token=TOKEN)
+    client.close()
+    with pytest.raises(UplinkError) as sync:
+        client.begin_sync(lease_pb2.SyncLeasesRequest())
+    with pytest.raises(UplinkError) as asked:
+        client.acquire_lease(lease_pb2.AcquireLeaseRequest(), timeout_seconds=1)
+    assert sync.value.is_given_up
+    assert asked.value.is_given_up

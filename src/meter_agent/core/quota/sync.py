@@ -197,18 +197,18 @@ def _with_share(lease: Lease, *, news: LeaseNews, now_us: int) -> Lease:
 
 
 def run_out(leases: Iterable[Lease], *, now_us: int) -> tuple[Lease, ...]:
-    """Returns the leases whose time is over and that still have something to give back, closed.
+    """Returns the leases whose time is over and that change by it, closed.
 
-    A lease that was never confirmed in this process is not among them: its time is not known.
+    One that was closed before is among them where something came free of it since: whoever looks
+    again at once finds nothing. A lease that was never confirmed in this process is not among
+    them: its time is not known.
     """
-    return tuple(
-        lease_expired(lease)
+    over = (
+        (lease, lease_expired(lease))
         for lease in leases
-        if lease.usable_until_us
-        and now_us >= lease.usable_until_us
-        # A share has no rest to give back: its bucket is emptied once, when it is closed.
-        and (not lease.is_closed or (lease.free > 0 and not lease.is_share))
+        if lease.usable_until_us and now_us >= lease.usable_until_us
     )
+    return tuple(closed for lease, closed in over if closed != lease)
 
 
 def idle_returned(lease: Lease, *, keep: int) -> Lease:

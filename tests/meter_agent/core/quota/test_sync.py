@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from meter_agent.core.positions import Positions, session_attempted
-from meter_agent.core.quota.lease import Lease, available, hold
+from meter_agent.core.quota.lease import Lease, available, hold, recalled
 from meter_agent.core.quota.sync import (
     LeaseNews,
     SyncOutcome,
@@ -150,6 +150,15 @@ def test_a_hold_that_ends_in_a_closed_lease_is_given_back_as_well() -> None:
     (over,) = run_out([replace(hold(LEASE, amount=10, now_us=0), usable_until_us=5)], now_us=5)
     (back,) = run_out([replace(over, held=0)], now_us=6)
     assert (back.returned, back.free) == (100, 0)
+
+
+@pytest.mark.parametrize("recall_no", [0, 1])
+def test_a_share_whose_time_is_over_is_closed_once_recalled_before_or_not(recall_no: int) -> None:
+    told = replace(NEWS, granted=20, rate_per_minute=60, burst=50, remaining_us=60 * SECOND)
+    share = recalled(news(None, told), recall_no=recall_no)
+    closed = run_out([share], now_us=60 * SECOND)
+    assert [(each.is_closed, each.rate_per_minute, each.free) for each in closed] == [(True, 0, 20)]
+    assert run_out(closed, now_us=60 * SECOND) == ()
 
 
 def test_a_hold_that_ends_in_a_lease_closed_by_the_server_is_given_back_as_well() -> None:
