@@ -95,6 +95,20 @@ def unscale_quantity(scaled: int, *, decimals: int) -> Decimal:
     return Decimal(scaled) if decimals == 0 else Decimal(f"{scaled}E-{decimals}")
 
 
+def round_quantity(value: Decimal | Fraction, *, decimals: int) -> Decimal:
+    """Returns the nearest quantity of so many decimals, half up, away from zero on negatives.
+
+    Args:
+        value: A finite number.
+        decimals: Fraction digits to keep, 0 to 9.
+    """
+    exact = Fraction(value) * _power(decimals)
+    scaled, rest = divmod(abs(exact.numerator), exact.denominator)
+    if rest * 2 >= exact.denominator:
+        scaled += 1
+    return unscale_quantity(scaled if exact >= 0 else -scaled, decimals=decimals)
+
+
 def plain_decimal(value: Decimal | Fraction | int, *, places: int = 18) -> str:
     """Returns plain digits without exponent or trailing zeros; "0" for zero.
 

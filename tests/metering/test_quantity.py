@@ -10,6 +10,7 @@ from metering.quantity import (
     canonical_quantity,
     parse_quantity,
     plain_decimal,
+    round_quantity,
     scale_quantity,
     unscale_quantity,
 )
@@ -205,3 +206,21 @@ def test_what_is_not_a_number_has_no_digits() -> None:
     with pytest.raises(ValidationError) as caught:
         plain_decimal(Decimal("NaN"))
     assert caught.value.reason == "NUMBER_NOT_FINITE"
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "rounded"),
+    [
+        (Fraction(1, 2), 0, "1"),
+        (Fraction(-1, 2), 0, "-1"),
+        (Fraction(2, 3), 3, "0.667"),
+        (Fraction(-2, 3), 3, "-0.667"),
+        (Fraction(1, 3), 9, "0.333333333"),
+        (Decimal("1.4449"), 2, "1.44"),
+        (Decimal(7), 0, "7"),
+    ],
+)
+def test_a_quantity_is_rounded_half_up_to_the_decimals_that_are_kept(
+    value: Decimal | Fraction, decimals: int, rounded: str
+) -> None:
+    assert round_quantity(value, decimals=decimals) == Decimal(rounded)

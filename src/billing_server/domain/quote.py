@@ -106,10 +106,6 @@ def _answer(request: Node, *, name: str, known: KnownPrices) -> dict[str, object
         return quote_node(request, name=name, known=known)
     except MeteringError as error:
         return _error(error)
-    except ArithmeticError:
-        # More digits than any amount of money has: refused here rather than rounded in silence.
-        problem = f"{name}: the result has too many digits to be exact; use smaller numbers"
-        return _error(ValidationError(reason="QUOTE_TOO_LARGE", message=problem))
 
 
 def _error(error: MeteringError) -> dict[str, object]:

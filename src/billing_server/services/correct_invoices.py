@@ -59,10 +59,12 @@ def correct_invoices(
 def ended_periods(corrected: Timeline, *, start: datetime, until: datetime) -> list[Period]:
     """Return the periods that are rated anew: those that end after `start`, and the one before.
 
-    That one carries the fees in advance of the first.
+    That one carries the fees in advance of the period that holds `start`, wherever in it that lies.
     """
+    holding = corrected.period_at(start)
+    since = start if holding is None else holding.start
     periods = corrected.periods_between(start=corrected.subscription.start, end=until)
-    return [period for period in periods if period.end >= start]
+    return [period for period in periods if period.end >= since]
 
 
 def _since(start: datetime, lines: Iterator[ChargedLine]) -> Iterator[ChargedLine]:

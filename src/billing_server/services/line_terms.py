@@ -86,7 +86,8 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
         plan,
         price,
         meter,
-        timeline.share_of(span),
+        # A fee's period may be longer than the plan's: the line has its share.
+        share_of(line) if meter is None else timeline.share_of(span),
         _addon_of(unit, timeline=timeline, price_key=price.key, at=span.start),
         _override_of(timeline, price_key=price.key, at=span.start),
     )

@@ -127,7 +127,7 @@ def test_a_product_of_54_digits_is_exact() -> None:
     )
 
 
-def test_a_result_that_cannot_be_exact_is_refused_and_not_rounded() -> None:
+def test_a_result_of_more_digits_than_a_decimal_keeps_is_exact_as_well() -> None:
     # A billionth of a unit at 18 places and 10^18 units at 18 digits need 63 digits together.
     most = "999999999999999999.999999999999999999"
     price = {
@@ -137,8 +137,10 @@ def test_a_result_that_cannot_be_exact_is_refused_and_not_rounded() -> None:
     report = quote_document(
         json.dumps({"currency": "USD", "price": price, "quantity": "999999999999999999"})
     )
-    error = report.results[0]["error"]
-    assert error["reason"] == "QUOTE_TOO_LARGE"  # type: ignore[index]
+    # (10^18 − 1) × (10^18 − 2 × 10^-18) + 10^-9 × 10^-18
+    assert report.results[0]["amount"] == (
+        "999999999999999998999999999999999998.000000000000000002000000001"
+    )
 
 
 def test_every_result_is_json() -> None:

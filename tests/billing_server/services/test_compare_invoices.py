@@ -120,3 +120,12 @@ def test_another_version_of_the_price_is_a_price_effect_r37(memory_store: SqlSto
     compared = compare_upcoming(context, customer_id="acme")
     # 500 × 0.01 → 500 × 0.03.
     assert effects(compared)["tokens"] == ("0.00", "10.00", "rerated")
+
+
+def test_a_fee_of_a_longer_period_than_the_plans_is_compared(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    yearly = '{key: year, kind: recurring, amount: "120", billing_period: year, bill: in_advance}'
+    apply(context, CATALOG.replace("prices:\n", f"prices:\n      - {yearly}\n"))
+    advance_clock(context, to=parse_instant(MARCH))
+    compared = compare_invoices(context, number_or_id="INV-000002", with_number="INV-000001")
+    assert effects(compared)["year"] == ("-120.00", "0.00", "gone")

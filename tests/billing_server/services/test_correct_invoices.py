@@ -129,4 +129,8 @@ def test_the_period_before_is_rated_for_its_fees_in_advance(memory_store: SqlSto
         return [each.start.day for each in ended_periods(timeline, start=start, until=until)]
 
     assert starts(parse_instant("2026-01-04T00:00:00Z")) == [3, 4, 5]
-    assert starts(parse_instant("2026-01-04T00:01:00Z")) == [4, 5]
+    assert starts(parse_instant("2026-01-04T00:01:00Z")) == [3, 4, 5]
+    # The period that runs has its fee on the invoice of the last one.
+    assert starts(parse_instant("2026-01-06T12:00:00Z")) == [5]
+    assert starts(parse_instant("2025-12-31T12:00:00Z")) == [1, 2, 3, 4, 5]
+    assert starts(parse_instant("2026-01-07T00:00:00Z")) == []

@@ -269,3 +269,16 @@ def test_r19_a_level_is_told_as_of_now_and_weighted_by_the_whole_period(
     (issued,) = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))["lines"]
     assert (issued["quantity"], issued["usage"]["quantity"]) == ("15", "15")
     assert issued["usage"]["note"] is None
+
+
+def test_a_fee_of_a_longer_period_than_the_plans_is_told_with_its_own_share(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store, start="2026-04-16T00:00:00Z")
+    yearly = '{key: year, kind: recurring, amount: "365", billing_period: year, bill: in_advance}'
+    apply(context, LEVELS.replace("prices: [", f"prices: [{yearly}, "))
+    advance_clock(context, to=parse_instant("2026-05-01T02:00:00Z"))
+    (fee,) = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))["lines"]
+    # 16 April to 31 December are 260 of 365 days.
+    assert fee["amount"] == "260.00"
+    assert fee["terms"]["share"] == {"numerator": 52, "denominator": 73}

@@ -24,6 +24,7 @@ from tests.billing_server.world import CATALOG, Usage, apply, make_context
 
 START = "2026-01-31T10:00:00Z"
 MARCH = "2026-03-01T00:00:00Z"
+APRIL = "2026-04-02T00:00:00Z"
 CORRECTED = CATALOG.replace('"0.01"', '"0.004"').replace('"20.00"', '"25.00"')
 """Tokens at 0.004 in place of 0.01, and a fee of 25.00 in place of 20.00."""
 
@@ -117,6 +118,25 @@ def test_only_what_was_used_since_the_instant_is_corrected(context: ServiceConte
     found = reprice(context, start="2026-02-28T10:00:00Z")
     assert proposals(found) == [
         ("base", "2026-02-28T10:00:00Z", ("INV-000002",), "5.00", Proposal.CHARGE)
+    ]
+
+
+@pytest.mark.parametrize("start", ["2026-02-20T00:00:00Z", "2026-03-10T00:00:00Z", APRIL])
+def test_a_fee_in_advance_that_did_not_change_is_right_wherever_in_its_period_the_instant_lies_r37(
+    memory_store: SqlStore, start: str
+) -> None:
+    """In the first period, in the second and in the one that runs; nothing was used."""
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    advance_clock(context, to=parse_instant(APRIL))
+    apply(context, CATALOG.replace('"0.01"', '"0.004"'))
+    assert proposals(reprice(context, start=start)) == []
+    apply(context, CORRECTED)
+    # A fee goes by the terms at the start of its period: only what begins later is corrected.
+    found = proposals(reprice(context, start=start))
+    later = {"2026-02-20T00:00:00Z": 2, "2026-03-10T00:00:00Z": 1, APRIL: 0}
+    assert [each[:1] + each[3:] for each in found] == [("base", "5.00", Proposal.CHARGE)] * later[
+        start
     ]
 
 

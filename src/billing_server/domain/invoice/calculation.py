@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from billing_server.domain.rating.step_text import step_text
-from metering.quantity import plain_decimal
+from metering.quantity import plain_decimal, round_quantity
 
 Json = Mapping[str, Any]
 
@@ -87,10 +87,10 @@ def fee_quantity(line: Json) -> str | None:
 def _whole_amount(exact: str, *, share: Json) -> str | None:
     """Returns the amount of which a share is shown with 18 places; None where none is short."""
     part = Fraction(share["numerator"], share["denominator"])
-    whole = plain_decimal(Fraction(exact) / part, places=_FEE_PLACES) if part else None
-    if whole is None or plain_decimal(Fraction(whole) * part) != exact:
+    if not part:
         return None
-    return whole
+    whole = round_quantity(Fraction(exact) / part, decimals=_FEE_PLACES)
+    return plain_decimal(whole) if plain_decimal(Fraction(whole) * part) == exact else None
 
 
 def _rounding_sentence(line: Json, *, currency: str) -> str:

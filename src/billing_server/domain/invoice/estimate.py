@@ -22,7 +22,7 @@ from billing_server.domain.rating.price_model import is_rated_by_event
 from billing_server.domain.rating.segment_usage import SegmentUsage, Used, quantity_used
 from billing_server.domain.subscription.phase import Segment
 from metering.period import Period
-from metering.quantity import unscale_quantity
+from metering.quantity import round_quantity
 
 
 def elapsed_share(period: Period, *, now: datetime) -> Fraction:
@@ -71,22 +71,15 @@ def project_quantities(
 
 def _projected(used: Used | None, *, expected: Fraction, meter: Meter) -> Used:
     """Returns the expected usage; groups keep their parts of it."""
-    quantity = _rounded(expected, meter=meter)
+    quantity = round_quantity(expected, decimals=meter.decimals)
     if not isinstance(used, SegmentUsage):
         return quantity
     weights = group_weights(used.groups)
     groups = tuple(
-        replace(group, quantity=_rounded(expected * weight, meter=meter))
+        replace(group, quantity=round_quantity(expected * weight, decimals=meter.decimals))
         for group, weight in zip(used.groups, weights, strict=True)
     )
     return SegmentUsage(quantity, groups=groups)
-
-
-def _rounded(quantity: Fraction, *, meter: Meter) -> Decimal:
-    scaled, rest = divmod(quantity.numerator * 10**meter.decimals, quantity.denominator)
-    if rest * 2 >= quantity.denominator:
-        scaled += 1
-    return unscale_quantity(scaled, decimals=meter.decimals)
 
 
 def _microseconds(span: timedelta) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from metering.money import EXACT_CONTEXT, Exact, Money, RatedAmount, round_line
+from billing_server.domain.rating.exact import multiply
+from metering.money import Exact, Money, RatedAmount, round_line
 
 WHOLE = Fraction(1)
 
@@ -76,7 +77,7 @@ def line_margin(
         unit_cost: what one unit costs the seller, >= 0.
         share: what the amount was multiplied by in a short segment (R17); the cost is as well.
     """
-    exact: Exact = EXACT_CONTEXT.multiply(quantity, unit_cost)
+    exact: Exact = multiply(quantity, unit_cost)
     if share != WHOLE:
         exact = Fraction(exact) * share
     return LineMargin(

@@ -30,7 +30,7 @@ from billing_server.domain.rating.price_model import (
 )
 from metering.errors import InvariantError
 from metering.money import Exact
-from metering.quantity import unscale_quantity
+from metering.quantity import round_quantity
 
 WHOLE: Final = Fraction(1)
 
@@ -254,11 +254,7 @@ def rate_usage_price(
 
 def scale_included(included: Decimal, *, share: Fraction, meter: Meter) -> Decimal:
     """Returns included × share, rounded half up to the meter's decimals (R17)."""
-    exact = Fraction(included) * share * 10**meter.decimals
-    scaled, rest = divmod(exact.numerator, exact.denominator)
-    if rest * 2 >= exact.denominator:
-        scaled += 1
-    return unscale_quantity(scaled, decimals=meter.decimals)
+    return round_quantity(Fraction(included) * share, decimals=meter.decimals)
 
 
 def _total(events: Iterable[EventUsage]) -> Exact:

@@ -3,8 +3,6 @@
 from decimal import Decimal
 from fractions import Fraction
 
-import pytest
-
 from billing_server.domain.rating.exact import add, multiply, multiply_add, subtract
 
 THIRD = Fraction(1, 3)
@@ -28,6 +26,9 @@ def test_a_fraction_stays_exact_beside_a_decimal() -> None:
     assert multiply_add(THIRD, Decimal(2), Decimal("0.5")) == Fraction(7, 6)
 
 
-def test_a_decimal_result_that_would_be_rounded_is_an_error() -> None:
-    with pytest.raises(ArithmeticError):
-        add(Decimal(10) ** 59, Decimal("0.01"))
+def test_a_result_with_more_digits_than_a_decimal_keeps_is_an_exact_fraction() -> None:
+    huge, small = Decimal(10) ** 59, Decimal("0.01")
+    assert add(huge, small) == Fraction(10**61 + 1, 100)
+    assert subtract(huge, small) == Fraction(10**61 - 1, 100)
+    assert multiply(Decimal(10**59 + 1), Decimal("1.1")) == Fraction((10**59 + 1) * 11, 10)
+    assert multiply_add(huge, Decimal(1), small) == Fraction(10**61 + 1, 100)
