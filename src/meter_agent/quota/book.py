@@ -27,6 +27,7 @@ TermsReader = Callable[[bytes], CustomerTerms]
 """Reads serialized terms; their windows' ends are not known any more."""
 
 _NO_LEASES: Final[Leases] = {}
+_ZERO: Final = Decimal(0)
 
 
 class QuotaBook:
@@ -110,10 +111,27 @@ class QuotaBook:
             return found
         return rows.find_reservation(self._connection, reservation_id)
 
-    def ahead_of(self, customer_id: str, names: Mapping[str, object]) -> dict[str, Decimal] | None:
-        """Returns how far a customer may be ahead of its prices; None where money is no matter."""
+    def ahead_of(
+        self, customer_id: str, names: Mapping[str, object], *, ended: Reservation | None = None
+    ) -> dict[str, Decimal] | None:
+        """Returns how far a customer may be ahead of its prices; None where money is no matter.
+
+        Args:
+            customer_id: Whose.
+            names: Of the quantities.
+            ended: A reservation that ends: what it holds itself is left out.
+        """
         ahead = self._ahead.get(customer_id)
-        return None if ahead is None else ahead.quantities(names)
+        if ahead is None:
+            return None
+        found = ahead.quantities(names)
+        staged = self._staged_ahead.get(customer_id)
+        more = {} if staged is None else staged.quantities(names)
+        own = ended.granted if ended is not None and ended.holds else {}
+        return {
+            name: value + more.get(name, _ZERO) - own.get(name, _ZERO)
+            for name, value in found.items()
+        }
 
     def put_leases(self, leases: Iterable[Lease]) -> None:
         """Changes leases, or adds them."""
@@ -139,6 +157,8 @@ class QuotaBook:
 
     def put_reservation(self, reservation: Reservation) -> None:
         """Changes a reservation, or adds it."""
+        if reservation.customer_id in self._ahead:
+            self._stage_ahead(reservation)
         self._staged_reservations[reservation.reservation_id] = reservation
 
     def put_terms(self, terms: CustomerTerms, *, raw: bytes, applied_seq: int) -> None:
@@ -155,6 +175,7 @@ class QuotaBook:
         """Notes usage that is recorded in this transaction."""
         if customer_id in self._ahead:
             self._used.append((customer_id, quantities))
+            self._staged_ahead.setdefault(customer_id, Ahead()).hold(quantities)
 
     def prune(self, *, ended_before_us: int, unsettled_before_us: int, row_count_max: int) -> int:
         """Deletes rows of reservations that are done with; returns how many.
@@ -281,6 +302,17 @@ class QuotaBook:
             # It joins the list of the unsettled when its hold goes back, and leaves it late.
             self.unsettled_count += 1 if reservation.ending is None else -1
 
+    def _stage_ahead(self, reservation: Reservation) -> None:
+        """Notes what a reservation holds for those that are decided in the same commit."""
+        before = self._staged_reservations.get(
+            reservation.reservation_id
+        ) or self._reservations.get(reservation.reservation_id)
+        staged = self._staged_ahead.setdefault(reservation.customer_id, Ahead())
+        if before is not None and before.holds:
+            staged.unhold(before.granted)
+        if reservation.holds:
+            staged.hold(reservation.granted)
+
     def _load_leases(
         self, connection: sqlite3.Connection, before: dict[tuple[str, str, bytes], Lease]
     ) -> None:
@@ -333,6 +365,7 @@ class QuotaBook:
         self._forgotten: list[tuple[str, str, bytes]] = []
         self._staged_reservations: dict[str, Reservation] = {}
         self._staged_terms: dict[str, tuple[CustomerTerms, bytes, int]] = {}
+        self._staged_ahead: dict[str, Ahead] = {}
         self._used: list[tuple[str, Mapping[str, Decimal]]] = []
         self._pruned = 0
         self._given_up = 0

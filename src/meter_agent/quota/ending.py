@@ -118,6 +118,7 @@ def _effect(
 ) -> Effect:
     book = counter.book
     dimensions = _dimensions(asked, known)
+    ahead = book.ahead_of(known.customer_id, asked.quantities, ended=known)
     if case is EndCase.ELSEWHERE:
         return effects.debit_usage(
             terms=terms,
@@ -125,6 +126,7 @@ def _effect(
             dimensions=dimensions,
             quantities=asked.quantities,
             now_us=book.clock.now_us(),
+            ahead=ahead,
         )
     return effects.settle(
         known,
@@ -133,6 +135,7 @@ def _effect(
         dimensions=dimensions,
         quantities=asked.quantities,
         now_us=book.clock.now_us(),
+        ahead=ahead,
     )
 
 

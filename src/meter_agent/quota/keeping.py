@@ -146,17 +146,20 @@ def _give_back(item: Reservation, *, counter: Counter) -> UsageEvent | None:
         book.put_leases(effects.give_back(item, leases=leases, now_us=now_us).leases)
         book.put_reservation(core.returned(item))
         return None
+    used = {name: Decimal(text) for name, text in quantities.items()}
     effect = effects.settle(
         item,
         terms=terms,
         leases=leases,
         dimensions=dict(item.content.dimensions),
-        quantities={name: Decimal(text) for name, text in quantities.items()},
+        quantities=used,
         now_us=now_us,
+        ahead=book.ahead_of(item.customer_id, used, ended=item),
     )
     event_id = expiry_event_id(item.customer_id, item.reservation_id)
     book.put_leases(effect.leases)
     book.put_reservation(core.returned(item, expiry_event_id=event_id))
+    book.note_use(item.customer_id, used)
     counter.figures.billed_on_expiry_count += 1
     return UsageEvent(
         event_id=event_id,

@@ -34,6 +34,7 @@ def _debited(event: UsageEvent, *, counter: Counter) -> UsageEvent:
         dimensions=dict(event.dimensions),
         quantities=quantities,
         now_us=now_us,
+        ahead=book.ahead_of(event.customer_id, quantities),
     )
     book.put_leases(effect.leases)
     book.note_use(event.customer_id, quantities)

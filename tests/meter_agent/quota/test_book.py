@@ -12,7 +12,7 @@ from meter_agent.quota import reserving
 from meter_agent.quota.answers import Granted
 from metering.api.v1 import lease_pb2
 from metering.errors import ValidationError
-from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, asked, ending, limit
+from tests.meter_agent.quota.world import LEASE_ID, QuotaWorld, asked, cap, ending, limit
 
 
 def reserve(world: QuotaWorld, reservation_id: str = "r-1") -> None:
@@ -156,6 +156,21 @@ def test_money_limits_know_how_far_ahead_a_customer_is(tmp_path: Path) -> None:
         assert world.the_lease("spend").consumed == 600_000
         world.reopen()
         assert world.book.ahead_of("acme", names) == {"output": Decimal(10) ** 18}
+
+
+def test_calls_decided_in_one_commit_look_past_each_other(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(cap())
+        world.lease(1_000_000, "cap")
+
+        def both() -> None:
+            for name in ("r-1", "r-2"):
+                made = asked(name, quantities={"output": "10"})
+                reserving.reserve(made, counter=world.counter, reach=Reach.ANSWERED)
+
+        world.run(both)
+        assert world.the_lease("cap").held == 10 * 10_000 + 10 * 20_000
+        assert world.book.ahead_of("acme", {"output": 1}) == {"output": 20}
 
 
 def test_the_id_of_the_lease_is_as_it_was_put(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from meter_agent.core.quota.decide import Reach
 from meter_agent.core.quota.reservation import EndKind, expired, returned
 from meter_agent.quota import ending as module
 from meter_agent.quota import reserving
-from meter_agent.quota.answers import Ended
+from meter_agent.quota.answers import Denied, Ended
 from metering.api.v1 import lease_pb2
 from metering.api.v1.usage_pb2 import (
     SETTLEMENT_KIND_ELSEWHERE,
@@ -20,7 +20,7 @@ from metering.api.v1.usage_pb2 import (
 )
 from metering.errors import AlreadyExistsError, NotFoundError
 from metering.ids import settlement_event_id
-from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, asked, ending, limit
+from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, asked, cap, ending, limit
 
 
 def held(directory: Path, granted: int = 500) -> QuotaWorld:
@@ -167,3 +167,37 @@ def test_a_slot_comes_back_and_is_no_debit(tmp_path: Path) -> None:
         assert world.the_lease("slots").free == 1
         [event] = world.events()
         assert list(event.debits) == []
+
+
+def test_calls_beyond_a_tiers_border_are_debited_at_its_price(tmp_path: Path) -> None:
+    # 10 x 0.01 + 45 x 0.02 = 1.00
+    with QuotaWorld(tmp_path) as world:
+        world.tell(cap())
+        world.lease(1_000_000, "cap")
+        names = [f"r-{number}" for number in range(60)]
+        for name in names:
+            made = asked(name, quantities={"output": "1"})
+            answer = world.run(
+                lambda made=made: reserving.reserve(
+                    made, counter=world.counter, reach=Reach.ANSWERED
+                )
+            )
+            if isinstance(answer, Denied):
+                break
+            end(world, name, output="1")
+        debits = [item.amount for event in world.events() for item in event.debits]
+        assert debits == [10_000] * 10 + [20_000] * 45
+        assert world.the_lease("cap").consumed == 1_000_000
+        assert world.counter.figures.overrun == {}
+
+
+def test_a_call_that_ends_elsewhere_is_debited_from_where_the_customer_stands(
+    tmp_path: Path,
+) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(cap())
+        world.lease(1_000_000, "cap")
+        end(world, "r-1", output="10", customer_id="acme")
+        end(world, "r-2", output="5", customer_id="acme")
+        debits = [item.amount for event in world.events() for item in event.debits]
+        assert debits == [100_000, 100_000]

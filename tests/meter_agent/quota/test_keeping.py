@@ -11,7 +11,7 @@ from meter_agent.quota import keeping, reserving
 from metering.api.v1 import lease_pb2
 from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, UsageEvent
 from metering.ids import expiry_event_id
-from tests.meter_agent.quota.world import QuotaWorld, asked, ending, limit
+from tests.meter_agent.quota.world import QuotaWorld, asked, cap, ending, limit
 
 MINUTE = 60
 
@@ -91,6 +91,19 @@ def test_nothing_is_billed_on_a_guess_unless_the_limit_says_so(tmp_path: Path) -
         for event in events:
             assert event.event_id == expiry_event_id("acme", "r-1")
             assert event.settlement.kind == SETTLEMENT_KIND_EXPIRED
+
+
+def test_what_is_billed_on_a_guess_moves_the_customer_on_in_its_tiers(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(cap(bill_on_expiry=lease_pb2.EXPIRY_BILLING_MAX))
+        world.lease(1_000_000, "cap")
+        reserve(world, quantities={"output": "10"})
+        world.clock.pass_seconds(17 * MINUTE)
+        keep(world)
+        keep(world)
+        [guess] = world.events()
+        assert [item.amount for item in guess.debits] == [100_000]
+        assert world.book.ahead_of("acme", {"output": 1}) == {"output": 10}
 
 
 def test_what_was_billed_on_a_guess_is_voided_by_a_late_settlement(tmp_path: Path) -> None:

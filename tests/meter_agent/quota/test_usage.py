@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from meter_agent.quota import usage
-from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, limit
+from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, cap, limit
 from tests.meter_agent.support import event
 
 
@@ -35,3 +35,13 @@ def test_usage_of_a_meter_without_a_limit_is_left_as_it_is(tmp_path: Path) -> No
         world.run(lambda: usage.record(sent, counter=world.counter))
         assert world.the_lease().consumed == 0
         assert world.events() == sent
+
+
+def test_usage_beyond_a_tiers_border_is_debited_at_its_price(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(cap())
+        world.lease(1_000_000, "cap")
+        sent = [event(name, quantities={"output": "8"}) for name in ("a", "b")]
+        world.run(lambda: usage.record(sent, counter=world.counter))
+        # 8 x 0.01, and 8 that may all lie beyond the tenth.
+        assert [item.debits[0].amount for item in world.events()] == [80_000, 160_000]

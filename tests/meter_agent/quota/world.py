@@ -64,6 +64,20 @@ def limit(limit_key: str = "daily", **fields: Any) -> lease_pb2.LimitTerms:
     )
 
 
+def cap(**fields: Any) -> lease_pb2.LimitTerms:
+    """Returns a hard limit of 1.00 on what output tokens cost: 0.01 each up to 10, 0.02 beyond."""
+    price = lease_pb2.PriceBound(
+        meter_key="output",
+        quantity="output",
+        steps=[
+            lease_pb2.PriceStep(from_quantity="0", unit_price="0.01"),
+            lease_pb2.PriceStep(from_quantity="10", unit_price="0.02"),
+        ],
+    )
+    made = {"quantity": "", "decimals": 6, "max": 1_000_000, "prices": [price], **fields}
+    return limit("cap", kind=lease_pb2.LIMIT_KIND_MONEY, currency="USD", **made)
+
+
 class QuotaWorld:
     """The book of an agent with customer acme, on a disk of its own."""
 

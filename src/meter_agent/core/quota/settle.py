@@ -6,6 +6,7 @@ reservation (the bound's overrun) or without one. No function here ever refuses 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID, Take
 from meter_agent.core.quota.lease import (
@@ -18,7 +19,7 @@ from meter_agent.core.quota.lease import (
 )
 from meter_agent.core.quota.reservation import Reservation
 from meter_agent.core.quota.terms import CustomerTerms, LimitTerms, Quantities, amount_of
-from metering.limits import LimitKind
+from metering.limits import Enforcement, LimitKind, OfflinePolicy
 
 DEBITED_KINDS = frozenset({LimitKind.UNITS, LimitKind.MONEY, LimitKind.ROLLING})
 """Kinds whose use adds up at the server: their events name the leases that they took from."""
@@ -46,11 +47,12 @@ def settle(
     dimensions: Mapping[str, str],
     quantities: Quantities,
     now_us: int,
+    ahead: Quantities | None = None,
 ) -> Effect:
     """Returns what ends a reservation with what was used, in time or late.
 
     What was held comes first; use beyond it takes what is free now; the rest is uncovered. What
-    was held and not used comes back.
+    was held and not used comes back. Money is taken by where the customer stands now.
 
     Args:
         reservation: As it stands before.
@@ -59,18 +61,22 @@ def settle(
         dimensions: Of the usage.
         quantities: What was used; empty: nothing (a release).
         now_us: Clock of leases.
+        ahead: As in `amount_of`, without what this reservation holds.
     """
     book = _Book(leases, now_us=now_us)
+    is_foreseen = _is_foreseen(reservation, dimensions=dimensions, quantities=quantities)
     held_for_us = max(now_us - reservation.reserved_at_us, 0)
     for limit_key in sorted(
         {take.limit_key for take in reservation.takes} | {limit.limit_key for limit in terms.limits}
     ):
         limit = terms.limit(limit_key)
-        cost = _cost(limit, dimensions=dimensions, quantities=quantities)
+        cost = _cost(limit, dimensions=dimensions, quantities=quantities, ahead=ahead)
         takes = [take for take in reservation.takes if take.limit_key == limit_key]
         if limit is not None and limit.kind is LimitKind.CONCURRENCY:
             cost = 0
         if reservation.holds:
+            if is_foreseen and takes and _holds_the_most(limit):
+                cost = min(cost, sum(take.amount for take in takes))
             for take in takes:
                 cost -= book.replace_hold(take, wanted=cost, held_for_us=held_for_us)
         elif limit is not None and limit.kind is LimitKind.RATE:
@@ -87,6 +93,7 @@ def debit_usage(
     dimensions: Mapping[str, str],
     quantities: Quantities,
     now_us: int,
+    ahead: Quantities | None = None,
 ) -> Effect:
     """Returns what usage without a reservation takes: what leases have, and the rest uncovered.
 
@@ -96,10 +103,11 @@ def debit_usage(
         dimensions: Of the usage.
         quantities: What was used.
         now_us: Clock of leases.
+        ahead: As in `amount_of`.
     """
     book = _Book(leases, now_us=now_us)
     for limit in terms.limits:
-        cost = _cost(limit, dimensions=dimensions, quantities=quantities)
+        cost = _cost(limit, dimensions=dimensions, quantities=quantities, ahead=ahead)
         if cost and limit.kind is not LimitKind.CONCURRENCY:
             book.take(limit, amount=cost)
     return book.effect()
@@ -142,11 +150,39 @@ def hold_all(takes: Sequence[Take], *, leases: Sequence[Lease], now_us: int) -> 
 
 
 def _cost(
-    limit: LimitTerms | None, *, dimensions: Mapping[str, str], quantities: Quantities
+    limit: LimitTerms | None,
+    *,
+    dimensions: Mapping[str, str],
+    quantities: Quantities,
+    ahead: Quantities | None,
 ) -> int:
     if limit is None or not quantities:
         return 0
-    return amount_of(limit, dimensions=dimensions, quantities=quantities) or 0
+    return amount_of(limit, dimensions=dimensions, quantities=quantities, ahead=ahead) or 0
+
+
+def _is_foreseen(
+    reservation: Reservation, *, dimensions: Mapping[str, str], quantities: Quantities
+) -> bool:
+    """Tells whether a call was what was reserved, and used no more than was granted."""
+    return dict(reservation.content.dimensions) == dict(dimensions) and all(
+        value <= reservation.granted.get(name, Decimal(0)) for name, value in quantities.items()
+    )
+
+
+def _holds_the_most(limit: LimitTerms | None) -> bool:
+    """Tells whether what is held under a limit is the most that its call can cost.
+
+    What was reserved before the call was looked past when its hold was priced; what was reserved
+    since comes behind it and has paid for that. Where a limit does not refuse, a hold may be only
+    a part.
+    """
+    return (
+        limit is not None
+        and limit.kind is LimitKind.MONEY
+        and limit.enforcement is Enforcement.HARD
+        and limit.when_offline is not OfflinePolicy.OPEN
+    )
 
 
 class _Book:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID, Take
+from meter_agent.core.quota.estimate import PriceBound, PriceStep
 from meter_agent.core.quota.lease import Lease, available
 from meter_agent.core.quota.lease import expired as lease_expired
 from meter_agent.core.quota.reservation import Content, Reservation, expired, returned
@@ -19,11 +20,17 @@ from meter_agent.core.quota.settle import (
     settle,
 )
 from meter_agent.core.quota.terms import CustomerTerms, LimitTerms
-from metering.limits import LimitKind
+from metering.limits import Enforcement, LimitKind
 
 TOKENS = LimitTerms(limit_key="tokens", kind=LimitKind.UNITS, quantity="output")
 SLOTS = LimitTerms(limit_key="slots", kind=LimitKind.CONCURRENCY)
 RATE = LimitTerms(limit_key="rate", kind=LimitKind.RATE, quantity="output")
+PRICE = PriceBound(
+    meter_key="output",
+    quantity="output",
+    steps=(PriceStep(Decimal(0), Decimal("0.01")), PriceStep(Decimal(100), Decimal("0.02"))),
+)
+CAP = LimitTerms(limit_key="cap", kind=LimitKind.MONEY, decimals=6, prices=(PRICE,))
 TERMS = CustomerTerms(customer_id="acme", limits=(SLOTS, TOKENS))
 ID_A, ID_B = b"a" * 16, b"b" * 16
 FULL = 60_000_000
@@ -142,6 +149,41 @@ def test_a_bucket_has_paid_when_the_call_began() -> None:
     assert available(effect.leases[0], now_us=0) == 5
     late = settled(returned(expired(found)), leases=leases, output="5", terms=terms)
     assert late == Effect()
+
+
+def paid(used: str, *, reserved: Reservation, leases: list[Lease], ahead: int) -> Effect:
+    return settle(
+        reserved,
+        terms=CustomerTerms(customer_id="acme", limits=(CAP,)),
+        leases=leases,
+        dimensions={},
+        quantities={"output": Decimal(used)},
+        now_us=0,
+        ahead={"output": Decimal(ahead)},
+    )
+
+
+def test_money_is_debited_by_where_the_customer_stands_and_no_more_than_was_held() -> None:
+    # Ten units at 0.01 were held before anything else; the place is told ahead of the call.
+    found, leases = held(Take("cap", ID_A, 100_000), leases=[lease("cap", 1_000_000)])
+    found = replace(found, granted={"output": Decimal(10)})
+    cases = {("4", 0): 40_000, ("4", 90): 40_000, ("4", 97): 80_000, ("10", 97): 100_000}
+    for (used, ahead), debit in cases.items():
+        effect = paid(used, reserved=found, leases=leases, ahead=ahead)
+        assert (effect.debits, effect.uncovered) == (((ID_A, debit),), {})
+    # More than was granted, or another call than was reserved, costs what it costs.
+    beyond = paid("11", reserved=found, leases=leases, ahead=97)
+    assert beyond.debits == ((ID_A, 220_000),)
+    other = replace(found, content=Content(dimensions=(("model", "small"),)))
+    assert paid("10", reserved=other, leases=leases, ahead=97).debits == ((ID_A, 200_000),)
+
+
+def test_a_soft_limit_of_money_that_held_a_part_is_debited_whole() -> None:
+    found, leases = held(Take("cap", ID_A, 50_000), leases=[lease("cap", 50_000)])
+    found = replace(found, granted={"output": Decimal(10)})
+    terms = CustomerTerms(customer_id="acme", limits=(replace(CAP, enforcement=Enforcement.SOFT),))
+    effect = settled(found, leases=leases, output="10", terms=terms)
+    assert (effect.debits, effect.uncovered) == (((ID_A, 50_000),), {"cap": 50_000})
 
 
 def test_usage_without_a_reservation_debits_leases_and_never_refuses() -> None:
