@@ -49,6 +49,8 @@ class Counts(NamedTuple):
 
     syncs: int
     asks: int
+    at: float
+    """Monotonic clock, seconds: a busy agent tells its counters late."""
 
 
 def run(*, seconds: float) -> list[BenchRow]:
@@ -209,16 +211,16 @@ class _Watch:
         with urllib.request.urlopen(self._url, timeout=10) as answer:  # noqa: S310 - our own agent
             lines = answer.read().decode().splitlines()
         found = dict(line.rsplit(" ", 1) for line in lines if line.startswith((SYNCS, ASKS)))
-        return Counts(int(float(found[SYNCS])), int(float(found[ASKS])))
+        return Counts(int(float(found[SYNCS])), int(float(found[ASKS])), time.monotonic())
 
 
 def _rows(part: str, counts: list[Counts], tally: _Tally) -> list[BenchRow]:
-    spans = len(counts) - 1
+    seconds = counts[-1].at - counts[0].at
     rows = []
     for name, goal, column in (("SyncLeases", "≤ 1", 0), ("AcquireLease", "≤ 20", 1)):
         steps = [after[column] - before[column] for before, after in itertools.pairwise(counts)]
-        mean = sum(steps) / spans
-        note = f"{max(steps)} in the busiest second; {tally.text} in {spans} s"
+        mean = sum(steps) / seconds
+        note = f"{max(steps)} in the busiest second; {tally.text} in {seconds:.0f} s"
         rows.append(
             BenchRow(f"{CUSTOMER_COUNT:,} customers, {part}: {name}", mean, "/s", goal, note)
         )
