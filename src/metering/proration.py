@@ -33,7 +33,8 @@ class ProrationUnit(StrEnum):
     """Local days on a calendar in which every month has 30 (30E/360): the 31st counts as the 30th,
     28 February is three days before 1 March. A calendar month is 30/30, a quarter 90/90."""
     NONE = "none"
-    """No proration: whatever part is used costs the whole."""
+    """No proration: whatever part is used costs the whole. Where terms change inside a period, the
+    billing server shares it between them by the second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin
 from billing_server.domain.invoice.model import LineKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import AttachedAddon, Override
+from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.line_usage import LineScope
@@ -77,7 +78,8 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
     plan: Plan | None = timeline.plan_at(period_of(line["service_period"]).start)
     if plan is not None and plan.version != line["price_version"]:
         plan = unit.catalog.plan(timeline.plan.key, version=line["price_version"])
-    price = None if plan is None else _price(timeline, plan=plan, line=line)
+    segment = _segment(timeline, line=line)
+    price = _own_price(plan, line=line) if segment is None else segment.price
     if plan is None or price is None:
         return None
     meter = terms.meters.get(price.meter) if isinstance(price, UsagePrice) else None
@@ -87,10 +89,14 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
         price,
         meter,
         # A fee's period may be longer than the plan's: the line has its share.
-        share_of(line) if meter is None else timeline.share_of(span),
+        share_of(line) if meter is None else _share(timeline, segment=segment, span=span),
         _addon_of(unit, timeline=timeline, price_key=price.key, at=span.start),
         _override_of(timeline, price_key=price.key, at=span.start),
     )
+
+
+def _share(timeline: Timeline, *, segment: Segment | None, span: Period) -> Fraction:
+    return timeline.share_of(span) if segment is None else segment.share
 
 
 def _addon_of(
@@ -179,16 +185,19 @@ def period_of(value: Json) -> Period:
     return Period(parse_instant(value["start"]), parse_instant(value["end"]))
 
 
-def _price(timeline: Timeline, *, plan: Plan, line: Json) -> Price | None:
-    """Return the price as it applied to the line, with overrides and add-ons in it.
+def _segment(timeline: Timeline, *, line: Json) -> Segment | None:
+    """Return the segment of a line, its price with overrides and add-ons in it.
 
-    Where the subscription's terms of that time are no longer those that the line names, it is the
-    plan version's own.
+    None where the subscription's terms of that time are no longer those that the line names.
     """
-    span = period_of(line["service_period"])
-    period = timeline.period_at(span.start)
-    segments = () if period is None else timeline.segments_of(line["price"], period=period)
-    for segment in segments:
-        if segment.span.contains(span.start) and segment.plan_version == line["price_version"]:
-            return segment.price
-    return next((price for price in plan.prices if price.key == line["price"]), None)
+    at = period_of(line["service_period"]).start
+    period = timeline.period_at(at)
+    segment = None if period is None else timeline.segment_at(line["price"], period=period, at=at)
+    is_same = segment is not None and segment.plan_version == line["price_version"]
+    return segment if is_same else None
+
+
+def _own_price(plan: Plan | None, *, line: Json) -> Price | None:
+    """Return the price as it stands in a plan version."""
+    prices = () if plan is None else plan.prices
+    return next((price for price in prices if price.key == line["price"]), None)

@@ -22,12 +22,11 @@ from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.invoice.spend_steps import (
     commitment_steps,
     minimum_steps,
-    plan_shares,
     step_total,
 )
 from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE
-from billing_server.domain.subscription.phase import Segment
+from billing_server.domain.subscription.phase import Segment, spans_of
 from billing_server.domain.subscription.timeline import Timeline
 from metering.money import Money, RatedAmount, round_line
 from metering.period import Period
@@ -126,8 +125,8 @@ def spend_lines(
 def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
     """Tells whether a commitment or a minimum applies somewhere in a period."""
     return any(
-        plan.commitment is not None or plan.minimum_spend is not None
-        for plan, _ in plan_shares(timeline, period=period)
+        phase.plan.commitment is not None or phase.plan.minimum_spend is not None
+        for phase, _ in spans_of(timeline.phases, period=period)
     )
 
 

@@ -4,7 +4,7 @@ Committed 1,000 with an overage discount of 0.2 and usage of 1,500: 1,000 − 1,
 −100, so that 1,400 are paid.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from billing_server.domain.catalog.model import Plan
 from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
 from billing_server.domain.subscription.phase import spans_of
-from billing_server.domain.subscription.timeline import Timeline, share_of_period
+from billing_server.domain.subscription.timeline import Timeline, shares_of_spans
 from metering.period import Period
 
 NOTHING: Final = Fraction(0)
@@ -30,7 +30,7 @@ def commitment_steps(
         usage: what the usage of the period comes to, in major units.
     """
     steps, discount = [], ZERO
-    for plan, share in plan_shares(timeline, period=period):
+    for plan, share in _asked(timeline, period=period, term=lambda plan: plan.commitment):
         if plan.commitment is not None:
             amount = plan.commitment.amount
             steps.append(_share_step(StepKind.COMMITMENT, amount=amount, share=share))
@@ -57,7 +57,7 @@ def minimum_steps(timeline: Timeline, *, period: Period, spent: Fraction) -> tup
     """
     steps = [
         _share_step(StepKind.MINIMUM_SPEND, amount=plan.minimum_spend, share=share)
-        for plan, share in plan_shares(timeline, period=period)
+        for plan, share in _asked(timeline, period=period, term=lambda plan: plan.minimum_spend)
         if plan.minimum_spend
     ]
     if steps and spent:
@@ -70,12 +70,29 @@ def step_total(steps: Iterable[RatingStep]) -> Fraction:
     return sum((Fraction(step.amount) for step in steps), NOTHING)
 
 
-def plan_shares(timeline: Timeline, *, period: Period) -> list[tuple[Plan, Fraction]]:
-    """Returns the plan versions of a period, each with its share of the whole one."""
-    return [
-        (phase.plan, share_of_period(span, plan=phase.plan, cycle=timeline.cycle))
-        for phase, span in spans_of(timeline.phases, period=period)
-    ]
+def _asked(
+    timeline: Timeline, *, period: Period, term: Callable[[Plan], object]
+) -> list[tuple[Plan, Fraction]]:
+    """Returns the plans of a period that ask for something, each with its share of the whole one.
+
+    Phases that ask for the same are one: an add-on changes nothing of what the plan asks.
+    """
+    spans: list[tuple[Plan, Period]] = []
+    for phase, span in spans_of(timeline.phases, period=period):
+        plan = phase.plan
+        if not term(plan):
+            continue
+        last, before = spans[-1] if spans else (None, span)
+        if (
+            last is not None
+            and before.end == span.start
+            and (term(last), last.proration) == (term(plan), plan.proration)
+        ):
+            spans[-1] = last, Period(before.start, span.end)
+        else:
+            spans.append((plan, span))
+    shares = shares_of_spans(spans, cycle=timeline.cycle)
+    return [(plan, share) for (plan, _), share in zip(spans, shares, strict=True)]
 
 
 def _share_step(kind: StepKind, *, amount: Decimal, share: Fraction) -> RatingStep:

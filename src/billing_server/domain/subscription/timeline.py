@@ -1,6 +1,6 @@
 """How a subscription is cut into billing periods, always counted from its anchor (R1-R9)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -154,16 +154,17 @@ class Timeline:
             period: a part of a single period of the grid.
             cycle: the grid, where it is not that of the plan.
         """
-        spans = spans_of(self.phases, period=period)
+        runs = price_runs(spans_of(self.phases, period=period), price_key=price_key)
+        shares = shares_of_spans([(run.plan, run.span) for run in runs], cycle=cycle or self.cycle)
         return tuple(
             Segment(
                 price=run.price,
                 index=index,
                 span=run.span,
-                share=share_of_period(run.span, plan=run.plan, cycle=cycle or self.cycle),
+                share=share,
                 plan_version=run.plan.version,
             )
-            for index, run in enumerate(price_runs(spans, price_key=price_key))
+            for index, (run, share) in enumerate(zip(runs, shares, strict=True))
         )
 
     def usage_segments(self, period: Period) -> tuple[tuple[UsagePrice, Segment], ...]:
@@ -253,11 +254,32 @@ def billing_cycle_of(subscription: Subscription, *, plan: Plan, timezone: str) -
     raise InvariantError(reason="ANCHOR_UNKNOWN", message=f"no cycle for anchor {anchor.mode}")
 
 
+def shares_of_spans(
+    spans: Sequence[tuple[Plan, Period]], *, cycle: BillingCycle
+) -> tuple[Fraction, ...]:
+    """Returns the shares of the spans of one period in which something is charged (R17, R50).
+
+    Without proration the part of a period in which it is charged costs the whole, once: where
+    terms change inside it, each span has its part of that time by the second.
+
+    Args:
+        spans: with their plans, all inside one period of the grid, none of them overlapping.
+        cycle: the grid; its zone is that in which days are counted.
+    """
+    charged = sum((span.seconds for _, span in spans), Fraction(0))
+    return tuple(
+        span.seconds / charged
+        if plan.proration is ProrationUnit.NONE
+        else share_of_period(span, plan=plan, cycle=cycle)
+        for plan, span in spans
+    )
+
+
 def share_of_period(period: Period, *, plan: Plan, cycle: BillingCycle) -> Fraction:
     """Returns a period's share of the whole grid period that it lies in, > 0 and <= 1 (R46).
 
     Args:
-        period: lies inside one period of the grid.
+        period: lies inside one period of the grid; the only part of it that is charged.
         plan: gives the proration unit.
         cycle: the grid; its zone is that in which days are counted.
     """

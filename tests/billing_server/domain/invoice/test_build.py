@@ -24,6 +24,8 @@ from billing_server.domain.invoice.model import (
     UnpricedUsage,
 )
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.subscription.phase import Phase
+from billing_server.domain.subscription.timeline import Timeline
 from metering.errors import InvariantError
 from metering.money import Money
 from metering.period import Period
@@ -228,3 +230,41 @@ def test_r67_no_charge_key_stands_on_two_invoices(make_terms: Make) -> None:
     assert len(keys) == len(set(keys))
     kinds = {line.kind for invoice in invoices if invoice for line in invoice.lines}
     assert kinds == {LineKind.RECURRING, LineKind.USAGE, LineKind.LATE_USAGE}
+
+
+WHOLE_PERIODS = """
+meters: [{key: seats, aggregation: max}]
+plans:
+  - key: pro
+    currency: USD
+    anchor: calendar
+    proration: none
+    minimum_spend: "250"
+    prices:
+      - {key: base, kind: recurring, amount: "31.00", bill: in_arrears}
+      - {key: seats, kind: usage, meter: seats, model: per_unit, unit_price: "1"}
+"""
+
+
+def test_r17_without_proration_a_cut_inside_a_period_charges_nothing_twice(
+    make_terms: Make,
+) -> None:
+    """14 of 31 days of 31.00 and of 100 seats at 1, then 17 of 31 of 62.00 and of 100 at 2."""
+    terms = make_terms(catalog=WHOLE_PERIODS)
+    text = WHOLE_PERIODS.replace('"31.00"', '"62.00"').replace('"1"', '"2"')
+    changed = replace(make_terms(catalog=text).timeline.plan, version=2)
+    timeline = terms.timeline
+    phases = (timeline.phases[0], Phase(datetime(2026, 1, 15, tzinfo=UTC), changed))
+    cut = replace(terms, timeline=Timeline(timeline.subscription, timeline.plan, phases=phases))
+    period = cut.timeline.first_period()
+    seats = {UsageKey("seats", segment): Decimal(100) for segment in (0, 1)}
+    build = build_periodic(cut, period=period, quantities=seats)
+    assert build.invoice is not None
+    # 14.00 + 34.00, 45.16 + 109.68: 202.84, of 250 that are asked for once.
+    assert [(line.price, line.amount.amount_minor) for line in build.invoice.lines] == [
+        ("base", 1400),
+        ("base", 3400),
+        ("seats", 4516),
+        ("seats", 10968),
+        ("minimum_spend", 4716),
+    ]

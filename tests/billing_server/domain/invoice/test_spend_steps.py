@@ -1,5 +1,6 @@
 """The arithmetic of commitment and minimum, step by step, and in words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -95,3 +96,33 @@ def test_r17_each_version_is_told_with_its_share_of_the_period() -> None:
     assert words(commitment_steps(timeline, period=FEBRUARY, usage=Fraction(0))) == [
         "committed: 0.25 × 1000 = 250"
     ]
+
+
+@pytest.mark.parametrize("unit", list(ProrationUnit))
+def test_r17_phases_that_ask_for_the_same_are_one_in_every_unit_of_proration(
+    unit: ProrationUnit,
+) -> None:
+    """An add-on or an override in mid-period changes nothing of what the plan asks."""
+    plan = replace(PLAN, proration=unit)
+    later = Phase(datetime(2026, 2, 8, 12, tzinfo=UTC), replace(plan, name="Pro"))
+    phases = (Phase(SUBSCRIPTION.start, plan), later)
+    timeline = Timeline(SUBSCRIPTION, plan, phases=phases)
+    assert words(minimum_steps(timeline, period=FEBRUARY, spent=Fraction(0))) == [
+        "minimum spend: 50"
+    ]
+    assert words(commitment_steps(timeline, period=FEBRUARY, usage=Fraction(0))) == [
+        "committed: 1000"
+    ]
+
+
+def test_r50_without_proration_two_minimums_of_a_period_share_it_by_the_second() -> None:
+    plan = replace(PLAN, proration=ProrationUnit.NONE)
+    dearer = replace(plan, version=2, minimum_spend=Decimal(100))
+    phases = (
+        Phase(SUBSCRIPTION.start, plan),
+        Phase(datetime(2026, 2, 8, tzinfo=UTC), dearer),
+    )
+    timeline = Timeline(SUBSCRIPTION, plan, phases=phases)
+    assert step_total(minimum_steps(timeline, period=FEBRUARY, spent=Fraction(0))) == Fraction(
+        "87.5"
+    )

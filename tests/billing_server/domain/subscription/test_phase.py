@@ -93,6 +93,24 @@ def test_a_price_that_goes_away_and_comes_back_has_two_segments() -> None:
     assert timeline.segment_at("input", period=FEBRUARY, at=at(2, 15)) == second
 
 
+def test_r50_without_proration_what_is_charged_of_a_period_costs_the_whole_once() -> None:
+    whole = plan("1", proration=ProrationUnit.NONE)
+    later = Phase(at(2, 15), plan("2", version=2, proration=ProrationUnit.NONE))
+    # From 8 February: 7 days of 21 that are charged, then 14.
+    subscription = replace(SUBSCRIPTION, start=at(2, 8))
+    timeline = Timeline(subscription, whole, phases=(Phase(at(2, 8), whole), later))
+    stub = Period(at(2, 8), at(3, 1))
+    segments = timeline.segments_of("input", period=stub)
+    assert [segment.share for segment in segments] == [Fraction(1, 3), Fraction(2, 3)]
+    (same,) = timeline.segments_of("same", period=stub)
+    assert same.share == 1
+    # A price that comes in the middle is charged for that part alone.
+    without = replace(whole, prices=whole.prices[1:])
+    added = Timeline(SUBSCRIPTION, without, phases=(Phase(START, without), later))
+    (segment,) = added.segments_of("input", period=FEBRUARY)
+    assert segment.share == 1
+
+
 def test_another_unit_of_proration_is_another_term() -> None:
     timeline = line(Phase(at(2, 15), plan("1", version=2, proration=ProrationUnit.DAY)))
     assert len(timeline.segments_of("same", period=FEBRUARY)) == 2
@@ -148,8 +166,7 @@ def test_r17_segments_tile_the_period_and_their_shares_add_up(
             assert one.span.end == other.span.start
             assert one.price != other.price
         assert [segment.index for segment in segments] == list(range(len(segments)))
-        if unit is not ProrationUnit.NONE:
-            assert sum(segment.share for segment in segments) == 1
+        assert sum(segment.share for segment in segments) == 1
         (same,) = timeline.segments_of("same", period=period)
         assert same.share == 1
 
