@@ -270,7 +270,8 @@ def _housekeeping(world: World, index: int, rules: Rules) -> Iterator[tuple[str,
     disk = world.agents[index].disk
     for lease in disk.leases:
         is_over = lease.window_id != world.server.window
-        if is_over and (not lease.is_closed or lease.free) and lease.usable_until_us != 0:
+        # What comes free of a closed lease goes back, whether its time is over or not.
+        if lease.is_closed or (is_over and lease.usable_until_us != 0):
             own = own_allowance(world.server.window, world.allowance)
             closed = lease_expired(lease)
             if lease.lease_id == OFFLINE_LEASE_ID:

@@ -34,6 +34,9 @@ _LEASE_COLUMNS: Final = (
     "burst",
     "is_closed",
 )
+_CLOSED: Final = 1
+_GIVEN_UP: Final = 2
+"""In `is_closed`: closed, and given up; a version that does not know of it reads: closed."""
 _UPSERT_LEASE: Final = (
     f"INSERT OR REPLACE INTO lease ({', '.join(_LEASE_COLUMNS)}, last_seq) "
     f"VALUES ({', '.join('?' * (len(_LEASE_COLUMNS) + 1))})"
@@ -51,6 +54,7 @@ def load_leases(connection: sqlite3.Connection) -> list[LeaseRow]:
     found = []
     for *values, last_seq in rows:
         named = dict(zip(_LEASE_COLUMNS, values, strict=True))
+        named["is_given_up"] = named["is_closed"] == _GIVEN_UP
         named["is_closed"] = bool(named["is_closed"])
         found.append((Lease(**named), last_seq))
     return found
@@ -72,7 +76,7 @@ def write_leases(connection: sqlite3.Connection, rows: Iterable[LeaseRow]) -> No
                 lease.recall_no,
                 lease.rate_per_minute,
                 lease.burst,
-                int(lease.is_closed),
+                _GIVEN_UP if lease.is_given_up else _CLOSED * lease.is_closed,
                 last_seq,
             )
             for lease, last_seq in rows

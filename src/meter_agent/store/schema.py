@@ -129,6 +129,7 @@ def create_quota(db: sqlite_utils.Database) -> None:
             "recall_no": int,
             "rate_per_minute": int,
             "burst": int,
+            # 0, or 1; 2: closed and given up.
             "is_closed": int,
             # Highest position on disk whose event may name it; 0: none.
             "last_seq": int,

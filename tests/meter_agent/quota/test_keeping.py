@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from meter_agent.core.quota.decide import Reach
+from meter_agent.core.quota.lease import expired as lease_expired
 from meter_agent.core.quota.lease import recalled as lease_recalled
 from meter_agent.core.quota.reservation import ReservationState, renewed
 from meter_agent.quota import ending as module
 from meter_agent.quota import keeping, reserving
+from meter_agent.quota.news import give_up_all
 from metering.api.v1 import lease_pb2
 from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, UsageEvent
 from metering.ids import expiry_event_id
@@ -147,6 +149,33 @@ def test_a_share_that_ran_out_is_closed_once(tmp_path: Path) -> None:
         assert closed == [(True, 0), (True, 0)]
         # What was put into its bucket is nothing to give back.
         assert not keep(world)
+
+
+def test_what_a_call_leaves_in_a_lease_that_was_closed_meanwhile_goes_back(tmp_path: Path) -> None:
+    # Its agent was silent or lost, then heard of it, was restarted, and the call ends.
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(140)
+        reserve(world)
+        closed = lease_expired(world.the_lease())
+        world.run(lambda: world.book.put_leases((closed,)))
+        world.reopen()
+        assert not keep(world)
+        world.run(lambda: module.end(ending(output="50"), counter=world.counter))
+        assert keep(world)
+        lease = world.the_lease()
+        assert (lease.returned, lease.consumed, lease.free) == (90, 50, 0)
+        assert not keep(world)
+
+
+def test_a_lease_given_up_is_never_returned_not_after_a_restart_either(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(140)
+        world.run(lambda: give_up_all(world.counter))
+        world.reopen()
+        assert not keep(world)
+        assert (world.the_lease().is_closed, world.the_lease().free) == (True, 140)
 
 
 def test_a_row_goes_once_its_window_is_over_and_its_last_event_is_deleted(tmp_path: Path) -> None:

@@ -64,10 +64,13 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     opened.close()
 
 
-def test_a_lease_is_read_as_it_was_written(connection: sqlite3.Connection) -> None:
-    rows.write_leases(connection, [(LEASE, 7)])
-    rows.write_leases(connection, [(LEASE, 8)])
-    assert rows.load_leases(connection) == [(LEASE, 8)]
+@pytest.mark.parametrize(
+    "lease", [LEASE, replace(LEASE, is_closed=False), replace(LEASE, is_given_up=True)]
+)
+def test_a_lease_is_read_as_it_was_written(connection: sqlite3.Connection, lease: Lease) -> None:
+    rows.write_leases(connection, [(lease, 7)])
+    rows.write_leases(connection, [(lease, 8)])
+    assert rows.load_leases(connection) == [(lease, 8)]
     rows.delete_leases(connection, [("acme", "daily", LEASE.lease_id)])
     assert rows.load_leases(connection) == []
 

@@ -57,6 +57,8 @@ class Lease:
     """Clock of leases."""
     is_closed: bool = False
     """Whether it will never be granted more. Its row stays until its events are safe."""
+    is_given_up: bool = False
+    """Whether another copy of the disk may spend it: closed, and nothing of it ever goes back."""
 
     def __post_init__(self) -> None:
         if min(self.granted, self.returned, self.consumed, self.held) < 0 or self.free < 0:
@@ -164,8 +166,10 @@ def recalled(lease: Lease, *, recall_no: int) -> Lease:
 def expired(lease: Lease) -> Lease:
     """Returns the lease after its window ended or its time ran out: it takes nothing new.
 
-    What is free goes back; what is held stays until its reservation ends.
+    What is free goes back, unless it was given up; what is held stays until its reservation ends.
     """
+    if lease.is_given_up:
+        return lease
     if lease.is_share:
         return replace(lease, is_closed=True, rate_per_minute=0, tokens_us=0)
     return replace(returned_rest(lease), is_closed=True)

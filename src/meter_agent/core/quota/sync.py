@@ -156,14 +156,15 @@ def with_news(lease: Lease | None, *, news: LeaseNews, sent_at_us: int, now_us: 
         )
         if news.rate_per_minute or news.burst:
             lease = replace(lease, granted=0, returned=0, consumed=0)
+    if lease.is_given_up:
+        return replace(lease, recall_no=max(lease.recall_no, news.recall_no))
     ends = None if news.remaining_us is None else sent_at_us + news.remaining_us
     is_closed = lease.is_closed or news.is_closed
     before = refilled(lease, now_us=now_us) if lease.is_share else lease
     lease = replace(
         before,
         usable_from_us=sent_at_us + news.starts_after_us if news.starts_after_us else 0,
-        # Not 0: what is held now and comes back later goes back then, see `run_out`.
-        usable_until_us=max(now_us, 1) if is_closed else ends,
+        usable_until_us=0 if is_closed else ends,
         is_closed=is_closed,
     )
     if news.rate_per_minute or news.burst:
@@ -199,14 +200,14 @@ def _with_share(lease: Lease, *, news: LeaseNews, now_us: int) -> Lease:
 def run_out(leases: Iterable[Lease], *, now_us: int) -> tuple[Lease, ...]:
     """Returns the leases whose time is over and that change by it, closed.
 
-    One that was closed before is among them where something came free of it since: whoever looks
-    again at once finds nothing. A lease that was never confirmed in this process is not among
-    them: its time is not known.
+    One that is closed is among them where something came free of it since, whoever closed it and
+    when: whoever looks again at once finds nothing. A lease that was never confirmed in this
+    process is not among them: its time is not known.
     """
     over = (
         (lease, lease_expired(lease))
         for lease in leases
-        if lease.usable_until_us and now_us >= lease.usable_until_us
+        if lease.is_closed or (lease.usable_until_us and now_us >= lease.usable_until_us)
     )
     return tuple(closed for lease, closed in over if closed != lease)
 
@@ -228,7 +229,9 @@ def given_up(leases: Sequence[Lease]) -> tuple[Lease, ...]:
 
     Another copy of the disk may be spending them.
     """
-    return tuple(replace(lease, usable_until_us=0, is_closed=True) for lease in leases)
+    return tuple(
+        replace(lease, usable_until_us=0, is_closed=True, is_given_up=True) for lease in leases
+    )
 
 
 def may_forget(lease: Lease, *, last_event_seq: int, deletable_seq: int) -> bool:
@@ -242,4 +245,5 @@ def may_forget(lease: Lease, *, last_event_seq: int, deletable_seq: int) -> bool
         deletable_seq: Events at or below it are applied, safe and older than the time for which
             they are kept for a replay.
     """
-    return lease.is_closed and lease.held == 0 and last_event_seq <= deletable_seq
+    is_left = lease.held or (lease.free and not (lease.is_share or lease.is_given_up))
+    return lease.is_closed and not is_left and last_event_seq <= deletable_seq

@@ -170,6 +170,13 @@ def test_a_hold_that_ends_in_a_lease_closed_by_the_server_is_given_back_as_well(
     assert (back.returned, back.free) == (100, 0)
 
 
+def test_what_comes_free_of_a_lease_closed_in_an_earlier_process_goes_back() -> None:
+    closed = replace(LEASE, returned=40, consumed=10, is_closed=True, usable_until_us=0)
+    (back,) = run_out([closed], now_us=0)
+    assert (back.returned, back.free) == (90, 0)
+    assert run_out([back], now_us=0) == ()
+
+
 def test_idle_quota_goes_back_but_for_the_float() -> None:
     assert idle_returned(LEASE, keep=30).free == 30
     assert idle_returned(LEASE, keep=100) == LEASE
@@ -178,15 +185,23 @@ def test_idle_quota_goes_back_but_for_the_float() -> None:
 def test_a_copied_disk_gives_its_leases_up_without_returning_them() -> None:
     (lease,) = given_up([hold(LEASE, amount=10, now_us=0)])
     assert (lease.returned, lease.held, available(lease, now_us=0)) == (0, 10, 0)
+    # Nor later, whatever a server that adopted them says.
+    told = news(lease, replace(NEWS, recall_no=1, is_closed=True))
+    assert (told.returned, told.recall_no) == (0, 1)
+    assert run_out([replace(told, held=0)], now_us=5) == ()
 
 
 @pytest.mark.parametrize(
     ("lease", "last_event_seq", "may"),
     [
-        (replace(LEASE, is_closed=True), 5, True),
-        (replace(LEASE, is_closed=True), 6, False),
-        (LEASE, 5, False),
-        (replace(LEASE, is_closed=True, held=1), 0, False),
+        (replace(LEASE, is_closed=True, returned=100), 5, True),
+        (replace(LEASE, is_closed=True, returned=100), 6, False),
+        (replace(LEASE, returned=100), 5, False),
+        (replace(LEASE, is_closed=True, returned=99, held=1), 0, False),
+        # What is free is to go back first, unless it never may, or was only put into a bucket.
+        (replace(LEASE, is_closed=True, returned=99), 0, False),
+        (replace(LEASE, is_closed=True, is_given_up=True), 0, True),
+        (replace(LEASE, is_closed=True, burst=50), 0, True),
     ],
 )
 def test_a_leases_row_stays_until_its_last_event_is_safe(
