@@ -1,6 +1,7 @@
 """Overriding a price of a running subscription, on both databases."""
 
 from billing_server.services.context import ServiceContext
+from billing_server.services.explain_invoice import DocumentRef, explain_invoice
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.override_price import override_price
 from billing_server.services.upcoming_invoice import upcoming_invoice
@@ -39,3 +40,24 @@ def test_r17_an_override_prices_the_usage_after_it_anew_and_leaves_the_usage_bef
     override_price(context, subscription_id="sub-1", price="tokens", fields={})
     # One segment again: 4,500 − 1,000 included.
     assert amounts(context)[1:] == [("tokens", 0, "35.00")]
+
+
+def test_r17_another_name_or_cost_charges_nothing_else_and_stands_on_the_whole_line(
+    memory_store: SqlStore,
+) -> None:
+    """Graduated: 100 × 1.00 and 100 × 0.50, not twice 100 × 1.00."""
+    context = make_context(memory_store)
+    tiers = "model: graduated, tiers: [{up_to: '100', unit_price: '1'}, {unit_price: '0.5'}]"
+    plain = 'included: "1000", model: per_unit, unit_price: "0.01"'
+    apply(context, CATALOG.replace(plain, tiers))
+    usage = Usage(context)
+    usage.send("100", at="2026-02-05T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
+    fields = {"name": "Large tokens", "unit_cost": "0.1"}
+    override_price(context, subscription_id="sub-1", price="tokens", fields=fields)
+    usage.send("100", at="2026-02-14T10:00:10Z")
+    assert amounts(context)[1:] == [("tokens", 0, "150.00")]
+    explained = explain_invoice(context, document=DocumentRef(customer_id="acme"))
+    assert explained["lines"][1]["description"] == "Large tokens"
+    # The cost that stands last: 200 × 0.1.
+    assert explained["margin"]["cost"] == "20.00"

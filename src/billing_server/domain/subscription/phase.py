@@ -10,7 +10,7 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 
-from billing_server.domain.catalog.model import Addon, Plan, Price
+from billing_server.domain.catalog.model import Addon, Plan, Price, UsagePrice
 from billing_server.domain.catalog.terms import effective_plan
 from billing_server.domain.subscription.model import Subscription
 from metering.errors import InvariantError
@@ -45,7 +45,7 @@ class Segment:
     """A span inside a period in which one price stands unchanged: rated on its own usage (R17)."""
 
     price: Price
-    """The price, as it applies in the span."""
+    """The price, as it applies in the span; what charges nothing of it, as at the span's end."""
     index: int
     """Position among the price's segments of the period, from 0; a part of the charge key (R67)."""
     span: Period
@@ -61,7 +61,7 @@ class PriceRun:
     """A price that stands unchanged over a span."""
 
     price: Price
-    """The price."""
+    """The price, as it stands last."""
     span: Period
     """As long as it stands."""
     plan: Plan
@@ -140,7 +140,8 @@ def spans_of(phases: Sequence[Phase], *, period: Period) -> list[tuple[Phase, Pe
 def price_runs(spans: Iterable[tuple[Phase, Period]], *, price_key: str) -> tuple[PriceRun, ...]:
     """Returns the spans in which a price stands unchanged, oldest first.
 
-    The unit of proration belongs to the terms: it decides what a span's share is.
+    The unit of proration belongs to the terms: it decides what a span's share is. Names and costs
+    do not: another name, unit cost or estimate charges nothing else.
     """
     runs: list[PriceRun] = []
     for phase, span in spans:
@@ -151,10 +152,17 @@ def price_runs(spans: Iterable[tuple[Phase, Period]], *, price_key: str) -> tupl
         if (
             last is not None
             and last.span.end == span.start
-            and last.price == price
             and last.plan.proration is phase.plan.proration
+            and (last.price == price or charging_terms(last.price) == charging_terms(price))
         ):
-            runs[-1] = replace(last, span=Period(last.span.start, span.end))
+            runs[-1] = PriceRun(price, Period(last.span.start, span.end), last.plan)
         else:
             runs.append(PriceRun(price, span, phase.plan))
     return tuple(runs)
+
+
+def charging_terms(price: Price) -> Price:
+    """Returns a price without the fields that charge nothing: equal ones charge the same (R17)."""
+    if isinstance(price, UsagePrice):
+        return replace(price, name="", unit_cost=None, estimate_unit_price=None)
+    return replace(price, name="")

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing_server.domain.catalog.model import Plan, UsagePrice
+from billing_server.domain.catalog.model import Plan, RecurringPrice, UsagePrice
 from billing_server.domain.rating.per_unit import PerUnit
 from billing_server.domain.subscription.model import Subscription
 from billing_server.domain.subscription.phase import Phase, price_runs, spans_of
@@ -66,6 +67,34 @@ def test_r17_a_price_that_changes_cuts_its_period_and_one_that_does_not_makes_no
     (same,) = timeline.segments_of("same", period=FEBRUARY)
     # One line for the whole period, of the version that it began with.
     assert (same.span, same.share, same.plan_version) == (FEBRUARY, Fraction(1), 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "Tokens"}, {"unit_cost": Decimal("0.1")}, {"estimate_unit_price": Decimal(9)}],
+    ids=str,
+)
+def test_r17_what_charges_nothing_of_a_price_makes_no_segment(change: dict[str, Any]) -> None:
+    named = replace(plan("1").usage_prices[0], **change)
+    new = replace(plan("1", version=2), prices=(named,))
+    later = Phase(at(2, 20), replace(new, version=3))
+    (segment,) = line(Phase(at(2, 15), new), later).segments_of("input", period=FEBRUARY)
+    # Named and costed as it stands last, under the version that the period began with.
+    assert (segment.span, segment.price, segment.plan_version) == (FEBRUARY, named, 1)
+
+
+def test_r17_a_fee_with_another_name_is_the_same_fee() -> None:
+    fee = RecurringPrice(key="base", amount=Decimal(31))
+    first, second = (
+        replace(plan("1", version=number), prices=(replace(fee, name=name),))
+        for number, name in ((1, "Base"), (2, "Base fee"))
+    )
+    timeline = Timeline(SUBSCRIPTION, first, phases=(Phase(START, first), Phase(at(2, 15), second)))
+    (segment,) = timeline.segments_of("base", period=FEBRUARY)
+    assert segment.price.name == "Base fee"
+    dearer = replace(second, prices=(replace(fee, amount=Decimal(62)),))
+    cut = replace(timeline, phases=(Phase(START, first), Phase(at(2, 15), dearer)))
+    assert len(cut.segments_of("base", period=FEBRUARY)) == 2
 
 
 def test_r17_other_periods_are_one_segment_each() -> None:
