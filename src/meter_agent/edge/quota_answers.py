@@ -110,15 +110,18 @@ def denial_to_proto(passed: Passed, *, clock: LeaseClock) -> agent_pb2.QuotaDeni
     denial, limit = passed.denial, passed.limit
     message = agent_pb2.QuotaDenial(limit_key=denial.limit_key, reason=denial.reason.value)
     if limit is not None:
-        # What the server had left when it last told is nothing to count on while it is away.
-        is_away = denial.reason is DenialReason.SERVER_AWAY
-        amount = denial.remaining if is_away else denial.remaining + limit.remaining
+        # What the server had left when it last told is nothing to count on while it is away; of a
+        # rate it has nothing left: what a share does not hold is not there yet.
+        is_here = denial.reason is DenialReason.SERVER_AWAY or limit.kind is LimitKind.RATE
+        amount = denial.remaining if is_here else denial.remaining + limit.remaining
         left = unscale_quantity(amount, decimals=limit.decimals)
         message.remaining[_unit(limit)] = plain_decimal(left)
         if limit.window_ends_at_us is not None:
             rest_us = max(limit.window_ends_at_us - clock.now_us(), 0)
             message.reset_time.CopyFrom(_timestamp(_whole_seconds(clock.wall_us() + rest_us)))
             message.retry_after.FromMicroseconds(rest_us)
+        elif denial.enough_after_us is not None:
+            message.retry_after.FromMicroseconds(denial.enough_after_us)
     message.message = _words(passed, message)
     return message
 
@@ -149,12 +152,20 @@ def _words(passed: Passed, message: agent_pb2.QuotaDenial) -> str:
         )
     unit = _unit(limit)
     most = plain_decimal(unscale_quantity(limit.max, decimals=limit.decimals))
-    text = f"limit {limit.limit_key} of {most} {unit}: {message.remaining[unit]} left"
+    a_minute = " a minute" if limit.kind is LimitKind.RATE else ""
+    text = f"limit {limit.limit_key} of {most} {unit}{a_minute}: {message.remaining[unit]} left"
+    if limit.kind is LimitKind.RATE and denial.enough_after_us is not None:
+        return f"{text} on this host now, and enough in {_seconds(denial.enough_after_us)} s"
     if denial.reason is DenialReason.SERVER_AWAY:
         return f"{text} on this host, and the billing server cannot be asked for more now"
     if message.HasField("reset_time"):
         return f"{text}; it begins anew at {message.reset_time.ToJsonString()}"
     return text
+
+
+def _seconds(span_us: int) -> str:
+    """Returns a span in seconds, rounded up to a tenth."""
+    return plain_decimal(Decimal(-(-span_us // 100_000)).scaleb(-1))
 
 
 def _unit(limit: LimitTerms) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from meter_agent.core.quota.decide import QuotaDecision, QuotaRequest, Reach, Shortage, Verdict
+from meter_agent.core.quota.terms import LimitTerms
 from meter_agent.quota import ending, reserving, usage
 from meter_agent.quota.answers import Answer, Denied, Ended, Granted, Question
 from meter_agent.quota.ending import End
@@ -241,9 +242,21 @@ class QuotaDesk:
         terms = self.counter.book.terms_of(request.customer_id)
         for item in shortages:
             limit = None if terms is None else terms.limit(item.limit_key)
-            if limit is not None and item.missing > limit.remaining:
+            if limit is None:
+                continue
+            if item.missing > limit.remaining or self._has_share(request.customer_id, limit):
                 return False
         return True
+
+    def _has_share(self, customer_id: str, limit: LimitTerms) -> bool:
+        """Tells whether this agent has a share of a rate: then nothing but its bucket counts."""
+        book = self.counter.book
+        return any(
+            lease.limit_key == limit.limit_key
+            and lease.rate_per_minute > 0
+            and lease.is_usable(book.clock.now_us())
+            for lease in book.leases_of(customer_id)
+        )
 
     def _run(
         self,

@@ -75,6 +75,20 @@ def test_the_words_say_what_to_do(
     assert (denial.reason, denial.limit_key) == (reason.value, key)
 
 
+def test_a_refusal_of_a_rate_tells_its_bucket_and_when_there_is_enough() -> None:
+    rate = replace(LIMIT, kind=LimitKind.RATE, limit_key="rpm", remaining=LIMIT.max)
+    waits = Denial("rpm", DenialReason.LIMIT_REACHED, 25, 1_210_000)
+    denial = answers.denial_to_proto(Passed(waits, rate), clock=CLOCK)
+    assert dict(denial.remaining) == {"output": "0.25"}
+    assert denial.retry_after.ToMicroseconds() == 1_210_000
+    assert denial.message == (
+        "limit rpm of 1000 output a minute: 0.25 left on this host now, and enough in 1.3 s"
+    )
+    never = answers.denial_to_proto(Passed(replace(waits, enough_after_us=None), rate), clock=CLOCK)
+    assert not never.HasField("retry_after")
+    assert never.message == "limit rpm of 1000 output a minute: 0.25 left"
+
+
 def test_money_is_left_in_its_currency_and_slots_in_slots() -> None:
     money = replace(LIMIT, kind=LimitKind.MONEY, quantity="", currency="EUR", decimals=6)
     denial = answers.denial_to_proto(Passed(DENIAL, money), clock=CLOCK)

@@ -18,10 +18,17 @@ from tests.meter_agent.support import NOW_US, event
 
 
 class Server:
-    """Answers asks in turn; the last answer stays."""
+    """Answers asks in turn; the last answer stays. Asked for terms it tells one limit."""
 
-    def __init__(self, world: QuotaWorld, *reaches: Reach, grants: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        world: QuotaWorld,
+        *reaches: Reach,
+        grants: Sequence[int] = (),
+        told: lease_pb2.LimitTerms | None = None,
+    ) -> None:
         self._world = world
+        self._told = told or limit(remaining=1_000)
         self._reaches = list(reaches)
         self._grants = list(grants)
         self.asked: list[tuple[str, tuple[Shortage, ...]]] = []
@@ -34,7 +41,7 @@ class Server:
     ) -> Reach:
         self.asked.append((customer_id, tuple(shortages)))
         if not shortages:
-            self._world.tell(limit(remaining=1_000), customer_id=customer_id)
+            self._world.tell(self._told, customer_id=customer_id)
         if self._grants:
             held = sum(item.held for item in self._world.book.all_leases())
             self._world.lease(self._grants.pop(0), held=held)
@@ -131,6 +138,21 @@ def test_a_check_takes_the_servers_word_and_holds_nothing(tmp_path: Path) -> Non
         )
         assert unknown.denial is not None
         assert unknown.denial.reason is DenialReason.SERVER_AWAY
+
+
+def test_a_check_of_a_rate_looks_at_the_bucket_of_its_share(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        rate = limit("rpm", kind=lease_pb2.LIMIT_KIND_RATE, remaining=1_000)
+        desk = desk_of(world, Server(world, Reach.ASKABLE, told=rate))
+        request = asked().request
+        # Without a share the server gives one to the first call.
+        assert desk.check(request, timeout_seconds=10).verdict is Verdict.GRANTED
+        now_us = world.clock.now_us()
+        times = {"filled_at_us": now_us, "usable_until_us": now_us + 120_000_000}
+        world.lease(0, "rpm", rate_per_minute=60, burst=100, **times)
+        assert desk.check(request, timeout_seconds=10).verdict is Verdict.DENIED
+        world.clock.pass_seconds(101)
+        assert desk.check(request, timeout_seconds=10).verdict is Verdict.GRANTED
 
 
 def test_only_usage_of_limited_customers_needs_the_desk(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
-from meter_agent.core.quota.lease import Lease, available
+from meter_agent.core.quota.lease import Lease, available, refilled_after_us
 from meter_agent.core.quota.terms import (
     CustomerTerms,
     LimitTerms,
@@ -98,6 +98,9 @@ class Denial:
     """Why."""
     remaining: int
     """What may still be taken here, in the limit's smallest unit, >= 0."""
+    enough_after_us: int | None = None
+    """How long until the bucket of this agent's share has what would do, microseconds, >= 0; None:
+    not a rate, or no share that will ever have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def decide(
         refusing = _passed(caps, request=request, quantities=quantities, ahead=ahead)
         for cap in refusing:
             if cap.refuses:
-                return _denied(cap.denial(request, ahead=ahead))
+                return _denied(cap.denial(request, ahead=ahead, now_us=now_us))
         verdict = Verdict.GRANTED_PARTIALLY
     takes = [
         take
@@ -182,7 +185,7 @@ def decide(
         verdict=verdict,
         granted=quantities,
         takes=tuple(takes),
-        exceeded=tuple(cap.denial(request, ahead=ahead) for cap in exceeded),
+        exceeded=tuple(cap.denial(request, ahead=ahead, now_us=now_us) for cap in exceeded),
     )
 
 
@@ -209,14 +212,19 @@ class _Cap:
             self.limit, dimensions=request.dimensions, quantities=quantities, ahead=ahead
         )
 
-    def denial(self, request: QuotaRequest, *, ahead: Quantities | None) -> Denial:
+    def denial(self, request: QuotaRequest, *, ahead: Quantities | None, now_us: int) -> Denial:
         if self.amount(request, quantities=request.quantities, ahead=ahead) is None:
             reason = DenialReason.PRICE_NOT_ESTIMABLE
         elif self.reach is Reach.AWAY:
             reason = DenialReason.SERVER_AWAY
         else:
             reason = DenialReason.LIMIT_REACHED
-        return Denial(self.limit.limit_key, reason, self.available)
+        enough_after_us = None
+        if self.limit.kind is LimitKind.RATE and self.leases:
+            least = {**request.quantities, **request.minimum_quantities}
+            amount = self.amount(request, quantities=least, ahead=ahead) or 0
+            enough_after_us = refilled_after_us(self.leases[0], amount=amount, now_us=now_us)
+        return Denial(self.limit.limit_key, reason, self.available, enough_after_us)
 
     def takes(
         self,
@@ -265,7 +273,7 @@ def _usable(
     ]
     if limit.kind is LimitKind.RATE:
         # One bucket is never drawn on across shares: a call fits one of them or none.
-        found.sort(key=lambda lease: -available(lease, now_us=now_us))
+        found.sort(key=lambda lease: (-available(lease, now_us=now_us), -lease.rate_per_minute))
         return tuple(found[:1])
     return tuple(sorted(found, key=_spending_order))
 

@@ -188,6 +188,20 @@ def refilled(lease: Lease, *, now_us: int) -> Lease:
     return replace(lease, tokens_us=min(tokens_us, lease.burst * US_PER_MINUTE), filled_at_us=until)
 
 
+def refilled_after_us(lease: Lease, *, amount: int, now_us: int) -> int | None:
+    """Returns how long until the bucket of a share holds an amount; None: never by itself.
+
+    Args:
+        lease: A share of a rate.
+        amount: In the limit's smallest unit, >= 0.
+        now_us: Clock of leases.
+    """
+    if amount > lease.burst or not lease.rate_per_minute:
+        return None
+    missing_us = amount * US_PER_MINUTE - refilled(lease, now_us=now_us).tokens_us
+    return max(-(-missing_us // lease.rate_per_minute), 0)
+
+
 def reloaded(lease: Lease) -> Lease:
     """Returns the lease as a new process of the agent finds it: spendable once confirmed."""
     return replace(lease, usable_until_us=0)

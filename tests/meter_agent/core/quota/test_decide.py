@@ -201,6 +201,19 @@ def test_a_rate_is_drawn_from_one_bucket() -> None:
     assert decided(request("9"), rate, leases=shares).verdict is Verdict.DENIED
 
 
+def test_a_refusal_of_a_rate_tells_when_its_share_has_enough() -> None:
+    # Two units a second, 3 in the bucket: 8 are there 2.5 s later, and 12 never.
+    rate = LimitTerms(limit_key="r", kind=LimitKind.RATE, quantity="output")
+    share = replace(lease("r", 0), rate_per_minute=120, burst=10, tokens_us=3 * 60_000_000)
+    given_back = replace(lease("r", 0, number=2), burst=10)
+    cases = [("8", None, 2_500_000), ("9", "5", 1_000_000), ("12", None, None)]
+    for output, least, after_us in cases:
+        found = decided(request(output, least=least), rate, leases=[given_back, share])
+        assert found.denial == Denial("r", DenialReason.LIMIT_REACHED, 3, after_us)
+    none = decided(request("1"), rate, leases=[given_back]).denial
+    assert none == Denial("r", DenialReason.LIMIT_REACHED, 0)
+
+
 def test_an_unknown_customer_is_asked_for_and_then_refused() -> None:
     terms = CustomerTerms(customer_id="acme", is_unknown=True)
     asked = decide(request("1"), terms=terms, leases=[], reach=Reach.ASKABLE, now_us=0)

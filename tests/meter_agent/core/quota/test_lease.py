@@ -16,6 +16,7 @@ from meter_agent.core.quota.lease import (
     hold,
     recalled,
     refilled,
+    refilled_after_us,
     reloaded,
     returned_rest,
     unhold,
@@ -97,6 +98,18 @@ def test_a_share_that_is_looked_at_often_loses_no_fraction() -> None:
     for now in range(0, 2 * SECOND + 1, 1000):
         share = refilled(share, now_us=now)
     assert available(share, now_us=2 * SECOND) == 2
+
+
+def test_a_share_tells_when_it_has_an_amount() -> None:
+    share = replace(LEASE, granted=0, rate_per_minute=70, burst=10, usable_until_us=60 * SECOND)
+    after_us = refilled_after_us(share, amount=10, now_us=2 * SECOND)
+    # 10 units at 70 a minute are 8.571428… s, of which 2 have passed; not a microsecond too early.
+    assert after_us == 6_571_429
+    assert available(refilled(share, now_us=2 * SECOND + after_us - 1), now_us=0) == 9
+    assert available(refilled(share, now_us=2 * SECOND + after_us), now_us=0) == 10
+    assert refilled_after_us(share, amount=0, now_us=0) == 0
+    assert refilled_after_us(share, amount=11, now_us=0) is None
+    assert refilled_after_us(replace(share, rate_per_minute=0), amount=1, now_us=0) is None
 
 
 def test_what_a_call_did_not_use_of_a_share_comes_back_less_what_was_refilled() -> None:
