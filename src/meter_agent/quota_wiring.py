@@ -61,6 +61,7 @@ class QuotaParts:
             earliest_kept_seq=lambda: writer.state.positions.earliest_kept_seq,
             late_us=round(settings.reservation_late_seconds * _US_PER_SECOND),
             is_told=self._is_told,
+            next_seq=lambda: writer.state.positions.next_seq,
         )
         self._syncer: LeaseSyncer | None = None
         self._asker: LeaseAsker | None = None

@@ -9,7 +9,7 @@ import structlog
 
 from meter_agent.core.quota.lease import Lease
 from meter_agent.quota import keeping
-from meter_agent.quota.keeping import DUE_COUNT_MAX
+from meter_agent.quota.keeping import DUE_COUNT_MAX, Farewells
 from meter_agent.quota.reserving import Counter
 from meter_agent.store.group import Ticket
 from meter_agent.store.operation import Operation
@@ -41,6 +41,8 @@ class Keeper:
         earliest_kept_seq: Tells the lowest position on disk.
         late_us: How long an expired hold is presumed used, microseconds, >= 0.
         is_told: Tells whether the server has heard of a lease as it is now.
+        next_seq: Tells the position of the next event; None: leases of windows that never end are
+            kept.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Keeper:
         earliest_kept_seq: Callable[[], int],
         late_us: int,
         is_told: Callable[[Lease], bool] = keeping.always_told,
+        next_seq: Callable[[], int] | None = None,
     ) -> None:
         self._counter = counter
         self._writer = writer
         self._earliest_kept_seq = earliest_kept_seq
         self._late_us = late_us
         self._is_told = is_told
+        self._farewells = None if next_seq is None else Farewells(next_seq)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quota-keeper", daemon=True)
 
@@ -93,7 +97,14 @@ class Keeper:
             MeteringError: It is not durable.
         """
         seq, late_us, is_told = self._earliest_kept_seq(), self._late_us, self._is_told
-        due = keeping.due(self._counter, late_us=late_us, earliest_kept_seq=seq, is_told=is_told)
+        farewells = self._farewells
+        due = keeping.due(
+            self._counter,
+            late_us=late_us,
+            earliest_kept_seq=seq,
+            is_told=is_told,
+            farewells=farewells,
+        )
         if not due:
             return False
         now_us = self._counter.book.clock.wall_us()
@@ -105,6 +116,7 @@ class Keeper:
                 late_us=late_us,
                 earliest_kept_seq=seq,
                 is_told=is_told,
+                farewells=farewells,
             ),
             ticket=ticket,
             event_count=min(len(due.reservations), DUE_COUNT_MAX),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from meter_agent.core.quota import reservation as core
@@ -16,7 +17,7 @@ from meter_agent.quota.reserving import Counter
 from meter_agent.store.operation import Recorded
 from metering.api.v1.usage_pb2 import SETTLEMENT_KIND_EXPIRED, Settlement, UsageEvent
 from metering.ids import expiry_event_id
-from metering.limits import ExpiryBilling
+from metering.limits import ExpiryBilling, LimitKind
 from metering.quantity import plain_decimal
 
 DUE_COUNT_MAX: Final = 1_000
@@ -25,6 +26,36 @@ ENDED_KEPT_US: Final = 15 * 60 * 1_000_000
 """How long the row of a reservation that ended answers retries; a later one is a duplicate."""
 UNSETTLED_KEPT_US: Final = 35 * 86_400 * 1_000_000
 """How long an unsettled reservation stays on the list: as long as its usage may be reported."""
+_TIMED_KINDS: Final = frozenset({LimitKind.RATE, LimitKind.ROLLING, LimitKind.CONCURRENCY})
+"""Kinds whose leases end by time, over and over, in windows that never do."""
+
+
+class Farewells:
+    """Tells when closed leases of windows that never end may be forgotten.
+
+    The server has to have heard that one is closed in all that it may be restored to. That is so
+    once an event has been deleted here that was recorded after the server had heard of it: events
+    are kept for as long as a backup may be old.
+
+    Args:
+        next_seq: Tells the position of the next event.
+    """
+
+    def __init__(self, next_seq: Callable[[], int]) -> None:
+        self._next_seq = next_seq
+        self._borders: dict[tuple[str, str, bytes], int] = {}
+
+    def is_past(self, lease: Lease, *, earliest_kept_seq: int) -> bool:
+        """Tells whether a closed lease, of which the server has heard, may be forgotten."""
+        key = (lease.customer_id, lease.limit_key, lease.lease_id)
+        border = self._borders.get(key)
+        if border is None:
+            border = self._borders[key] = self._next_seq()
+        return earliest_kept_seq > border
+
+    def drop(self, lease: Lease) -> None:
+        """Forgets about a lease whose row is gone."""
+        self._borders.pop((lease.customer_id, lease.limit_key, lease.lease_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +82,7 @@ def due(
     late_us: int = LATE_US_DEFAULT,
     earliest_kept_seq: int,
     is_told: Callable[[Lease], bool] = always_told,
+    farewells: Farewells | None = None,
 ) -> Due:
     """Returns what is due. Any thread may ask.
 
@@ -59,6 +91,7 @@ def due(
         late_us: How long an expired hold is presumed used.
         earliest_kept_seq: Lowest position on disk.
         is_told: Tells whether the server has heard of a lease as it is now.
+        farewells: Of windows that never end; None: their leases are kept.
     """
     book, now_us = counter.book, counter.book.clock.now_us()
     found = [
@@ -68,10 +101,14 @@ def due(
         or core.is_due_to_return(item, now_us=now_us, late_us=late_us)
     ]
     leases = book.all_leases()
-    is_lease_due = bool(run_out(leases, now_us=now_us)) or any(
-        _may_forget(lease, counter=counter, earliest_kept_seq=earliest_kept_seq, is_told=is_told)
-        for lease in leases
+    may_go = partial(
+        _may_forget,
+        counter=counter,
+        earliest_kept_seq=earliest_kept_seq,
+        is_told=is_told,
+        farewells=farewells,
     )
+    is_lease_due = bool(run_out(leases, now_us=now_us)) or any(may_go(lease) for lease in leases)
     return Due(tuple(found[:DUE_COUNT_MAX]), is_lease_due)
 
 
@@ -82,6 +119,7 @@ def keep(
     late_us: int = LATE_US_DEFAULT,
     earliest_kept_seq: int,
     is_told: Callable[[Lease], bool] = always_told,
+    farewells: Farewells | None = None,
 ) -> Recorded | None:
     """Does what is due; returns what is billed on a guess because a limit says so.
 
@@ -91,6 +129,7 @@ def keep(
         late_us: As in `due`.
         earliest_kept_seq: As in `due`.
         is_told: As in `due`.
+        farewells: As in `due`.
     """
     book, now_us = counter.book, counter.book.clock.now_us()
     events = []
@@ -107,9 +146,15 @@ def keep(
     book.put_leases(run_out(book.current_leases(), now_us=now_us)[:DUE_COUNT_MAX])
     for lease in book.current_leases():
         if _may_forget(
-            lease, counter=counter, earliest_kept_seq=earliest_kept_seq, is_told=is_told
+            lease,
+            counter=counter,
+            earliest_kept_seq=earliest_kept_seq,
+            is_told=is_told,
+            farewells=farewells,
         ):
             book.forget_lease(lease)
+            if farewells is not None:
+                farewells.drop(lease)
     return recorded(events) if events else None
 
 
@@ -203,15 +248,25 @@ def _guess_of(item: Reservation, *, limit: LimitTerms) -> dict[str, str]:
 
 
 def _may_forget(
-    lease: Lease, *, counter: Counter, earliest_kept_seq: int, is_told: Callable[[Lease], bool]
+    lease: Lease,
+    *,
+    counter: Counter,
+    earliest_kept_seq: int,
+    is_told: Callable[[Lease], bool],
+    farewells: Farewells | None,
 ) -> bool:
     book = counter.book
     terms = book.terms_of(lease.customer_id)
     limit = None if terms is None else terms.limit(lease.limit_key)
-    if limit is not None and limit.window_id == lease.window_id:
-        return False  # Its window has not ended.
+    is_running = limit is not None and limit.window_id == lease.window_id
+    if is_running and (farewells is None or limit is None or limit.kind not in _TIMED_KINDS):
+        return False
     last_seq, deletable_seq = book.last_seq(lease), earliest_kept_seq - 1
     if not may_forget(lease, last_event_seq=last_seq, deletable_seq=deletable_seq):
         return False
     # What the server was not told of would stay leased there, and held, for good.
-    return is_told(lease)
+    if not is_told(lease):
+        return False
+    if is_running and farewells is not None:
+        return farewells.is_past(lease, earliest_kept_seq=earliest_kept_seq)
+    return True

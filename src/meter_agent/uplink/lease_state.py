@@ -122,6 +122,14 @@ class LeaseState:
         told = self.answered_counters.get(key_of(lease))
         return told == counters_to_proto(lease).SerializeToString()
 
+    def drop_gone(self) -> None:
+        """Forgets what was told of leases that are not on record any more."""
+        known = {key_of(lease) for lease in self.shared_leases()}
+        if len(known) < len(self.answered_counters):
+            self.answered_counters = {
+                key: told for key, told in self.answered_counters.items() if key in known
+            }
+
     def wait_for_session(self, timeout_seconds: float) -> bool:
         """Waits for the first session of this process; False where there was none in time."""
         return self._opened.wait(timeout_seconds)

@@ -286,6 +286,7 @@ class LeaseSyncer:
         for key in self._overtaken:
             state.answered_counters.pop(key, None)
         self._overtaken = set()
+        state.drop_gone()
         self._dropped = result.dropped
         if result.is_recalled or result.dropped:
             self.owe()

@@ -8,6 +8,7 @@ from meter_agent.core.quota.decide import Reach
 from meter_agent.quota import keeper as module
 from meter_agent.quota import reserving
 from meter_agent.quota.keeper import Keeper
+from metering.api.v1 import lease_pb2
 from tests.meter_agent.quota.world import QuotaWorld, asked, limit
 from tests.meter_agent.support import wait_until
 
@@ -38,6 +39,22 @@ def test_a_tick_does_what_is_due_and_then_nothing(tmp_path: Path) -> None:
         world.clock.pass_seconds(40 * 86_400)
         keeper.prune()
         assert world.book.unsettled_count == 0
+
+
+def test_a_closed_share_goes_once_a_later_event_is_deleted(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit("rpm", kind=lease_pb2.LIMIT_KIND_RATE))
+        world.lease(60, "rpm", burst=60, is_closed=True)
+        earliest = iter([3, 3, 4])
+        keeper = Keeper(
+            world.counter,
+            writer=world.store.writer,
+            earliest_kept_seq=lambda: next(earliest),
+            late_us=0,
+            next_seq=lambda: 3,
+        )
+        assert [keeper.tick(), keeper.tick(), keeper.tick()] == [False, False, True]
+        assert world.book.all_leases() == []
 
 
 def test_the_thread_keeps_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,40 @@ def test_a_row_goes_once_its_window_is_over_and_its_last_event_is_deleted(tmp_pa
         assert world.book.all_leases() == []
 
 
+def test_a_share_is_forgotten_once_no_backup_of_the_server_can_have_it_open(
+    tmp_path: Path,
+) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(
+            limit("rpm", kind=lease_pb2.LIMIT_KIND_RATE), limit("ever", window_id="lifetime")
+        )
+        share = world.lease(60, "rpm", burst=60, is_closed=True)
+        kept = world.lease(60, "ever", window_id="lifetime", returned=60, is_closed=True)
+        told: set[bytes] = set()
+        farewells = keeping.Farewells(lambda: 8)
+
+        def is_due(earliest_kept_seq: int) -> bool:
+            found = keeping.due(
+                world.counter,
+                earliest_kept_seq=earliest_kept_seq,
+                is_told=lambda lease: lease.lease_id in told,
+                farewells=farewells,
+            )
+            return found.is_lease_due
+
+        assert not is_due(9)
+        told.add(share.lease_id)
+        # The event at 8 is the first one that the server counted after it had heard.
+        assert not is_due(8)
+        assert is_due(9)
+        world.run(
+            lambda: keeping.keep(
+                keeping.Due(), counter=world.counter, earliest_kept_seq=9, farewells=farewells
+            )
+        )
+        assert world.book.all_leases() == [kept]
+
+
 def test_ended_reservations_go_after_a_while_and_unsettled_ones_much_later(
     tmp_path: Path,
 ) -> None:

@@ -35,6 +35,19 @@ def test_a_lease_is_told_once_a_sync_has_told_it_as_it_is(tmp_path: Path) -> Non
         assert not state.is_told(replace(lease, returned=1))
 
 
+def test_what_was_told_of_a_lease_goes_with_its_row(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        lease = world.lease(500)
+        gone = world.lease(500, lease_id=b"lease-of-acme-02")
+        state = LeaseState(world.counter, clock=ManualClock(NOW))
+        state.answered_counters = {key_of(lease): b"a", key_of(gone): b"b"}
+        state.drop_gone()
+        assert len(state.answered_counters) == 2
+        world.run(lambda: world.book.forget_lease(gone))
+        state.drop_gone()
+        assert state.answered_counters == {key_of(lease): b"a"}
+
+
 def test_an_opened_session_confirms_leases_and_begins_anew(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.lease(500)

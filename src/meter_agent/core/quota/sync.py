@@ -235,12 +235,12 @@ def given_up(leases: Sequence[Lease]) -> tuple[Lease, ...]:
 
 
 def may_forget(lease: Lease, *, last_event_seq: int, deletable_seq: int) -> bool:
-    """Tells whether the row of a lease whose window has ended may be deleted.
+    """Tells whether the row of a lease whose window has ended, or never ends, may be deleted.
 
     A row that is forgotten earlier could come back, unspent, from a restored server.
 
     Args:
-        lease: The lease, of a window that has ended.
+        lease: The lease; of a window that never ends only once no backup of the server has it open.
         last_event_seq: Position of the last event that names it; 0 where none does.
         deletable_seq: Events at or below it are applied, safe and older than the time for which
             they are kept for a replay.
