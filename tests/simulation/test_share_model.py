@@ -7,7 +7,7 @@ two calls ever run at once. Both use the real functions of agent and server.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ class Rules:
 
     poured: Callable[..., tuple[FreeBucket, int]] = shares.poured
     unhold: Callable[..., Lease] = unhold
+    reload: Callable[[Lease], Lease] = agent_lease.reloaded
     slots_are_free_at: Callable[..., datetime | None] = slots_are_free_at
     counts_recalled_shares: bool = True
     heeds_time: bool = True
@@ -65,6 +66,8 @@ class World(NamedTuple):
     used: tuple[tuple[int, int], ...] = ()
     """Second of the reservation, and what was used in the end."""
     serial: int = 0
+    restarts: int = 0
+    """How often an agent may still be restarted."""
 
 
 def put(
@@ -140,6 +143,7 @@ def rate_steps(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
     for call in world.running:
         for used in {call.amount, 0}:
             yield f"end with {used}", _ended(world, call, used, rules)
+    yield from _restarts(world, rules)
 
 
 def given_back(world: World, index: int) -> World:
@@ -151,6 +155,32 @@ def given_back(world: World, index: int) -> World:
 
 def free_of(world: World) -> RateShare:
     return shares.free_share(LIMIT, leases=[each for each in world.known if each is not None])
+
+
+def _restarts(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
+    """Lets an agent find its share on disk, and the server confirm and renew it."""
+    now_us = world.now * SECOND
+    for index, (lease, known) in enumerate(zip(world.own, world.known, strict=True)):
+        if not world.restarts or lease is None or known is None or is_over(world, known):
+            continue
+        news = LeaseNews(
+            lease_id=known.lease_id,
+            customer_id="acme",
+            limit_key="limit",
+            window_id="w",
+            granted=known.granted,
+            rate_per_minute=known.rate_per_minute,
+            burst=known.burst,
+            remaining_us=world.ttl * SECOND,
+        )
+        own = with_news(rules.reload(lease), news=news, sent_at_us=now_us, now_us=now_us)
+        renewed = replace(known, expire_time=at(world.now + world.ttl + 1))
+        after = world._replace(
+            own=put(world.own, index, own),
+            known=(*world.known[:index], renewed, *world.known[index + 1 :]),
+            restarts=world.restarts - 1,
+        )
+        yield f"restart {index}", after
 
 
 def _grant_share(world: World, index: int, rules: Rules) -> Iterator[tuple[str, World]]:
@@ -265,6 +295,11 @@ def test_any_span_sees_at_most_its_rate_and_one_burst() -> None:
     assert search(rate_steps, rate_problem, Rules(), start=World(ttl=1, end=3)) > 1_000
 
 
+def test_any_span_sees_no_more_where_an_agent_is_restarted() -> None:
+    start = World(ttl=1, end=1, restarts=1)
+    assert search(rate_steps, rate_problem, Rules(), start=start) > 1_000
+
+
 @pytest.mark.long
 def test_any_longer_span_sees_at_most_its_rate_and_one_burst() -> None:
     assert search(rate_steps, rate_problem, Rules()) > 10_000
@@ -294,6 +329,16 @@ MUTANTS = {
     "a share counts as free when it is recalled": Rules(counts_recalled_shares=False),
     "an agent does not stop when its time is over": Rules(heeds_time=False),
 }
+
+
+def a_restart_fills_the_bucket(lease: Lease) -> Lease:
+    return replace(agent_lease.reloaded(lease), tokens_us=lease.burst * agent_lease.US_PER_MINUTE)
+
+
+def test_a_bucket_that_a_restart_fills_is_caught() -> None:
+    rules = Rules(reload=a_restart_fills_the_bucket)
+    with pytest.raises(Violation):
+        search(rate_steps, rate_problem, rules, start=World(ttl=1, end=1, restarts=1))
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from meter_agent.core.quota.decide import Take
-from meter_agent.core.quota.lease import Lease
+from meter_agent.core.quota.lease import US_PER_MINUTE, Lease
 from meter_agent.core.quota.reservation import (
     Content,
     Ending,
@@ -32,6 +32,7 @@ _LEASE_COLUMNS: Final = (
     "recall_no",
     "rate_per_minute",
     "burst",
+    "tokens",
     "is_closed",
 )
 _CLOSED: Final = 1
@@ -56,6 +57,7 @@ def load_leases(connection: sqlite3.Connection) -> list[LeaseRow]:
         named = dict(zip(_LEASE_COLUMNS, values, strict=True))
         named["is_given_up"] = named["is_closed"] == _GIVEN_UP
         named["is_closed"] = bool(named["is_closed"])
+        named["tokens_us"] = named.pop("tokens") * US_PER_MINUTE
         found.append((Lease(**named), last_seq))
     return found
 
@@ -76,6 +78,7 @@ def write_leases(connection: sqlite3.Connection, rows: Iterable[LeaseRow]) -> No
                 lease.recall_no,
                 lease.rate_per_minute,
                 lease.burst,
+                lease.tokens_us // US_PER_MINUTE,
                 _GIVEN_UP if lease.is_given_up else _CLOSED * lease.is_closed,
                 last_seq,
             )

@@ -170,6 +170,12 @@ def create_quota(db: sqlite_utils.Database) -> None:
     )
 
 
+@MIGRATIONS(name="0006_bucket")
+def add_bucket(db: sqlite_utils.Database) -> None:
+    """Keeps what a share's bucket holds, in whole units: it began empty with each process."""
+    _table(db, "lease").add_column("tokens", int, not_null_default=0)
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
     """Brings the schema up to date; changes nothing where it is, or where a newer program was here.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meter_agent.core.quota.decide import Take
-from meter_agent.core.quota.lease import Lease
+from meter_agent.core.quota.lease import US_PER_MINUTE, Lease
 from meter_agent.core.quota.reservation import (
     Content,
     Ending,
@@ -65,7 +65,12 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.mark.parametrize(
-    "lease", [LEASE, replace(LEASE, is_closed=False), replace(LEASE, is_given_up=True)]
+    "lease",
+    [
+        LEASE,
+        replace(LEASE, is_closed=False, tokens_us=3 * US_PER_MINUTE),
+        replace(LEASE, is_given_up=True),
+    ],
 )
 def test_a_lease_is_read_as_it_was_written(connection: sqlite3.Connection, lease: Lease) -> None:
     rows.write_leases(connection, [(lease, 7)])

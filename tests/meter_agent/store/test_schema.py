@@ -99,7 +99,7 @@ def test_a_database_of_the_version_before_quota_keeps_its_events(tmp_path: Path)
     old = sqlite_utils.Database(path, execute_plugins=False)
     for table in QUOTA_TABLES:
         old.conn.execute(f"DROP TABLE {table}")
-    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0005%'")
+    old.conn.execute("DELETE FROM _sqlite_migrations WHERE name >= '0005'")
     old.conn.commit()
     old.close()
     with Store(tmp_path) as store:

@@ -203,8 +203,13 @@ def refilled_after_us(lease: Lease, *, amount: int, now_us: int) -> int | None:
 
 
 def reloaded(lease: Lease) -> Lease:
-    """Returns the lease as a new process of the agent finds it: spendable once confirmed."""
-    return replace(lease, usable_until_us=0)
+    """Returns the lease as a new process of the agent finds it: spendable once confirmed.
+
+    A bucket has the whole units that it had when the row was written: what has flowed into it
+    since is left out, for nobody knows for how long it did.
+    """
+    tokens_us = lease.tokens_us - lease.tokens_us % US_PER_MINUTE
+    return replace(lease, usable_until_us=0, tokens_us=tokens_us, filled_at_us=0)
 
 
 def _overspent(lease: Lease, *, amount: int) -> InvariantError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from meter_agent.core.positions import Positions, session_attempted
-from meter_agent.core.quota.lease import Lease, available, hold, recalled
+from meter_agent.core.quota.lease import Lease, available, hold, recalled, reloaded
 from meter_agent.core.quota.sync import (
     LeaseNews,
     SyncOutcome,
@@ -117,6 +117,20 @@ def test_a_lease_that_the_server_closed_takes_nothing_new() -> None:
     lease = news(hold(LEASE, amount=30, now_us=0), replace(NEWS, is_closed=True))
     assert (lease.is_closed, lease.free, lease.held) == (True, 0, 30)
     assert available(news(lease, NEWS), now_us=0) == 0
+
+
+def test_after_a_restart_a_share_goes_on_with_what_its_bucket_had_when_it_was_written() -> None:
+    told = replace(NEWS, granted=20, rate_per_minute=60, burst=50, remaining_us=60 * SECOND)
+    share = hold(news(None, told), amount=5, now_us=SECOND // 2)
+    assert share.tokens_us == 15.5 * 60 * SECOND
+    back = reloaded(share)
+    assert available(back, now_us=9 * SECOND) == 0
+    confirmed = news(back, told, sent_at_us=9 * SECOND, now_us=9 * SECOND)
+    assert available(confirmed, now_us=9 * SECOND) == 15
+    assert available(confirmed, now_us=12 * SECOND) == 18
+    # The server closed it meanwhile.
+    closed = news(back, replace(told, is_closed=True), sent_at_us=9 * SECOND, now_us=9 * SECOND)
+    assert available(closed, now_us=9 * SECOND) == 0
 
 
 def test_a_share_of_a_rate_gets_the_tokens_that_were_put_into_its_bucket() -> None:
