@@ -15,9 +15,14 @@ from billing_server.domain.catalog.model import (
     UsagePrice,
 )
 from billing_server.domain.catalog.override import canonical_fields
-from billing_server.domain.catalog.price_rules import METER_NOT_SUMMED, by_event_problem
+from billing_server.domain.catalog.price_rules import (
+    METER_NOT_SUMMED,
+    PRICE_IDLE,
+    by_event_problem,
+    contradiction,
+)
 from billing_server.domain.catalog.terms import Surroundings, note_limits, note_wrong_terms
-from billing_server.domain.fields import FieldReader
+from billing_server.domain.fields import FieldReader, key_text, peek
 from billing_server.domain.subscription.model import Customer
 
 
@@ -65,7 +70,7 @@ class CrossChecks:
         self._note_limits()
 
     def _note_meters(self) -> None:
-        """Notes prices that look at single events of a meter whose values do not add up."""
+        """Notes prices that their meter cannot serve."""
         offered: list[tuple[Plan | Addon, FieldReader]] = [
             *self._read.plans.values(),
             *self._read.addons.values(),
@@ -74,7 +79,10 @@ class CrossChecks:
             for price in offer.usage_prices:
                 problem = by_event_problem(price, meters=self._meters)
                 if problem is not None:
-                    reader.note("prices", reason=METER_NOT_SUMMED, problem=problem)
+                    _note_price(reader, price, "model", reason=METER_NOT_SUMMED, problem=problem)
+                problem = contradiction(price, meters=self._meters)
+                if problem is not None:
+                    _note_price(reader, price, "where", reason=PRICE_IDLE, problem=problem)
         # A meter without usage may still become another one, unless a price that stays needs it.
         staying: list[Plan | Addon] = [
             *(each for each in self._known.plans if each.key not in self._read.plans),
@@ -89,6 +97,7 @@ class CrossChecks:
                     reader.note("aggregation", reason=METER_NOT_SUMMED, problem=named)
 
     def _note_references(self) -> None:
+        paid_in: dict[str, str] = {}
         for entry, reader in self._read.subscriptions.values():
             plan = self._plans.get(entry.plan_key)
             customer = self._customers.get(entry.customer_id)
@@ -98,12 +107,14 @@ class CrossChecks:
             if customer is None and entry.customer_id not in self._read.keys["customers"]:
                 problem = f"there is no customer {entry.customer_id!r}; add it, or correct the id"
                 reader.note("customer", reason="CUSTOMER_UNKNOWN", problem=problem)
-            if plan is None or customer is None or customer.currency is None:
+            if plan is None or customer is None:
                 continue
-            if customer.currency != plan.currency:
+            # A customer without a currency gets that of its first plan.
+            currency = customer.currency or paid_in.setdefault(customer.id, plan.currency)
+            if currency != plan.currency:
                 problem = (
                     f"plan {plan.key!r} is in {plan.currency} and customer {customer.id!r} pays in "
-                    f"{customer.currency}; choose a plan in {customer.currency} (R73)"
+                    f"{currency}; choose a plan in {currency} (R73)"
                 )
                 reader.note("plan", reason="CURRENCY_MISMATCH", problem=problem)
 
@@ -157,3 +168,14 @@ def _canonical(entry: SubscriptionEntry, *, prices: Sequence[Price]) -> Subscrip
         key: canonical_fields(by_key[key], fields=fields) for key, fields in entry.overrides.items()
     }
     return replace(entry, overrides=overrides)
+
+
+def _note_price(
+    reader: FieldReader, price: Price, field: str, *, reason: str, problem: str
+) -> None:
+    """Notes a mistake of one of an offer's prices at the field where it stands."""
+    for path, node in reader.items("prices"):
+        if peek(node, "key", key_text) == price.key:
+            FieldReader(node, path=path, mistakes=reader.mistakes).note(
+                field, reason=reason, problem=problem
+            )

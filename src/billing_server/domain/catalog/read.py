@@ -37,6 +37,7 @@ from billing_server.domain.fields import (
     integer,
     key_text,
     peek,
+    present,
     price,
     text,
     timezone,
@@ -242,7 +243,7 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
     start = reader.maybe("start", billing_instant)
     anchor = reader.maybe("anchor", billing_instant)
     quantities = read_quantities(reader)
-    overrides = reader.maybe("overrides", _override_fields)
+    overrides = read_overrides(reader)
     addons = tuple(reader.values("addons", key_text))
     if len(set(addons)) < len(addons):
         problem = "an add-on stands twice; keep one of them"
@@ -257,7 +258,7 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
         start=start,
         anchor=anchor,
         quantities=quantities,
-        overrides=overrides or {},
+        overrides=overrides,
         addons=addons,
         emptied=frozenset(
             name
@@ -280,17 +281,28 @@ def read_quantities(reader: FieldReader) -> dict[str, Decimal]:
     return {key: Decimal(value) for key, value in found.items() if value is not None}
 
 
-def _override_fields(node: Node) -> dict[str, dict[str, object]]:
-    if not isinstance(node, MapNode):
-        raise FieldMistake("FIELD_MALFORMED", "prices with their changed fields belong here")
-    found = {}
-    for key, fields in node.entries.items():
-        plain = plain_from_node(fields)
-        if not isinstance(plain, dict) or not plain:
-            problem = f'{key}: the fields that differ belong here, such as {{amount: "10"}}'
-            raise FieldMistake("FIELD_MALFORMED", problem)
-        found[key] = plain
-    return found
+def read_overrides(reader: FieldReader) -> dict[str, dict[str, object]]:
+    """Reads `overrides`: by price, the fields that differ, such as {base: {amount: "10"}}.
+
+    None of them where one is wrong, which is noted.
+    """
+    count_before = reader.mistakes.count
+    prices, node = reader.child("overrides"), reader.node_of("overrides")
+    names = node.entries if isinstance(node, MapNode) else ()
+    found = {name: _changed(present(prices), name) for name in names}
+    return found if reader.mistakes.count == count_before else {}
+
+
+def _changed(prices: FieldReader, key: str) -> dict[str, object]:
+    fields, node = prices.required_child(key), prices.node_of(key)
+    names = node.entries if isinstance(node, MapNode) else ()
+    if isinstance(node, MapNode) and not names:
+        problem = 'the fields that differ belong here, such as {amount: "10"}'
+        prices.note(key, reason="FIELD_MALFORMED", problem=problem)
+    return {
+        name: None if fields.node_of(name) is None else fields.maybe(name, plain_from_node)
+        for name in names
+    }
 
 
 def _same(node: Node) -> Node:

@@ -275,7 +275,7 @@ def test_free_units_are_the_included_units() -> None:
         (
             "meters: [{key: a, aggregation: max}]\nplans: [{key: p, currency: USD, prices: [{key: "
             "x, kind: usage, meter: a, model: dynamic}]}]",
-            "plans[0].prices",
+            "plans[0].prices[0].model",
             "METER_NOT_SUMMED",
         ),
         ("meters: [{key: a, aggregation: median}]", "meters[0].aggregation", "CHOICE_UNKNOWN"),

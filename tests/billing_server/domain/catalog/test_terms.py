@@ -66,10 +66,11 @@ def test_all_that_does_not_fit_is_told_at_once() -> None:
     [
         ("overrides: {nothing: {amount: '1'}}", "overrides.nothing", "PRICE_UNKNOWN"),
         ("overrides: {base: {amount: '-1'}}", "overrides.base.amount", "PRICE_NEGATIVE"),
-        ("overrides: {base: {amount: 1.5}}", "overrides", "FLOAT_NOT_ALLOWED"),
+        ("overrides: {base: {amount: 1.5}}", "overrides.base.amount", "FLOAT_NOT_ALLOWED"),
         ("overrides: {base: {kind: usage}}", "overrides.base.kind", "OVERRIDE_FIXED_FIELD"),
         ("overrides: {base: {ammount: '1'}}", "overrides.base.ammount", "FIELD_UNKNOWN"),
-        ("overrides: {base: '1'}", "overrides", "FIELD_MALFORMED"),
+        ("overrides: {base: '1'}", "overrides.base", "FIELD_MALFORMED"),
+        ("overrides: {base: {}}", "overrides.base", "FIELD_MALFORMED"),
         ("overrides: 7", "overrides", "FIELD_MALFORMED"),
         ("addons: [nothing]", "addons", "ADDON_UNKNOWN"),
         ("addons: [support, support]", "addons", "ADDON_DUPLICATE"),
