@@ -3,27 +3,33 @@
 import os
 import select
 import signal
+import time
 from types import FrameType
 from typing import Final
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _MILLISECONDS_PER_SECOND: Final = 1_000
+_READ_BYTES: Final = 1_024
 
 
 class StopSignal:
     """Is set by the first SIGTERM or SIGINT, and stays set.
 
-    A `threading.Event` that the handler sets would not do: a handler runs in the main thread
-    between any two of its steps, also while that thread holds the event's own lock in `wait`, and
-    would then wait for itself without end. Writing to a pipe takes no lock.
+    The interpreter's own handler of a signal writes its number into a pipe, at once and in any
+    thread; `wait` looks at that pipe. Handlers in Python would not do. They run in the main thread
+    between two of its steps: one that comes just before the thread goes to sleep, or that the
+    system hands to another thread, runs only once something else wakes the main thread. And one
+    that sets a `threading.Event` may run while that thread holds the event's lock.
 
     To be made in the main thread, once in a process.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        self._read_fd, self._write_fd = os.pipe()
-        os.set_blocking(self._write_fd, False)
+        self._read_fd, write_fd = os.pipe()
+        os.set_blocking(self._read_fd, False)
+        os.set_blocking(write_fd, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
             signal.signal(number, self._note)
 
@@ -39,11 +45,23 @@ class StopSignal:
         """
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
-        poll.poll(None if timeout_seconds is None else timeout_seconds * _MILLISECONDS_PER_SECOND)
+        end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while not self._is_set:
+            left = None if end is None else max(end - time.monotonic(), 0.0)
+            if not poll.poll(None if left is None else left * _MILLISECONDS_PER_SECOND):
+                break
+            self._read_numbers()
         return self._is_set
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        """Notes the first signal; the byte stays in the pipe, so that every wait ends at once."""
-        if not self._is_set:
+    def _read_numbers(self) -> None:
+        """Takes what was written; other signals than these are no reason to stop."""
+        try:
+            numbers = os.read(self._read_fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if any(number in STOP_SIGNALS for number in numbers):
             self._is_set = True
-            os.write(self._write_fd, b"s")
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Lets `is_set` know in a program that does not wait."""
+        self._is_set = True
