@@ -1,8 +1,9 @@
 """Subscriptions and new plan versions: who gets the prices that were added, and who stays (R32).
 
 A subscription stays on the version that it was made on (R37). One case is different: a version that
-only prices usage which had no price, and takes effect by the start of a period that is not invoiced
-yet. Then the subscription moves, and the usage of that period and of later ones is priced.
+only prices usage which had no price. Then the subscription moves, and the usage of its periods that
+are not invoiced yet and start at or after the version's `effective_from` is priced: open ones anew,
+or from a later one on.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from billing_server.domain.catalog.added_prices import added_usage_prices
 from billing_server.domain.catalog.model import Plan
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer, Subscription
+from billing_server.domain.subscription.timeline import Timeline
 from billing_server.services.change_terms import check_terms_at, surroundings_of
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
@@ -23,6 +25,7 @@ from billing_server.services.limit_book import LimitBook
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
+from metering.clock import format_instant
 from metering.errors import ValidationError
 
 BATCH = 500
@@ -45,14 +48,18 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
     Args:
         unit: sees the catalog without the version.
         context: the world.
-        plan: the new version.
+        plan: the new version; without an `effective_from` it is on offer from now on.
     """
-    moved_count = later_count = 0
+    moved_count = later_count = pending_count = 0
+    now = context.clock.now()
+    effective_from = plan.effective_from or now
     staying: Counter[int] = Counter()
     for move in _moves(unit, context=context, plan=plan):
         if move.price_starts is None:
             staying[_newest(move.subscription)] += 1
-        elif move.price_starts:
+        elif not move.price_starts:
+            pending_count += 1
+        elif min(move.price_starts.values()) <= now:
             moved_count += 1
         else:
             later_count += 1
@@ -63,7 +70,13 @@ def describe_moves(unit: UnitOfWork, *, context: ServiceContext, plan: Plan) -> 
         moved = _counted(moved_count, verb="move")
         lines.insert(0, f"{moved} to version {plan.version}: open periods are priced anew")
     if later_count:
-        moved = _counted(later_count, verb="move")
+        moved, since = _counted(later_count, verb="move"), format_instant(effective_from)
+        lines.append(
+            f"{moved} to version {plan.version}: what it adds is charged from the first period on "
+            f"that starts at or after {since}"
+        )
+    if pending_count:
+        moved = _counted(pending_count, verb="move")
         lines.append(f"{moved} to version {plan.version} when its pending move takes effect")
     return tuple(lines)
 
@@ -109,7 +122,7 @@ def _price_starts(
     unit: UnitOfWork, *, context: ServiceContext, plan: Plan, subscription: Subscription
 ) -> dict[str, datetime] | None:
     pinned = unit.catalog.plan(subscription.plan_key, version=_newest(subscription))
-    if pinned is None or plan.effective_from is None:
+    if pinned is None:
         return None
     added = added_usage_prices(pinned, new=plan)
     if not added:
@@ -119,24 +132,40 @@ def _price_starts(
         raise customer_not_found(subscription.customer_id)
     timeline = load_timeline(unit, subscription=subscription, customer=customer)
     now = context.clock.now()
+    effective_from = plan.effective_from or now
     since = subscription.moves[-1].start if subscription.moves else subscription.start
+    running = tuple(open_periods(unit, timeline=timeline, now=now))
     starts = [
-        period.start
-        for period in open_periods(unit, timeline=timeline, now=now)
-        if period.start >= plan.effective_from and period.end > since
+        period.start for period in running if period.start >= effective_from and period.end > since
     ]
-    if not starts and now < since and plan.effective_from <= since:
+    if not starts and now < since and effective_from <= since:
         # A move that is pending: what is open now stays on the version before it.
         fits = _fits(unit, subscription=subscription, customer=customer, plan=plan, start=since)
         return {} if fits else None
-    if not starts:
+    later = _first_start(timeline, not_before=effective_from) if running else None
+    start = starts[0] if starts else later
+    if start is None:
         return None
-    if not _fits(unit, subscription=subscription, customer=customer, plan=plan, start=starts[0]):
+    if not _fits(unit, subscription=subscription, customer=customer, plan=plan, start=start):
         return None
     claim = find_invoiced_claim(
-        unit, subscription=subscription, meters=meters_of(added), start=starts[0]
+        unit, subscription=subscription, meters=meters_of(added), start=start
     )
-    return None if claim is not None else {price.key: starts[0] for price in added}
+    return None if claim is not None else {price.key: start for price in added}
+
+
+def _first_start(timeline: Timeline, *, not_before: datetime) -> datetime | None:
+    """Returns the first start of a period from an instant on; None where the subscription ends.
+
+    Args:
+        timeline: of a subscription all of whose open periods start before the instant.
+        not_before: UTC.
+    """
+    holding = timeline.period_at(not_before)
+    if holding is None or holding.start == not_before:
+        return None if holding is None else holding.start
+    following = timeline.next_period(holding)
+    return None if following is None else following.start
 
 
 def _fits(

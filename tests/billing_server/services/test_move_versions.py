@@ -103,13 +103,10 @@ def test_r32_invoiced_periods_stay_without_the_added_price(store: SqlStore) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        _with_new_price(None),
-        # In the middle of the open period.
-        _with_new_price("2026-02-05T00:00:00Z"),
         _with_new_price().replace('unit_price: "0.01"', 'unit_price: "0.02"'),
         _with_new_price().replace("where: {model: new}", "where: {model: large, region: eu}"),
     ],
-    ids=["no time of its own", "later", "changed price", "takes usage from a price"],
+    ids=["changed price", "takes usage from a price"],
 )
 def test_r37_other_versions_leave_subscriptions_on_theirs_and_apply_says_so(
     store: SqlStore, text: str
@@ -118,6 +115,43 @@ def test_r37_other_versions_leave_subscriptions_on_theirs_and_apply_says_so(
     apply(context, CATALOG)
     assert _described(context, text) == ["1 subscription stays on version 1"]
     assert show_subscription(context, subscription_id="sub-1").plan_version == 1
+
+
+@pytest.mark.parametrize(
+    ("effective_from", "since"),
+    [
+        # As of when it is applied.
+        (None, "2026-01-31T10:00:00Z"),
+        # In the middle of the open period, and at the start of the next one.
+        ("2026-02-05T00:00:00Z", "2026-02-05T00:00:00Z"),
+        ("2026-02-28T10:00:00Z", "2026-02-28T10:00:00Z"),
+    ],
+)
+def test_r32_an_added_price_that_is_not_there_at_the_start_of_the_open_period_charges_the_next(
+    memory_store: SqlStore, effective_from: str | None, since: str
+) -> None:
+    context = make_context(memory_store)
+    apply(context, CATALOG)
+    if effective_from is None:
+        _move(context, since := "2026-02-03T00:00:00Z")
+    usage = Usage(context)
+    usage.send("5", at="2026-02-02T00:00:00Z", dimensions={"model": "new"})
+    moves = [
+        "1 subscription moves to version 2: what it adds is charged from the first period on that "
+        f"starts at or after {since}"
+    ]
+    text = _with_new_price(effective_from)
+    assert _described(context, text, mode=ApplyMode.DRY_RUN) == moves
+    assert _described(context, text) == moves
+    starts = {"new": parse_instant("2026-02-28T10:00:00Z")}
+    assert show_subscription(context, subscription_id="sub-1").price_starts == starts
+    draft = upcoming_invoice(context, customer_id="acme")
+    assert ([each["quantity"] for each in draft["unpriced"]], draft["total"]) == (["5"], "20.00")
+    _move(context, "2026-03-01T00:00:00Z")
+    usage.send("7", at="2026-02-28T12:00:00Z", dimensions={"model": "new"})
+    draft = upcoming_invoice(context, customer_id="acme")
+    # 20.00 in advance and 7 × 1.00.
+    assert (draft["unpriced"], draft["total"]) == ([], "27.00")
 
 
 def test_r32_a_price_that_would_take_usage_from_an_invoice_leaves_the_subscription(
