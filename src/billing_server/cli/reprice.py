@@ -28,6 +28,10 @@ def reprice_command(
     version: Annotated[
         int | None, typer.Option(min=1, help="Version whose prices are right; else the newest.")
     ] = None,
+    of_version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only subscriptions that are on this version, the wrong one."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; change nothing.")] = False,
     as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
@@ -36,13 +40,16 @@ def reprice_command(
 ) -> None:
     """Price open periods anew at corrected prices, and propose what makes issued invoices right.
 
-    Apply a version of the plan with the right prices first. Issued invoices never change: credit
-    notes and charges are proposed for them, and not issued.
+    Apply a version of the plan with the right prices first. Every subscription of the plan is
+    priced by it, also one that stayed on an older version, unless --of-version says which. Issued
+    invoices never change: credit notes and charges are proposed for them, and not issued.
 
     Example: billing-server reprice --plan pro --from 2026-01-01T00:00:00Z --dry-run
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    body = {"from": start, "dry_run": dry_run} | ({} if version is None else {"version": version})
+    versions = {"version": version, "of_version": of_version}
+    chosen = {name: number for name, number in versions.items() if number is not None}
+    body = {"from": start, "dry_run": dry_run} | chosen
     found = list(_pages(client, plan=plan, body=body))
     if as_json:
         print_json(found)

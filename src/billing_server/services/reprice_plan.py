@@ -53,6 +53,15 @@ class RepriceWish:
     """From this instant on, UTC."""
     version: int | None = None
     """The version whose prices are right; None: the newest."""
+    of_version: int | None = None
+    """Only subscriptions that are on this version at some time from then on; None: all."""
+
+    def is_about(self, subscription: Subscription) -> bool:
+        """Returns whether prices of a subscription are to be corrected."""
+        if subscription.end is not None and subscription.end <= self.start:
+            return False
+        later = {move.version for move in subscription.moves if move.start > self.start}
+        return self.of_version in {None, subscription.version_at(self.start), *later}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ def reprice_plan(
     results: list[RepricedSubscription] = []
     rated_count = 0
     for each in found:
-        if each.end is None or each.end > wish.start:
+        if wish.is_about(each):
             told = _repriced(context, subscription=each, target=target, wish=wish, mode=mode)
             results.append(told)
             rated_count += told.rated_count

@@ -68,6 +68,21 @@ def proposals(found: RepricedSubscription) -> list[tuple[str, str, tuple[str, ..
     ]
 
 
+def test_only_subscriptions_of_the_wrong_version_are_corrected_where_it_is_named(
+    context: ServiceContext,
+) -> None:
+    def told(start: str, of_version: int) -> int:
+        wish = RepriceWish(plan_key="pro", start=parse_instant(start), of_version=of_version)
+        return len(reprice_plan(context, wish=wish).results)
+
+    # Acme stayed on version 1 when version 2 came.
+    assert (told(START, 1), told(START, 2)) == (1, 0)
+    moved = RepriceWish(plan_key="pro", start=parse_instant(MARCH))
+    reprice_plan(context, wish=moved, mode=RepriceMode.APPLY)
+    assert (told(START, 1), told(START, 2)) == (1, 1)
+    assert (told(MARCH, 1), told(MARCH, 2)) == (0, 1)
+
+
 def test_invoiced_periods_are_told_with_what_makes_them_right(context: ServiceContext) -> None:
     found = reprice(context)
     # Fees of 20.00 should have been 25.00: that of the first period stands on the start invoice,

@@ -14,6 +14,11 @@ class RepriceRequest(BaseModel):
     version: int | None = Field(
         default=None, ge=1, description="Version whose prices are right; unset: the newest."
     )
+    of_version: int | None = Field(
+        default=None,
+        ge=1,
+        description="Only subscriptions that are on this version at some time since; unset: all.",
+    )
     dry_run: bool = Field(default=False, description="Only tell; change nothing.")
 
 

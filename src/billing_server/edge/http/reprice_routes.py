@@ -38,6 +38,7 @@ def post_reprice(
         plan_key=key,
         start=instant_of(request.start, field="from"),
         version=request.version,
+        of_version=request.of_version,
     )
     repriced = reprice_plan(
         context,
