@@ -5,8 +5,10 @@ with the overage discount off. The minimum looks at every line whose service per
 period, the commitment's among them, before coupons, tax and credits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
@@ -97,8 +99,9 @@ def spend_lines(
         return []
     inside = [line for line in lines if _lies_in(line.service_period, period=period)]
     earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
-    usage = _sum(terms, lines=inside, earlier=earlier, kinds=USAGE_KINDS)
-    committed = commitment_steps(timeline, period=period, usage=usage)
+    committed = commitment_steps(
+        timeline, period=period, usage=_usage(terms, lines=inside, earlier=earlier)
+    )
     first = _spend_line(
         terms,
         key=COMMITMENT_KEY,
@@ -130,7 +133,9 @@ def has_spend_terms(timeline: Timeline, *, period: Period) -> bool:
     )
 
 
-def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction) -> Fraction:
+def commitment_adjustment(
+    timeline: Timeline, *, period: Period, usage: Mapping[datetime, Fraction]
+) -> Fraction:
     """Returns what the commitment adds to the usage of a period, exact, in major units.
 
     Committed 1,000 with an overage discount of 0.2: usage of 700 gives +300, so that 1,000 are
@@ -138,8 +143,8 @@ def commitment_adjustment(timeline: Timeline, *, period: Period, usage: Fraction
 
     Args:
         timeline: of the subscription.
-        period: the billing period; each plan version counts by its share of it (R17).
-        usage: what the usage of the period comes to, in major units.
+        period: the billing period; each commitment counts by its share of it (R17).
+        usage: by the start of its segment, what the usage of the period comes to, in major units.
     """
     return step_total(commitment_steps(timeline, period=period, usage=usage))
 
@@ -155,6 +160,18 @@ def minimum_shortfall(timeline: Timeline, *, period: Period, spent: Fraction) ->
         spent: what all lines of the period come to, in major units.
     """
     return step_total(minimum_steps(timeline, period=period, spent=spent))
+
+
+def _usage(
+    terms: BillingTerms, *, lines: Iterable[InvoiceLine], earlier: Iterable[EarlierLine]
+) -> dict[datetime, Fraction]:
+    """Returns what usage comes to by the start of its segment, in major units."""
+    currency = terms.plan.currency
+    minor: dict[datetime, int] = defaultdict(int)
+    for line in (*map(earlier_line, lines), *earlier):
+        if line.kind in USAGE_KINDS:
+            minor[line.service_period.start] += line.amount_minor
+    return {at: Fraction(Money(each, currency).decimal_string()) for at, each in minor.items()}
 
 
 def _sum(

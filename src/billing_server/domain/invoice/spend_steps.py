@@ -4,12 +4,13 @@ Committed 1,000 with an overage discount of 0.2 and usage of 1,500: 1,000 − 1,
 −100, so that 1,400 are paid.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from billing_server.domain.catalog.model import Plan
+from billing_server.domain.catalog.model import Commitment, Plan
 from billing_server.domain.rating.price_model import ZERO, RatingStep, StepKind
 from billing_server.domain.subscription.phase import spans_of
 from billing_server.domain.subscription.timeline import Timeline, shares_of_spans
@@ -20,31 +21,39 @@ _TAKEN_OFF: Final = Decimal(-1)
 
 
 def commitment_steps(
-    timeline: Timeline, *, period: Period, usage: Fraction
+    timeline: Timeline, *, period: Period, usage: Mapping[datetime, Fraction]
 ) -> tuple[RatingStep, ...]:
-    """Returns what the commitment adds to the usage of a period; nothing where there is none.
+    """Returns what the commitments add to the usage of a period; nothing where there is none.
+
+    Each commitment counts the usage of the time in which it stands, and no other (R58).
 
     Args:
         timeline: of the subscription.
-        period: the billing period; each plan version counts by its share of it (R17).
-        usage: what the usage of the period comes to, in major units.
+        period: the billing period; each commitment counts by its share of it (R17).
+        usage: by the start of its segment, what the usage of the period comes to, in major units.
     """
-    steps, discount = [], ZERO
-    for plan, share in _asked(timeline, period=period, term=lambda plan: plan.commitment):
-        if plan.commitment is not None:
-            amount = plan.commitment.amount
-            steps.append(_share_step(StepKind.COMMITMENT, amount=amount, share=share))
-            # What lies above has the discount of the version at the end.
-            discount = plan.commitment.overage_discount
-    if not steps:
-        return ()
-    committed = step_total(steps)
+    return tuple(
+        step
+        for plan, span, share in _asked(timeline, period=period, term=_commitment_of)
+        if plan.commitment is not None
+        for step in _commitment_steps(
+            plan.commitment,
+            share=share,
+            usage=sum((each for at, each in usage.items() if span.contains(at)), NOTHING),
+        )
+    )
+
+
+def _commitment_steps(
+    commitment: Commitment, *, share: Fraction, usage: Fraction
+) -> Iterator[RatingStep]:
+    committed = Fraction(commitment.amount) * share
+    yield _share_step(StepKind.COMMITMENT, amount=commitment.amount, share=share)
     if usage:
-        steps.append(_spent_step(usage, counted=usage))
+        yield _spent_step(usage, counted=usage)
     if usage > committed:
-        over, rate = usage - committed, 1 - discount
-        steps.append(RatingStep(committed, None, over, rate, ZERO, over * Fraction(rate)))
-    return tuple(steps)
+        over, rate = usage - committed, 1 - commitment.overage_discount
+        yield RatingStep(committed, None, over, rate, ZERO, over * Fraction(rate))
 
 
 def minimum_steps(timeline: Timeline, *, period: Period, spent: Fraction) -> tuple[RatingStep, ...]:
@@ -57,7 +66,7 @@ def minimum_steps(timeline: Timeline, *, period: Period, spent: Fraction) -> tup
     """
     steps = [
         _share_step(StepKind.MINIMUM_SPEND, amount=plan.minimum_spend, share=share)
-        for plan, share in _asked(timeline, period=period, term=lambda plan: plan.minimum_spend)
+        for plan, _, share in _asked(timeline, period=period, term=_minimum_of)
         if plan.minimum_spend
     ]
     if steps and spent:
@@ -72,8 +81,8 @@ def step_total(steps: Iterable[RatingStep]) -> Fraction:
 
 def _asked(
     timeline: Timeline, *, period: Period, term: Callable[[Plan], object]
-) -> list[tuple[Plan, Fraction]]:
-    """Returns the plans of a period that ask for something, each with its share of the whole one.
+) -> list[tuple[Plan, Period, Fraction]]:
+    """Returns the plans of a period that ask for something, from when to when, and their shares.
 
     Phases that ask for the same are one: an add-on changes nothing of what the plan asks.
     """
@@ -92,7 +101,15 @@ def _asked(
         else:
             spans.append((plan, span))
     shares = shares_of_spans(spans, cycle=timeline.cycle)
-    return [(plan, share) for (plan, _), share in zip(spans, shares, strict=True)]
+    return [(*each, share) for each, share in zip(spans, shares, strict=True)]
+
+
+def _commitment_of(plan: Plan) -> Commitment | None:
+    return plan.commitment
+
+
+def _minimum_of(plan: Plan) -> Decimal | None:
+    return plan.minimum_spend
 
 
 def _share_step(kind: StepKind, *, amount: Decimal, share: Fraction) -> RatingStep:

@@ -141,7 +141,8 @@ def price_runs(spans: Iterable[tuple[Phase, Period]], *, price_key: str) -> tupl
     """Returns the spans in which a price stands unchanged, oldest first.
 
     The unit of proration belongs to the terms: it decides what a span's share is. Names and costs
-    do not: another name, unit cost or estimate charges nothing else.
+    do not: another name, unit cost or estimate charges nothing else. A commitment does for usage,
+    which it counts and discounts.
     """
     runs: list[PriceRun] = []
     for phase, span in spans:
@@ -154,6 +155,7 @@ def price_runs(spans: Iterable[tuple[Phase, Period]], *, price_key: str) -> tupl
             and last.span.end == span.start
             and last.plan.proration is phase.plan.proration
             and (last.price == price or charging_terms(last.price) == charging_terms(price))
+            and (not isinstance(price, UsagePrice) or last.plan.commitment == phase.plan.commitment)
         ):
             runs[-1] = PriceRun(price, Period(last.span.start, span.end), last.plan)
         else:

@@ -72,7 +72,7 @@ def test_r34_below_a_commitment_it_is_made_up_for_and_above_it_the_discount_come
     usage: str, adjustment: str
 ) -> None:
     timeline = Timeline(SUBSCRIPTION, PLAN)
-    found = commitment_adjustment(timeline, period=JANUARY, usage=Fraction(usage))
+    found = commitment_adjustment(timeline, period=JANUARY, usage={at(1, 1): Fraction(usage)})
     assert found == Fraction(adjustment)
 
 
@@ -86,9 +86,10 @@ def test_r17_commitment_and_minimum_count_each_version_by_its_share_of_the_perio
     )
     phases = (Phase(at(1, 1), PLAN), Phase(at(2, 15), new))
     timeline = Timeline(SUBSCRIPTION, PLAN, phases=phases)
-    assert commitment_adjustment(timeline, period=FEBRUARY, usage=Fraction(0)) == 1500
-    # What lies above has the discount of the version at the end.
-    assert commitment_adjustment(timeline, period=FEBRUARY, usage=Fraction(1600)) == -50
+    assert commitment_adjustment(timeline, period=FEBRUARY, usage={}) == 1500
+    # Each counts its own usage: 500 − 600 + 100 × 0.8, and 1,000 − 1,100 + 100 × 0.5.
+    usage = {at(2, 1): Fraction(600), at(2, 15): Fraction(1100)}
+    assert commitment_adjustment(timeline, period=FEBRUARY, usage=usage) == -70
     assert minimum_shortfall(timeline, period=FEBRUARY, spent=Fraction(0)) == 25
     assert has_spend_terms(timeline, period=FEBRUARY)
 
@@ -97,7 +98,7 @@ def test_nothing_is_asked_where_the_plan_asks_nothing() -> None:
     plain = replace(PLAN, minimum_spend=None, commitment=None)
     timeline = Timeline(SUBSCRIPTION, plain)
     assert not has_spend_terms(timeline, period=JANUARY)
-    assert commitment_adjustment(timeline, period=JANUARY, usage=Fraction(5)) == 0
+    assert commitment_adjustment(timeline, period=JANUARY, usage={at(1, 1): Fraction(5)}) == 0
     assert minimum_shortfall(timeline, period=JANUARY, spent=Fraction(5)) == 0
 
 
@@ -150,6 +151,43 @@ def test_a_later_line_is_the_difference_under_a_key_of_its_own(make_terms: Make)
     assert spend_lines(terms, period=JANUARY, lines=[], earlier=[earlier, usage]) == []
 
 
+COMMITTED = """
+meters: [{key: calls, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    anchor: calendar
+    proration: day
+    prices: [{key: calls, kind: usage, meter: calls, model: per_unit, unit_price: "1"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "total"),
+    [
+        # 1 of 31 days commits to 1.00, with nothing used: 100.00 + 1.00.
+        ("0", "101.00"),
+        # 1 − 3 + 2 × 0.5: 1.00 comes off the 3.00 alone.
+        ("3", "102.00"),
+    ],
+)
+def test_r58_a_commitment_counts_no_usage_from_before_it_though_the_price_is_the_same(
+    make_terms: Make, after: str, total: str
+) -> None:
+    terms = make_terms(catalog=COMMITTED)
+    plan = terms.timeline.plan
+    commitment = Commitment(amount=Decimal(31), overage_discount=Decimal("0.5"))
+    phases = (
+        Phase(at(1, 1), plan),
+        Phase(at(1, 31), replace(plan, version=2, commitment=commitment)),
+    )
+    changed = replace(terms, timeline=replace(terms.timeline, phases=phases))
+    quantities = {UsageKey("calls", 0): Decimal(100), UsageKey("calls", 1): Decimal(after)}
+    build = build_periodic(changed, period=JANUARY, quantities=quantities)
+    assert build.invoice is not None
+    assert build.invoice.total.decimal_string() == total
+
+
 @given(
     usage=st.integers(0, 10**7).map(lambda cents: Fraction(cents, 100)),
     committed=st.integers(1, 10**6),
@@ -167,7 +205,7 @@ def test_what_is_paid_under_a_commitment_is_never_less_than_it_and_never_falls_w
     timeline = Timeline(SUBSCRIPTION, plan)
 
     def paid(amount: Fraction) -> Fraction:
-        return amount + commitment_adjustment(timeline, period=JANUARY, usage=amount)
+        return amount + commitment_adjustment(timeline, period=JANUARY, usage={at(1, 1): amount})
 
     assert paid(usage) >= committed
     assert paid(usage + 1) >= paid(usage)

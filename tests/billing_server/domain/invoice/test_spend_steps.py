@@ -56,7 +56,8 @@ def words(steps: tuple[RatingStep, ...]) -> list[str]:
 def test_a_commitment_is_told_with_what_counts_towards_it_and_what_lies_above(
     usage: str, said: list[str]
 ) -> None:
-    assert words(commitment_steps(TIMELINE, period=FEBRUARY, usage=Fraction(usage))) == said
+    used = {FEBRUARY.start: Fraction(usage)}
+    assert words(commitment_steps(TIMELINE, period=FEBRUARY, usage=used)) == said
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_r17_each_version_is_told_with_its_share_of_the_period() -> None:
         "minimum spend: 0.75 × 100 = 75",
     ]
     assert step_total(steps) == Fraction("87.5")
-    assert words(commitment_steps(timeline, period=FEBRUARY, usage=Fraction(0))) == [
+    assert words(commitment_steps(timeline, period=FEBRUARY, usage={})) == [
         "committed: 0.25 × 1000 = 250"
     ]
 
@@ -110,9 +111,7 @@ def test_r17_phases_that_ask_for_the_same_are_one_in_every_unit_of_proration(
     assert words(minimum_steps(timeline, period=FEBRUARY, spent=Fraction(0))) == [
         "minimum spend: 50"
     ]
-    assert words(commitment_steps(timeline, period=FEBRUARY, usage=Fraction(0))) == [
-        "committed: 1000"
-    ]
+    assert words(commitment_steps(timeline, period=FEBRUARY, usage={})) == ["committed: 1000"]
 
 
 def test_r50_without_proration_two_minimums_of_a_period_share_it_by_the_second() -> None:
