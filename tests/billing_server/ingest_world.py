@@ -129,6 +129,7 @@ class AgentAtWork:
         *events: usage_pb2.UsageEvent,
         first_seq: int | None = None,
         session_no: int | None = None,
+        received: datetime = NOON,
     ) -> PushOutcome:
         """Pushes events at the next position, or again at a given one."""
         first = self.next_seq if first_seq is None else first_seq
@@ -138,7 +139,7 @@ class AgentAtWork:
                 server_incarnation=self.incarnation,
                 session_no=self.session_no if session_no is None else session_no,
                 first_seq=first,
-                blocks=(block(events, first_seq=first),) if events else (),
+                blocks=(block(events, first_seq=first, received=received),) if events else (),
             ),
         )
         self.next_seq = max(self.next_seq, first + len(events))

@@ -14,7 +14,9 @@ from tests.simulation.lease_world import (
     Acquire,
     Answer,
     Open,
+    Row,
     Rules,
+    Server,
     Sync,
     World,
     disk_number,
@@ -23,7 +25,9 @@ from tests.simulation.lease_world import (
     left,
     new_lease,
     news_of,
+    plus,
     with_agent,
+    with_lease,
     with_stream,
 )
 
@@ -159,3 +163,37 @@ def _acquire(world: World, message: Acquire, rules: Rules) -> tuple[World, Answe
         world = grant(world, lease, amount)
         lease = world.server.lease(message.lease_id) or lease
     return world, Answer("accepted", None, (news_of(lease),))
+
+
+def count(world: World, row: Row, rules: Rules, disk_id: bytes) -> World:
+    """Counts an event and settles its debits: one transaction."""
+    server = world.server
+    if row.name in server.ids and rules.looks_at_ids:
+        return world._replace(server=_taken_back(server, row, rules, disk_id))
+    settled = server.settled
+    for window, cost in row.costs:
+        settled = plus(settled, server.window if rules.reset_in_place else window, cost)
+    debits = server.debits | {(row.name, lease_id) for lease_id, _ in row.debits}
+    server = server._replace(ids=server.ids | {row.name}, settled=settled, debits=debits)
+    for lease_id, amount in row.debits:
+        lease = server.lease(lease_id) or new_lease(lease_id, disk_id, "")
+        server = with_lease(server, rules.debited(lease, amount=amount))
+    if row.reservation and not row.debits:
+        told = [
+            (stream.disk_id, row.reservation)
+            for stream in server.streams
+            if stream.disk_id != disk_id
+        ]
+        server = server._replace(elsewhere=tuple(sorted({*server.elsewhere, *told})))
+    return world._replace(server=server)
+
+
+def _taken_back(server: Server, row: Row, rules: Rules, disk_id: bytes) -> Server:
+    """Settles the debits of an event that another agent recorded as well, each once."""
+    for lease_id, amount in row.debits:
+        lease = server.lease(lease_id)
+        is_own = lease is not None and lease.agent_ref == disk_number(disk_id)
+        if lease is not None and is_own and (row.name, lease_id) not in server.debits:
+            server = with_lease(server, rules.debited(lease, amount=amount))
+            server = server._replace(debits=server.debits | {(row.name, lease_id)})
+    return server

@@ -20,7 +20,7 @@ from tests.simulation.lease_calls import (
     reservation_of,
     reserve,
 )
-from tests.simulation.lease_server import deliver
+from tests.simulation.lease_server import count, deliver
 from tests.simulation.lease_world import (
     CUSTOMER,
     GRANT_MAX,
@@ -33,7 +33,6 @@ from tests.simulation.lease_world import (
     Rules,
     Sync,
     World,
-    count,
     hear_reports,
     left,
     own_allowance,

@@ -118,6 +118,8 @@ class Server(NamedTuple):
     leases: tuple[ServerLease, ...] = ()
     settled: tuple[tuple[str, int], ...] = ()
     ids: frozenset[str] = frozenset()
+    debits: frozenset[tuple[str, bytes]] = frozenset()
+    """Event and lease of each debit that was settled."""
     window: str = WINDOWS[0]
     unheard: frozenset[bytes] = frozenset()
     """Agents that must open a session before this restored server grants."""
@@ -324,28 +326,6 @@ def hear_reports(
             settled = 0 if lease is None else lease.settled
             lease = replace(new_lease(lease_id, disk_id, window), settled=settled)
         server = with_lease(server, rules.reported(lease, report=report, now=CREATED))
-    return world._replace(server=server)
-
-
-def count(world: World, row: Row, rules: Rules, disk_id: bytes) -> World:
-    """Counts an event and settles its debits: one transaction."""
-    server = world.server
-    if row.name in server.ids and rules.looks_at_ids:
-        return world
-    settled = server.settled
-    for window, cost in row.costs:
-        settled = plus(settled, server.window if rules.reset_in_place else window, cost)
-    server = server._replace(ids=server.ids | {row.name}, settled=settled)
-    for lease_id, amount in row.debits:
-        lease = server.lease(lease_id) or new_lease(lease_id, disk_id, "")
-        server = with_lease(server, rules.debited(lease, amount=amount))
-    if row.reservation and not row.debits:
-        told = [
-            (stream.disk_id, row.reservation)
-            for stream in server.streams
-            if stream.disk_id != disk_id
-        ]
-        server = server._replace(elsewhere=tuple(sorted({*server.elsewhere, *told})))
     return world._replace(server=server)
 
 

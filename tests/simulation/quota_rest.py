@@ -107,9 +107,15 @@ def _judge_settled(fleet: "QuotaFleet") -> None:
         least = amount - unborne[pair] if fleet.truth.is_straight else 0
         if not least <= settled[pair] <= amount:
             raise Violation(f"{pair}: {settled[pair]} are settled, {amount} were counted")
+    recorded = fleet.truth.recorded_debits()
     for lease_id, amount in fleet.server.rows("SELECT lease_id, settled FROM lease"):
-        if amount != debited[lease_id]:
-            raise Violation(f"lease {lease_id.hex()}: {amount} settled, {debited[lease_id]} named")
+        # What was recorded once more is taken back: of each event once where nothing went back.
+        least = recorded[lease_id] if fleet.truth.is_straight else debited[lease_id]
+        if not least <= amount <= recorded[lease_id]:
+            raise Violation(
+                f"lease {lease_id.hex()}: {amount} settled, {debited[lease_id]} counted, "
+                f"{recorded[lease_id]} recorded"
+            )
 
 
 def _judge_ledger(fleet: "QuotaFleet") -> None:

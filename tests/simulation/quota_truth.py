@@ -156,24 +156,37 @@ class QuotaTruth:
         """
         borne: Counter[WindowKey] = Counter()
         for versions in self.versions.values():
-            most: dict[bytes, int] = {}
+            # Used once, however often it was recorded.
+            most: Counter[WindowKey] = Counter()
             for debits in versions:
+                of_version: Counter[WindowKey] = Counter()
                 for lease_id, amount in debits.items():
-                    most[lease_id] = max(most.get(lease_id, 0), amount)
-            for lease_id, amount in most.items():
-                borne[self.windows[lease_id]] += amount
+                    of_version[self.windows[lease_id]] += amount
+                most |= of_version
+            borne.update(most)
         for key, amount in sorted(borne.items()):
             limit = self.limits[key.customer_id, key.limit_key]
             bound = self.highest(key) + int(limit.reclaim_max) + self.extra[key]
             if amount > bound:
                 raise Violation(f"{amount} were used of {key}, and at most {bound} may be")
 
-    def doubled(self) -> Counter[bytes]:
-        """Returns what stays escrowed of leases because two agents recorded one event.
+    def recorded_debits(self) -> Counter[bytes]:
+        """Returns what all recordings debited, by lease."""
+        found: Counter[bytes] = Counter()
+        for versions in self.versions.values():
+            for debits in versions:
+                found.update(debits)
+        return found
 
-        The one that comes second is not counted, nor are its debits.
+    def doubled(self) -> Counter[bytes]:
+        """Returns what may stay escrowed of leases because one event was recorded twice.
+
+        The recording that comes second is not counted. Its debits are taken back, unless a copy of
+        their disk shipped it.
         """
         found: Counter[bytes] = Counter()
+        if self.is_straight:
+            return found
         for versions in self.versions.values():
             for debits in versions if len(versions) > 1 else ():
                 found.update(debits)

@@ -104,10 +104,7 @@ def _is_nothing_lost(world: World, rules: Rules) -> bool:
     for lease in server.leases:
         held = own.get(lease.lease_id)
         is_confirmed = held is not None and held.usable_until_us is None and not held.is_closed
-        # What two agents settled of one reservation is counted once: the debit of the event that
-        # came second stays escrowed until the window ends.
         is_standing = lease.state is LeaseState.LIVE and is_confirmed
-        is_standing &= not world.is_settled_elsewhere
         if is_standing and held is not None and lease.rest != held.free:
             return False
     now = escrow(world, rules, server.window)

@@ -27,6 +27,7 @@ from billing_server.services.judge_event import (
     waiting_row,
 )
 from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
+from billing_server.services.repeated_debits import take_back_repeated_debits
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, content_of
 from metering.errors import ConflictError, UnavailableError
@@ -46,7 +47,12 @@ class _Known(Enum):
 
 
 def count_carefully(
-    unit: UnitOfWork, *, events: Sequence[DecodedEvent], terms: TermsCache, now: datetime
+    unit: UnitOfWork,
+    *,
+    events: Sequence[DecodedEvent],
+    terms: TermsCache,
+    now: datetime,
+    push: tuple[int, Sequence[DecodedEvent]] | None = None,
 ) -> Tally:
     """Counts those events that are new and judges those that are known.
 
@@ -55,6 +61,8 @@ def count_carefully(
         events: in the order of their positions.
         terms: compiled customers.
         now: when conflicts are noted.
+        push: the disk that pushed them, and all events of the push that they are a part of; None:
+            they come from no agent.
     """
     catalog = terms.catalog(unit)
     revisions = unit.usage.lock_customers({event.row.customer_id for event in events})
@@ -63,6 +71,7 @@ def count_carefully(
     new: dict[EventKey, DecodedEvent] = {}
     tally = Tally()
     conflicts: list[ConflictRow] = []
+    repeated: dict[EventKey, EventRow] = {}
     for event in events:
         key = _key(event)
         known = stored.get(key)
@@ -72,6 +81,8 @@ def count_carefully(
                 continue
             known = first.row
         verdict = _compare(known, event)
+        if verdict is not _Known.SAME_ROW:
+            repeated[key] = known
         if verdict is _Known.CONFLICT:
             conflicts.append(_conflict_row(event, now=now))
             tally += Tally(conflicts=1)
@@ -84,7 +95,14 @@ def count_carefully(
     if conflicts:
         unit.usage.add_conflicts(conflicts)
     fresh = sorted(new.values(), key=_key)
-    return tally + _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
+    tally += _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
+    if push is not None and repeated:
+        disk_ref, pushed = push
+        part = range(events[0].row.seq, events[-1].row.seq + 1)
+        take_back_repeated_debits(
+            unit, repeated=repeated, part=part, pushed=pushed, disk_ref=disk_ref
+        )
+    return tally
 
 
 def _count_new(

@@ -90,6 +90,7 @@ class UsageIngester:
                 agent,
                 push=part_of_push(push, rest=rest),
                 events=part,
+                pushed=events,
                 first_seq=push.first_seq + first,
             )
             total = total + outcome.tally
@@ -103,12 +104,23 @@ class UsageIngester:
                 )
 
     def _apply_part(
-        self, agent: Agent, *, push: UsagePush, events: list[DecodedEvent], first_seq: int
+        self,
+        agent: Agent,
+        *,
+        push: UsagePush,
+        events: list[DecodedEvent],
+        pushed: list[DecodedEvent],
+        first_seq: int,
     ) -> PushOutcome:
         for path in _Path:
             try:
                 return self._transact(
-                    agent, push=push, events=events, first_seq=first_seq, path=path
+                    agent,
+                    push=push,
+                    events=events,
+                    pushed=pushed,
+                    first_seq=first_seq,
+                    path=path,
                 )
             except _NotFast as signal:
                 # Undone whole; once more, carefully.
@@ -127,6 +139,7 @@ class UsageIngester:
         *,
         push: UsagePush,
         events: list[DecodedEvent],
+        pushed: list[DecodedEvent],
         first_seq: int,
         path: _Path,
     ) -> PushOutcome:
@@ -146,7 +159,9 @@ class UsageIngester:
                 return PushOutcome(decision.state, decision.applied_seq, incarnation, Tally())
             if path is _Path.CAREFUL or first_seq <= current.applied_seq:
                 # Known positions: most of these events are stored already.
-                tally = count_carefully(unit, events=events, terms=self._terms, now=now)
+                tally = count_carefully(
+                    unit, events=events, terms=self._terms, now=now, push=(current.ref, pushed)
+                )
             else:
                 tally = self._count_new(unit, events=events, batch=batch)
             advance_disk(

@@ -23,16 +23,17 @@ from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
 from billing_server.domain.ports.limits import (
     LeaseTotal,
     LeaseWant,
+    RepeatedDebit,
     SettledReservation,
     TermsWatch,
 )
 from billing_server.store.chunks import chunks
+from billing_server.store.lease_upkeep import add_repeated_debits, purge_leases
 from billing_server.store.tables import (
     agent,
     customer,
     lease,
     lease_want,
-    limit_account,
     settled_elsewhere,
     terms_watch,
 )
@@ -163,23 +164,7 @@ class SqlLeaseRepository:
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
         """Forgets up to `limit` closed leases of windows that ended before an instant."""
-        of_ended = (
-            select(lease.c.lease_id)
-            .join(
-                limit_account,
-                (limit_account.c.customer_id == lease.c.customer_id)
-                & (limit_account.c.limit_key == lease.c.limit_key)
-                & (limit_account.c.window_id == lease.c.window_id),
-            )
-            .where(
-                lease.c.state == LeaseState.CLOSED.value,
-                limit_account.c.window_end < ended_before,
-            )
-            .limit(limit)
-        )
-        return self._connection.execute(
-            lease.delete().where(lease.c.lease_id.in_(of_ended))
-        ).rowcount
+        return purge_leases(self._connection, ended_before=ended_before, limit=limit)
 
     def wants(self, pairs: Collection[tuple[str, str]]) -> tuple[LeaseWant, ...]:
         """Returns every disk's demand for limits, named by customer and key."""
@@ -338,6 +323,10 @@ class SqlLeaseRepository:
             self._connection.execute(
                 settled_elsewhere.delete().where(columns.agent_ref == agent_ref, name.in_(some))
             )
+
+    def add_repeated_debits(self, debits: Collection[RepeatedDebit]) -> frozenset[RepeatedDebit]:
+        """Notes debits as taken back; returns those that were not noted before."""
+        return add_repeated_debits(self._connection, debits)
 
     def announce(self, customer_ids: Collection[str]) -> None:
         """Wakes waiting syncs of agents that watch these customers, once the unit is committed."""

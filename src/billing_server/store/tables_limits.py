@@ -148,6 +148,21 @@ settled_elsewhere = key_ordered_table(
 )
 """Reservations that were settled at another agent: whoever holds them is to drop the hold."""
 
+repeated_debit = key_ordered_table(
+    "repeated_debit",
+    Column("lease_id", Bytes, nullable=False),
+    Column("event_id", Key, nullable=False),
+    # When its agent received the event, in microseconds since 1970 UTC.
+    Column("receive_time", Int64, nullable=False),
+    Column("amount", Int64, nullable=False),
+    # Which of several such debits that came in one row of the agent's.
+    Column("ordinal", Int64, nullable=False),
+    PrimaryKeyConstraint(
+        "lease_id", "event_id", "receive_time", "amount", "ordinal", name="pk_repeated_debit"
+    ),
+)
+"""Debits of leases by events that were counted already, taken back; kept as long as the lease."""
+
 threshold_event = row_table(
     "threshold_event",
     Column("event_no", SurrogateKey, primary_key=True, autoincrement=True),

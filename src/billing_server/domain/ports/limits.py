@@ -238,6 +238,21 @@ class LimitRepository(Protocol):
         """
 
 
+class RepeatedDebit(NamedTuple):
+    """A debit of a lease by one recording of an event that is counted already."""
+
+    lease_id: bytes
+    """Which lease."""
+    event_id: str
+    """Which event."""
+    receive_time_us: int
+    """When the agent received it, in microseconds since 1970 UTC: tells recordings apart."""
+    amount: int
+    """How much, in the limit's smallest unit. > 0."""
+    ordinal: int = 0
+    """Which of several such debits that the agent received in one row. >= 0."""
+
+
 class LeaseRepository(Protocol):
     """Leases, and what the server knows of agents as holders of them."""
 
@@ -341,6 +356,9 @@ class LeaseRepository(Protocol):
         self, agent_ref: int, *, reservations: Collection[SettledReservation]
     ) -> None:
         """Forget reservations whose hold a disk has dropped."""
+
+    def add_repeated_debits(self, debits: Collection[RepeatedDebit]) -> frozenset[RepeatedDebit]:
+        """Note debits as taken back; return those that were not noted before."""
 
     def announce(self, customer_ids: Collection[str]) -> None:
         """Wake waiting syncs of agents that watch these customers, once the unit is committed."""

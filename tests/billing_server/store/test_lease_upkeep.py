@@ -1,0 +1,22 @@
+"""What keeps the rows of leases few, on both databases."""
+
+from datetime import timedelta
+
+from billing_server.domain.limit.lease import LeaseState
+from billing_server.domain.ports.limits import RepeatedDebit
+from billing_server.store.unit_of_work import SqlStore
+from tests.billing_server.store.limit_rows import NOW, account, lease
+
+
+def test_a_repeated_debit_is_fresh_once_and_is_kept_as_long_as_its_lease(store: SqlStore) -> None:
+    closed = lease(1, state=LeaseState.CLOSED)
+    first, second = (RepeatedDebit(closed.lease_id, "e1", 7, 50, ordinal) for ordinal in (0, 1))
+    with store.write() as unit:
+        unit.limits.add_account(account(end=NOW))
+        unit.leases.put([closed])
+        assert unit.leases.add_repeated_debits([]) == frozenset()
+        assert unit.leases.add_repeated_debits([first]) == {first}
+        assert unit.leases.add_repeated_debits([first, second]) == {second}
+    with store.write() as unit:
+        assert unit.leases.purge(ended_before=NOW + timedelta(days=99), limit=9) == 1
+        assert unit.leases.add_repeated_debits([first]) == {first}
