@@ -10,7 +10,7 @@ from billing_server.domain.limit.numbering import decide_acquire
 from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.limits import LeaseWant
 from billing_server.domain.ports.unit_of_work import UnitOfWork, Urgency
-from billing_server.services.grant_leases import Granter
+from billing_server.services.grant_leases import Granter, customers_granted_money
 from billing_server.services.lease_desk import (
     RESULTS,
     CallMark,
@@ -133,12 +133,14 @@ def acquire_leases(
         write_windows(unit, windows=opened.values())
         if granting.recalled:
             unit.leases.announce(granting.customers_recalled)
-        told = tell_terms(
-            unit, book=desk.book, customer_ids={*request.customer_ids, *granting.refused}, now=now
-        )
-        watches = watch_terms(unit, agent_ref=disk.ref, told=told, now=now)
+        granted = customers_granted_money(opened.values(), agent_ref=disk.ref)
+        asked = {*request.customer_ids, *granting.refused}
+        told = tell_terms(unit, book=desk.book, customer_ids=asked | granted, now=now)
+        kept = watch_terms(unit, agent_ref=disk.ref, told=told, now=now)
+        # What money buys is told with it where that has changed, and to the other agents as well.
+        unit.leases.announce(granted & kept.changed)
+        asked |= kept.changed | kept.first
         accounts = unit.limits.find_accounts({lease.key for lease in leases})
-    revisions = {watch.customer_id: watch.terms_revision for watch in watches}
     return AcquireAnswer(
         result=CallResult.OK,
         server_time=now,
@@ -146,7 +148,8 @@ def acquire_leases(
             told_lease(lease, account=accounts.get(lease.key), now=now) for lease in leases
         ),
         customers=tuple(
-            terms.with_revision(revisions[customer_id]) for customer_id, terms in told.items()
+            told[customer_id].with_revision(kept.revisions[customer_id])
+            for customer_id in sorted(asked)
         ),
         waits_for=frozenset(granting.recalled),
     )

@@ -180,6 +180,21 @@ def customers_of_others(windows: Iterable[OpenWindow], *, agent_ref: int) -> set
     }
 
 
+def customers_granted_money(windows: Iterable[OpenWindow], *, agent_ref: int) -> set[str]:
+    """Returns the customers of whose limits on money an agent was granted some.
+
+    Args:
+        windows: as a round leaves them.
+        agent_ref: the agent.
+    """
+    return {
+        window.limit.customer_id
+        for window in windows
+        if window.limit.kind is LimitKind.MONEY
+        and any(window.leases[each].agent_ref == agent_ref for each in window.changed)
+    }
+
+
 def _recall_shares(window: OpenWindow, *, asker_ref: int) -> list[Lease]:
     """Recalls the largest share of another agent; returns those that are to be given back."""
     others = [lease for lease in window.live if lease.agent_ref != asker_ref and lease.burst]

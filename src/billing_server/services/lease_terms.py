@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from billing_server.domain.catalog.read_limit import limit_to_dict
 from billing_server.domain.limit.escrow import escrow_of
@@ -93,6 +94,17 @@ class ToldCustomer:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+class KeptTerms(NamedTuple):
+    """What a disk was told of customers."""
+
+    revisions: Mapping[str, int]
+    """Customer to the revision under which it is told."""
+    changed: frozenset[str]
+    """Customers of whom it was told something else before."""
+    first: frozenset[str]
+    """Customers of whom it was told nothing before."""
+
+
 def tell_terms(
     unit: UnitOfWork, *, book: LimitBook, customer_ids: Iterable[str], now: datetime
 ) -> dict[str, ToldCustomer]:
@@ -136,7 +148,7 @@ def watch_terms(
     agent_ref: int,
     told: Mapping[str, ToldCustomer],
     now: datetime,
-) -> tuple[TermsWatch, ...]:
+) -> KeptTerms:
     """Keeps what a disk is told of customers, under a new revision where it has changed.
 
     Returns:
@@ -144,11 +156,14 @@ def watch_terms(
     """
     known = unit.leases.watches(agent_ref, customer_ids=told)
     watches = []
+    changed = set()
     for number, (customer_id, terms) in enumerate(sorted(told.items())):
         before = known.get(customer_id)
         revision = microseconds_from_instant(now) + number
         if before is not None:
             is_same = before.terms_digest == terms.digest
+            if not is_same:
+                changed.add(customer_id)
             revision = (
                 before.terms_revision if is_same else max(revision, before.terms_revision + 1)
             )
@@ -164,7 +179,8 @@ def watch_terms(
             )
         )
     unit.leases.watch(watches)
-    return tuple(watches)
+    revisions = {watch.customer_id: watch.terms_revision for watch in watches}
+    return KeptTerms(revisions, frozenset(changed), frozenset(told) - known.keys())
 
 
 class _Standing:

@@ -15,6 +15,7 @@ from billing_server.domain.ports.limits import LeaseWant, SettledReservation
 from billing_server.domain.ports.unit_of_work import UnitOfWork, Urgency
 from billing_server.services.grant_leases import (
     Granter,
+    customers_granted_money,
     customers_of_others,
     exceeded_by,
     recall_excess,
@@ -39,6 +40,7 @@ from billing_server.services.lease_windows import (
 )
 from billing_server.services.limit_accounts import Window
 from billing_server.services.sync_answer import RENEWED_BEFORE, Answering, SyncAnswer, sync_answer
+from metering.limits import LimitKind
 
 PREFETCH = timedelta(seconds=20)
 """So long before a window ends leases of the next one are granted."""
@@ -114,7 +116,9 @@ def sync_leases(
         stale = _stale_customers(unit, disk=disk, now=now)
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
         _announce(unit, applied=applied, windows=changed, disk=disk)
-        _keep_terms(unit, desk=desk, disk=disk, customer_ids=fresh | stale, now=now)
+        _keep_terms(
+            unit, desk=desk, disk=disk, customer_ids=fresh | stale, windows=changed, now=now
+        )
         answer = sync_answer(
             unit,
             desk=desk,
@@ -161,7 +165,15 @@ def look_again(
         windows = _hold(unit, desk=desk, disk=disk, request=None, pairs=pairs, now=now)
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
         _announce(unit, applied=None, windows=changed, disk=disk)
-        _keep_terms(unit, desk=desk, disk=disk, customer_ids=stale, now=now)
+        # Where others were granted money and may buy past a tier, all of the rest costs more.
+        repriced = {
+            window.limit.customer_id
+            for window in changed
+            if window.limit.kind is LimitKind.MONEY and window.limit.customer_id in rung
+        }
+        _keep_terms(
+            unit, desk=desk, disk=disk, customer_ids=stale | repriced, windows=changed, now=now
+        )
         answer = sync_answer(
             unit,
             desk=desk,
@@ -310,8 +322,14 @@ def _keep_terms(
     desk: LeaseDesk,
     disk: Agent,
     customer_ids: set[str],
+    windows: Sequence[OpenWindow],
     now: datetime,
 ) -> None:
-    if customer_ids:
-        told = tell_terms(unit, book=desk.book, customer_ids=customer_ids, now=now)
-        watch_terms(unit, agent_ref=disk.ref, told=told, now=now)
+    """Keeps what the agent is to be told: with money, what it buys from where all stand now."""
+    granted = customers_granted_money(windows, agent_ref=disk.ref) - customer_ids
+    told = {*customer_ids, *sorted(granted)[:TERMS_AT_ONCE]}
+    if told:
+        terms = tell_terms(unit, book=desk.book, customer_ids=told, now=now)
+        kept = watch_terms(unit, agent_ref=disk.ref, told=terms, now=now)
+        # The other agents buy from there as well.
+        unit.leases.announce(granted & kept.changed)

@@ -1,11 +1,14 @@
 """Terms as agents are told them: anew when they change, under revisions that rise."""
 
+from billing_server.services.acquire_leases import AcquireAnswer
 from billing_server.services.lease_terms import tell_terms, watch_terms
 from billing_server.services.limit_book import LimitBook
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.override_price import override_price
+from billing_server.services.sync_answer import SyncAnswer
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
+from tests.billing_server.ingest_world import event
 from tests.billing_server.lease_world import LeaseWorld, want
 from tests.billing_server.limit_world import money, units
 from tests.billing_server.meters import Sender
@@ -61,9 +64,35 @@ def test_a_revision_is_later_than_the_one_before_even_where_the_clock_stands(
         world.limit(units("daily", most))
         with store.write() as unit:
             told = tell_terms(unit, book=world.desk.book, customer_ids=["acme"], now=now)
-            (watch,) = watch_terms(unit, agent_ref=1, told=told, now=now)
-        revisions.append(watch.terms_revision)
+            kept = watch_terms(unit, agent_ref=1, told=told, now=now)
+        revisions.append(kept.revisions["acme"])
     assert revisions == sorted(set(revisions))
+
+
+def test_money_that_is_granted_comes_with_what_it_buys_where_others_moved_the_customer(
+    store: SqlStore,
+) -> None:
+    # 1,000 tokens are included, then 0.01 each for 10,000, then 0.005; 2 for a peak of users.
+    world = LeaseWorld(store, money("cap", "500"))
+    mover, other, idle = (world.leasing() for _ in range(3))
+
+    def first_price(answer: SyncAnswer | AcquireAnswer) -> list[str]:
+        return [
+            str(each.limits[0].prices[0].steps[0].unit_price)
+            for each in answer.customers
+            if each.limits[0].prices[0].price.key == "input"
+        ]
+
+    for agent in (mover, other, idle):
+        assert first_price(agent.sync(want("cap", 10), customer_ids=("acme",))) == ["1/100"]
+    assert first_price(other.acquire(world.key("cap"), amount=1_000)) == []
+    mover.push(event("e1", quantities={"input_tokens": "12000"}))
+    assert first_price(other.acquire(world.key("cap"), amount=1_000)) == ["1/200"]
+    assert first_price(other.acquire(world.key("cap"), amount=1_000)) == []
+    # Granted in a sync: told with it. The agent that holds its lease still is rung, and looks.
+    assert first_price(mover.sync(want("cap", 900))) == ["1/200"]
+    assert first_price(idle.look(want("cap", 10))) == []
+    assert first_price(idle.look(want("cap", 10), rung=["acme"])) == ["1/200"]
 
 
 PRICED = """
