@@ -4,7 +4,7 @@ What to do is decided by `domain.session`; here it is read, written and logged, 
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -178,6 +178,8 @@ def _exchange_leases(
     apply_reports(unit, agent_ref=disk.ref, reports=request.leases, now=now)
     held = unit.leases.of_agent(disk.ref)
     placed = [lease for lease in held if lease.key.limit_key]
+    # What is left out is told by the syncs: until then the agent does not use it.
+    unit.leases.put([replace(lease, told_in=None) for lease in placed[LEASES_AT_ONCE:]])
     return tell_leases(unit, leases=placed[:LEASES_AT_ONCE], sync_no=request.sync_no, now=now)
 
 

@@ -12,6 +12,7 @@ from billing_server.domain.ports.agents import Agent
 from billing_server.domain.ports.limits import SettledReservation
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.lease_desk import (
+    LEASES_AT_ONCE,
     RESERVATIONS_AT_ONCE,
     CallResult,
     LeaseDesk,
@@ -76,7 +77,9 @@ def sync_answer(
         now: the time.
     """
     sync_no, heard_revision = mark
-    leases = unit.leases.to_tell(disk.ref, told_in=sync_no, expiring_before=now + RENEWED_BEFORE)
+    due = unit.leases.to_tell(disk.ref, told_in=sync_no, expiring_before=now + RENEWED_BEFORE)
+    # First what the answer before told, should it have been lost; the rest is news to the next.
+    leases = sorted(due, key=lambda lease: lease.told_in != sync_no)[:LEASES_AT_ONCE]
     watches = unit.leases.watches_after(
         disk.ref, terms_revision=heard_revision, limit=TERMS_AT_ONCE
     )

@@ -55,6 +55,35 @@ def test_one_sync_renews_so_many_leases_those_with_the_least_left_first(
     assert {each.key.limit_key: each.consumed for each in leases} == {"a": 140, "b": 149}
 
 
+def test_leases_that_a_session_leaves_out_are_told_by_its_syncs_in_pages(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LeaseWorld(memory_store, *(units(f"l{number}", 1_000) for number in range(5)))
+    agent = world.leasing()
+    agent.sync(*(want(f"l{number}", 10) for number in range(5)))
+    for module in ("open_session", "sync_answer"):
+        monkeypatch.setattr(f"billing_server.services.{module}.LEASES_AT_ONCE", 2)
+    agent.leases = {}
+    agent.open()
+    first = dict(agent.leases)
+    assert len(first) == 2
+    page = agent.sync(answering=Answering.WITH_NEWS).leases
+    assert len(page) == 2
+    # The answer was lost: the same number is told the same.
+    agent.leases = first
+    again = sync_leases(
+        world.desk,
+        agent=agent.agent,
+        request=agent.request(),
+        answering=Answering.WITH_NEWS,
+    )
+    assert [each.lease.lease_id for each in again.leases] == [each.lease.lease_id for each in page]
+    agent.take_in(again)
+    assert len(agent.sync(answering=Answering.WITH_NEWS).leases) == 1
+    assert len(agent.leases) == 5
+    assert not agent.sync(answering=Answering.WITH_NEWS).has_news
+
+
 def test_demand_that_falls_is_kept_and_no_window_is_opened_for_it(memory_store: SqlStore) -> None:
     world = LeaseWorld(memory_store, units("daily", 10_000))
     agent = world.leasing()
