@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from billing_server.domain.limit.lease import (
     Lease,
@@ -12,6 +13,9 @@ from billing_server.domain.limit.lease import (
     reported,
 )
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+
+ADOPTED_FOR: Final = timedelta(days=37)
+"""So long after a restore closed leases are adopted: until their last event was shipped again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def apply_reports(
     """Keeps what a disk tells of its leases.
 
     A lease that is not known was granted before this server went back to a backup: it is adopted,
-    and its rest is escrowed again. One of another disk is left alone.
+    and its rest is escrowed again. One of another disk is left alone, and so is a closed one that
+    is not known: unless this server went back of late, it was forgotten long after it ended.
 
     Args:
         unit: a write transaction; the agent is held in it.
@@ -61,10 +66,14 @@ def apply_reports(
     unit.limits.lock_accounts(keys)
     # Read again under the locks.
     known = unit.leases.by_id([each.lease_id for each in reports])
+    restored_at = unit.agents.incarnation_time()
+    is_restored = restored_at is not None and now - restored_at < ADOPTED_FOR
     changed: list[Lease] = []
     pairs: set[tuple[str, str]] = set()
     freed: set[str] = set()
     for each in reports:
+        if each.lease_id not in known and each.report.is_closed and not is_restored:
+            continue
         lease = known.get(each.lease_id) or Lease(
             lease_id=each.lease_id,
             key=each.key,

@@ -28,9 +28,14 @@ from billing_server.domain.ports.limits import (
     TermsWatch,
 )
 from billing_server.store.chunks import chunks
-from billing_server.store.lease_upkeep import add_repeated_debits, purge_leases
+from billing_server.store.lease_upkeep import (
+    add_repeated_debits,
+    forget_lost_wants,
+    left_leases,
+    purge_leases,
+    silent_leases,
+)
 from billing_server.store.tables import (
-    agent,
     customer,
     lease,
     lease_want,
@@ -126,16 +131,20 @@ class SqlLeaseRepository:
         )
         return int(self._connection.execute(statement).scalar_one())
 
-    def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
-        """Returns up to `limit` live leases whose agents have not synced since an instant."""
-        is_silent = or_(agent.c.sync_time.is_(None), agent.c.sync_time < before)
-        statement = (
-            select(lease)
-            .outerjoin(agent, agent.c.ref == lease.c.agent_ref)
-            .where(lease.c.state == LeaseState.LIVE.value, lease.c.create_time < before, is_silent)
-            .limit(limit)
+    def silent(self, *, before: datetime, after: bytes, limit: int) -> tuple[Lease, ...]:
+        """Returns live leases of running windows whose agents have not synced since, by id."""
+        rows = self._connection.execute(silent_leases(before=before, after=after, limit=limit))
+        return tuple(_lease_from_row(row) for row in rows)
+
+    def left(self, *, ended_before: datetime, limit: int) -> tuple[Lease, ...]:
+        """Returns up to `limit` leases that are not closed although their window has ended."""
+        return self._leases(left_leases(ended_before=ended_before, limit=limit))
+
+    def forget_lost_wants(self, *, silent_before: datetime, ephemeral_before: datetime) -> None:
+        """Forgets what agents want that were not heard of since."""
+        forget_lost_wants(
+            self._connection, silent_before=silent_before, ephemeral_before=ephemeral_before
         )
-        return self._leases(statement)
 
     def totals(self) -> tuple[LeaseTotal, ...]:
         """Returns the sums of leases that are not closed, by limit key and state."""
@@ -163,7 +172,7 @@ class SqlLeaseRepository:
         )
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
-        """Forgets up to `limit` closed leases of windows that ended before an instant."""
+        """Forgets up to `limit` closed leases that ended before an instant."""
         return purge_leases(self._connection, ended_before=ended_before, limit=limit)
 
     def wants(self, pairs: Collection[tuple[str, str]]) -> tuple[LeaseWant, ...]:

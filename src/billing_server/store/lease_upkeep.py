@@ -2,28 +2,97 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, Select, and_, delete, func, or_, select, tuple_
 
 from billing_server.domain.limit.lease import LeaseState
 from billing_server.domain.ports.limits import RepeatedDebit
 from billing_server.store.chunks import chunks
-from billing_server.store.tables import lease, limit_account, repeated_debit
+from billing_server.store.tables import (
+    agent,
+    lease,
+    lease_want,
+    limit_account,
+    repeated_debit,
+    settled_elsewhere,
+)
+
+_OF_WINDOW = (
+    (limit_account.c.customer_id == lease.c.customer_id)
+    & (limit_account.c.limit_key == lease.c.limit_key)
+    & (limit_account.c.window_id == lease.c.window_id)
+)
+
+
+def silent_leases(*, before: datetime, after: bytes, limit: int) -> Select[Any]:
+    """Returns the query of live leases in running windows whose agents are silent, by id."""
+    is_silent = or_(agent.c.sync_time.is_(None), agent.c.sync_time < before)
+    is_running = or_(limit_account.c.window_end.is_(None), limit_account.c.window_end > before)
+    return (
+        select(lease)
+        .outerjoin(agent, agent.c.ref == lease.c.agent_ref)
+        .outerjoin(limit_account, _OF_WINDOW)
+        .where(
+            lease.c.state == LeaseState.LIVE.value,
+            lease.c.create_time < before,
+            lease.c.lease_id > after,
+            is_silent,
+            is_running,
+        )
+        .order_by(lease.c.lease_id)
+        .limit(limit)
+    )
+
+
+def left_leases(*, ended_before: datetime, limit: int) -> Select[Any]:
+    """Returns the query of leases that nobody closed in windows that ended before an instant."""
+    return (
+        select(lease)
+        .join(limit_account, _OF_WINDOW)
+        .where(lease.c.state != LeaseState.CLOSED.value, limit_account.c.window_end < ended_before)
+        .limit(limit)
+    )
+
+
+def forget_lost_wants(
+    connection: Connection, *, silent_before: datetime, ephemeral_before: datetime
+) -> None:
+    """Forgets what lost agents want, and which of their holds were settled elsewhere.
+
+    Agents that come back tell what they want in each sync; their holds have expired.
+    """
+    is_lost = or_(
+        agent.c.sync_time < silent_before,
+        and_(agent.c.is_ephemeral, agent.c.sync_time < ephemeral_before),
+    )
+    lost = select(agent.c.ref).where(is_lost)
+    for table in (lease_want, settled_elsewhere):
+        connection.execute(delete(table).where(table.c.agent_ref.in_(lost)))
 
 
 def purge_leases(connection: Connection, *, ended_before: datetime, limit: int) -> int:
-    """Forgets up to `limit` closed leases of windows that ended before an instant."""
+    """Forgets up to `limit` closed leases that ended before an instant.
+
+    Where the window never ends that is when their agent last told of them. What a person released
+    of an amount stays: the published bound tells of it.
+    """
+    columns = lease.c
+    is_done = columns.granted <= columns.returned + columns.settled
+    last_told = func.coalesce(columns.report_time, columns.create_time)
     of_ended = (
-        select(lease.c.lease_id)
-        .join(
-            limit_account,
-            (limit_account.c.customer_id == lease.c.customer_id)
-            & (limit_account.c.limit_key == lease.c.limit_key)
-            & (limit_account.c.window_id == lease.c.window_id),
-        )
+        select(columns.lease_id)
+        .join(limit_account, _OF_WINDOW)
         .where(
-            lease.c.state == LeaseState.CLOSED.value,
-            limit_account.c.window_end < ended_before,
+            columns.state == LeaseState.CLOSED.value,
+            or_(
+                limit_account.c.window_end < ended_before,
+                and_(
+                    limit_account.c.window_end.is_(None),
+                    last_told < ended_before,
+                    or_(is_done, columns.expire_time.is_not(None)),
+                ),
+            ),
         )
         .limit(limit)
     )

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from billing_server.domain.catalog.limit import WindowUnit
 from billing_server.domain.limit.lease import LeaseReport, WindowKey
 from billing_server.services.lease_reports import ReportedLease, apply_reports
 from billing_server.store.unit_of_work import SqlStore
@@ -35,6 +36,27 @@ def test_a_lease_that_a_restored_server_forgot_is_adopted_with_its_rest(store: S
     kept = world.lease_of(b"l" * 16)
     assert kept.key == world.key("daily")
     assert (kept.settled, kept.rest) == (40, kept.granted - 40)
+
+
+def test_a_closed_lease_that_was_forgotten_is_not_adopted_as_unspent(
+    memory_store: SqlStore,
+) -> None:
+    world = LeaseWorld(memory_store, units("ever", 1_000, unit=WindowUnit.LIFETIME))
+    agent = world.leasing()
+    agent.acquire(world.key("ever"), amount=500, lease_id=b"l" * 16)
+    lease = agent.leases[b"l" * 16]
+    agent.use("e1", tokens=lease.granted)
+    lease.is_closed = True
+    with memory_store.write() as unit:
+        unit.connection.execute(text("DELETE FROM lease"))
+    agent.open()
+    with memory_store.read() as unit:
+        assert unit.leases.of_agent(agent.ref) == ()
+    # Behind a restore it may be owed: its events come again.
+    with memory_store.write() as unit:
+        unit.agents.renew_incarnation("after", at=world.clock.now())
+    agent.open()
+    assert world.lease_of(b"l" * 16).rest == lease.granted
 
 
 def test_a_disk_that_is_gone_keeps_its_leases_for_itself(store: SqlStore) -> None:

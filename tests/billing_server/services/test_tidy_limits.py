@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+import pytest
+
+from billing_server.domain.catalog.limit import WindowUnit
 from billing_server.domain.limit.lease import LeaseState
 from billing_server.services.tidy_limits import LimitTidying
 from billing_server.store.unit_of_work import SqlStore
@@ -57,3 +60,47 @@ def test_an_ephemeral_agent_is_lost_after_an_hour(store: SqlStore) -> None:
     world.pass_time(minutes=2)
     tidying.look()
     assert world.lease_of(lease.lease_id).state is LeaseState.WRITTEN_OFF
+
+
+def test_leases_in_ended_windows_are_closed_although_their_agent_is_gone(
+    memory_store: SqlStore,
+) -> None:
+    world = LeaseWorld(memory_store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 10))
+    (lease,) = agent.leases.values()
+    tidying = LimitTidying(context_of(world))
+    world.pass_time(days=7)
+    tidying.look()
+    assert world.lease_of(lease.lease_id).state is not LeaseState.CLOSED
+    world.pass_time(days=1)
+    tidying.look()
+    assert world.lease_of(lease.lease_id).state is LeaseState.CLOSED
+
+
+def test_leases_that_are_held_do_not_keep_others_from_being_freed(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing_server.services.tidy_limits.LEASES_AT_ONCE", 1)
+    world = LeaseWorld(memory_store, units("hard", 1_000, unit=WindowUnit.LIFETIME), SOFT)
+    agent = world.leasing()
+    agent.acquire(world.key("hard"), amount=10, lease_id=b"a" * 16)
+    agent.acquire(world.key("soft"), amount=10, lease_id=b"b" * 16)
+    tidying = LimitTidying(context_of(world))
+    for _ in range(2):
+        world.pass_time(seconds=31)
+        tidying.look()
+    assert world.lease_of(b"a" * 16).state is LeaseState.LIVE
+    assert world.lease_of(b"b" * 16).state is LeaseState.RECLAIMED
+
+
+def test_what_lost_agents_want_is_forgotten(memory_store: SqlStore) -> None:
+    world = LeaseWorld(memory_store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 10))
+    tidying = LimitTidying(context_of(world))
+    for days, count in ((6, 1), (2, 0)):
+        world.pass_time(days=days)
+        tidying.look()
+        with memory_store.read() as unit:
+            assert len(unit.leases.wants_of_agent(agent.ref)) == count

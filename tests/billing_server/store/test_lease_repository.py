@@ -68,7 +68,12 @@ def test_live_leases_of_agents_that_have_not_synced_are_silent(store: SqlStore) 
         lost = lease(2, agent_ref=silent.ref, state=LeaseState.WRITTEN_OFF)
         fresh = lease(3, agent_ref=silent.ref, create_time=later)
         unit.leases.put([live, lost, fresh, lease(4, agent_ref=heard.ref)])
-        assert unit.leases.silent(before=later, limit=9) == (live,)
+        ended = DAY._replace(window_id="ended")
+        unit.limits.add_account(account(ended, end=NOW))
+        other = lease(5, agent_ref=silent.ref)
+        unit.leases.put([other, lease(6, key=ended, agent_ref=silent.ref)])
+        assert unit.leases.silent(before=later, after=b"", limit=9) == (live, other)
+        assert unit.leases.silent(before=later, after=live.lease_id, limit=1) == (other,)
 
 
 def test_closed_leases_of_windows_that_ended_are_forgotten(store: SqlStore) -> None:

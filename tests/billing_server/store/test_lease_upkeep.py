@@ -20,3 +20,26 @@ def test_a_repeated_debit_is_fresh_once_and_is_kept_as_long_as_its_lease(store: 
     with store.write() as unit:
         assert unit.leases.purge(ended_before=NOW + timedelta(days=99), limit=9) == 1
         assert unit.leases.add_repeated_debits([first]) == {first}
+
+
+def test_closed_leases_of_windows_that_never_end_are_forgotten_by_their_last_report(
+    store: SqlStore,
+) -> None:
+    closed = {"state": LeaseState.CLOSED, "report_time": NOW}
+    with store.write() as unit:
+        unit.limits.add_account(account())
+        unit.leases.put(
+            [
+                lease(1, **closed, granted=9, settled=9),
+                lease(2, **closed, granted=9, expire_time=NOW),
+                # A person released it: the published bound tells of it.
+                lease(3, **closed, granted=9),
+                lease(4, granted=9),
+            ]
+        )
+        assert unit.leases.purge(ended_before=NOW, limit=9) == 0
+        assert unit.leases.purge(ended_before=NOW + timedelta(seconds=1), limit=9) == 2
+        assert set(unit.leases.by_id([bytes([n]) * 16 for n in range(1, 5)])) == {
+            b"\3" * 16,
+            b"\4" * 16,
+        }

@@ -270,10 +270,7 @@ class LeaseRepository(Protocol):
     ) -> tuple[Lease, ...]:
         """Return the leases of which a disk is to be told.
 
-        Args:
-            agent_ref: the disk.
-            told_in: those told of in this sync are told of again.
-            expiring_before: live ones whose time ends before are told of as well.
+        Those told of in the sync `told_in` are among them, and live ones that expire before.
         """
 
     def move(self, agent_ref: int, *, to_ref: int) -> None:
@@ -285,14 +282,20 @@ class LeaseRepository(Protocol):
     def released_rest(self, key: WindowKey) -> int:
         """Return what may still be used of leases that an operator released."""
 
-    def silent(self, *, before: datetime, limit: int) -> tuple[Lease, ...]:
-        """Return up to `limit` live leases whose agents have not synced since an instant."""
+    def silent(self, *, before: datetime, after: bytes, limit: int) -> tuple[Lease, ...]:
+        """Return live leases of running windows whose agents have not synced since, by id."""
+
+    def left(self, *, ended_before: datetime, limit: int) -> tuple[Lease, ...]:
+        """Return up to `limit` leases that are not closed although their window has ended."""
+
+    def forget_lost_wants(self, *, silent_before: datetime, ephemeral_before: datetime) -> None:
+        """Forget what agents want that were not heard of since."""
 
     def totals(self) -> tuple[LeaseTotal, ...]:
         """Return the sums of leases that are not closed, by limit key and state."""
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
-        """Forget up to `limit` closed leases of windows that ended before an instant."""
+        """Forget up to `limit` closed leases; where no window ends, by their last report."""
 
     def wants(self, pairs: Collection[tuple[str, str]]) -> tuple[LeaseWant, ...]:
         """Return every disk's demand for limits, named by customer and key."""
@@ -338,10 +341,7 @@ class LeaseRepository(Protocol):
     ) -> tuple[SettledReservation, ...]:
         """Return up to `limit` reservations of which a disk is to drop the hold.
 
-        Args:
-            agent_ref: the disk.
-            told_in: those told of in this sync are told of again, in another one not.
-            limit: at most so many.
+        Those told of in the sync `told_in` are told of again, in another one not.
         """
 
     def tell_settled_elsewhere(
