@@ -145,7 +145,7 @@ MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
     ),
     "a recall is ignored": (3, ((news, "with_news", a_recall_is_ignored),)),
     "a hold goes back before t_late": (
-        0,
+        13,
         ((reservations, "is_due_to_return", holds_go_back_at_once),),
     ),
     "the numbers of syncs are not looked at": (

@@ -97,6 +97,7 @@ def reserve(asked: Reserve, *, counter: Counter, reach: Reach) -> Answer:
 
     Raises:
         AlreadyExistsError: RESERVATION_ID_REUSED.
+        InvalidStateError: RESERVATION_ENDED: the id's reservation has ended.
     """
     book = counter.book
     found = book.reservation(asked.reservation_id)

@@ -42,7 +42,8 @@ class Reserver(Recorder, Generic[ReservationT]):
                 Unset: all or nothing.
             dimensions: As in `record`; limits may hold for some of them only.
             ttl: How long the hold outlives the last renewal, 1 s..1 h. Unset: 2 minutes.
-            reservation_id: Id of the call where it has one; the same id is one reservation. Unset:
+            reservation_id: Id of the call where it has one; the same id is one reservation, which
+                is not entered again once it has ended: a new try of a call takes a new id. Unset:
                 a new UUIDv7.
             on_agent_unavailable: What to do when no agent answers in `quota_timeout_seconds`.
 

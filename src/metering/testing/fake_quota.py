@@ -23,7 +23,7 @@ from metering.api.v1.agent_pb2 import (
     SettleReservationRequest,
 )
 from metering.api.v1.usage_pb2 import UsageEvent
-from metering.errors import AlreadyExistsError, NotFoundError
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
 from metering.ids import settlement_event_id
 
 TTL_DEFAULT = timedelta(minutes=2)
@@ -97,10 +97,11 @@ class FakeQuota:
         )
 
     def reserve(self, request: ReserveQuotaRequest) -> ReserveQuotaResponse:
-        """Grants or denies; the same id is answered the same.
+        """Grants or denies; the same id is answered the same while it is held.
 
         Raises:
             AlreadyExistsError: RESERVATION_ID_REUSED: the id was used with other content.
+            InvalidStateError: RESERVATION_ENDED: it was settled or released.
         """
         known = self.reservations.get(request.reservation_id)
         if known is None:
@@ -118,6 +119,12 @@ class FakeQuota:
             raise AlreadyExistsError(
                 reason="RESERVATION_ID_REUSED",
                 message=f"reservation {request.reservation_id} was made with other content",
+            )
+        elif known.end is not None:
+            raise InvalidStateError(
+                reason="RESERVATION_ENDED",
+                message=f"reservation {request.reservation_id} was settled or released; make a new "
+                "id for each call",
             )
         return ReserveQuotaResponse(
             decision=_decision(known.granted, request.quantities),

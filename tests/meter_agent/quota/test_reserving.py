@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID, DenialReason, Reach, Verdict
-from meter_agent.core.quota.reservation import content_of, expired
-from meter_agent.quota import reserving
+from meter_agent.core.quota.reservation import EndKind, content_of, expired
+from meter_agent.quota import ending, reserving
 from meter_agent.quota.answers import Answer, Denied, Granted, Question
 from meter_agent.quota.reserving import Extend, Reserve
 from metering.api.v1 import lease_pb2
 from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
 from tests.meter_agent.quota.world import DAILY, QuotaWorld, asked, limit
+from tests.meter_agent.quota.world import ending as ending_of
 
 
 def reserve(world: QuotaWorld, made: Reserve, reach: Reach = Reach.ANSWERED) -> Answer:
@@ -84,6 +85,18 @@ def test_a_retry_is_answered_the_same_and_other_content_is_refused(tmp_path: Pat
             reserve(world, asked(quantities={"output": "99"}))
         with pytest.raises(AlreadyExistsError, match="another customer"):
             reserve(world, asked(customer_id="other"))
+
+
+def test_a_retry_under_an_id_that_was_given_back_meanwhile_is_refused(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(100)
+        reserve(world, asked())
+        given_back = ending_of(output=None, kind=EndKind.RELEASE)
+        world.run(lambda: ending.end(given_back, counter=world.counter))
+        with pytest.raises(InvalidStateError, match="released; make a new id"):
+            reserve(world, asked())
+        assert world.the_lease().held == 0
 
 
 def test_a_meter_without_a_limit_is_granted_whole(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from metering.api.v1.agent_pb2 import (
     ReserveQuotaRequest,
     SettleReservationRequest,
 )
-from metering.errors import AlreadyExistsError, NotFoundError
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
 from metering.ids import settlement_event_id
 from metering.testing import FakeAgent
 from metering.testing.fake_quota import FakeQuota
@@ -73,6 +73,9 @@ def test_a_repeated_request_is_answered_the_same_and_another_one_is_refused() ->
     assert quota.reserve(request()).decision == DECISION_GRANTED
     with pytest.raises(AlreadyExistsError, match="other content"):
         quota.reserve(request(amount="9"))
+    quota.end(ReleaseReservationRequest(reservation_id="r-1"))
+    with pytest.raises(InvalidStateError, match="make a new id"):
+        quota.reserve(request())
 
 
 def test_an_extension_adds_and_a_denied_one_changes_nothing() -> None:

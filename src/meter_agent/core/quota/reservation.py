@@ -175,16 +175,24 @@ def ttl_of(requested_us: int | None, *, default_us: int = TTL_US_DEFAULT) -> int
 def repeated_reserve(found: Reservation | None, *, content: Content) -> Reservation | None:
     """Returns the reservation that answers a retry; None where the id is new.
 
+    Only a held one answers: granting what has ended would let a call be made that nothing is held
+    for, and whose usage could not be settled.
+
     Raises:
         AlreadyExistsError: RESERVATION_ID_REUSED where the id was used with other content.
+        InvalidStateError: RESERVATION_ENDED where it was settled, released, or has expired.
     """
-    if found is None or found.content == content:
-        return found
-    raise AlreadyExistsError(
-        reason="RESERVATION_ID_REUSED",
-        message=f"reservation_id {found.reservation_id!r} was used with other content; make a new "
-        "id for each call, and repeat a request unchanged",
-    )
+    if found is None:
+        return None
+    if found.content != content:
+        raise AlreadyExistsError(
+            reason="RESERVATION_ID_REUSED",
+            message=f"reservation_id {found.reservation_id!r} was used with other content; make a "
+            "new id for each call, and repeat a request unchanged",
+        )
+    if found.state is not ReservationState.HELD:
+        raise _no_longer_held(found, advice="make a new id for each call")
+    return found
 
 
 def held_for_extension(found: Reservation | None, *, reservation_id: str) -> Reservation:
@@ -198,12 +206,7 @@ def held_for_extension(found: Reservation | None, *, reservation_id: str) -> Res
         raise unknown_reservation(reservation_id)
     if found.state is ReservationState.HELD:
         return found
-    raise InvalidStateError(
-        reason="RESERVATION_ENDED",
-        message=f"reservation {reservation_id!r} is {found.state}; only a held one is extended: "
-        "reserve again under a new id",
-        metadata={"state": str(found.state)},
-    )
+    raise _no_longer_held(found, advice="only a held one is extended: reserve under a new id")
 
 
 def is_repeated_extension(found: Reservation, *, request_id: str, content: Content) -> bool:
@@ -336,6 +339,14 @@ def unknown_reservation(reservation_id: str) -> NotFoundError:
         reason="RESERVATION_UNKNOWN",
         message=f"this agent holds no reservation {reservation_id!r}; reserve again, or name the "
         "customer_id when you settle what another agent granted",
+    )
+
+
+def _no_longer_held(found: Reservation, *, advice: str) -> InvalidStateError:
+    return InvalidStateError(
+        reason="RESERVATION_ENDED",
+        message=f"reservation {found.reservation_id!r} is {found.state}; {advice}",
+        metadata={"state": str(found.state)},
     )
 
 

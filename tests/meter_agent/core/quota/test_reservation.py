@@ -133,6 +133,25 @@ def test_the_same_id_with_other_content_is_refused(content: Content) -> None:
     assert caught.value.reason == "RESERVATION_ID_REUSED"
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        SETTLED,
+        ended(HELD, ending=Ending(kind=EndKind.RELEASE, content=Content())),
+        expired(HELD),
+        ended(expired(HELD), ending=Ending(kind=EndKind.SETTLE, content=USED)),
+    ],
+)
+def test_the_id_of_a_reservation_that_has_ended_grants_nothing(over: Reservation) -> None:
+    with pytest.raises(InvalidStateError) as caught:
+        repeated_reserve(over, content=ASKED)
+    assert (caught.value.reason, caught.value.metadata) == (
+        "RESERVATION_ENDED",
+        {"state": str(over.state)},
+    )
+    assert "make a new id" in caught.value.message
+
+
 def test_only_a_held_reservation_is_extended() -> None:
     assert held_for_extension(HELD, reservation_id="r-1") == HELD
     for found in (SETTLED, expired(HELD)):
