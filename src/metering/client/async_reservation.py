@@ -13,7 +13,7 @@ from metering.client.quota_engine import AWAY_RETRY_SECONDS, EndRequest
 from metering.client.quota_transport import AgentAwayError, QuotaRequest, QuotaResponse
 from metering.client.reservation import ReservationView
 from metering.client.reservation_state import GrantAnswer
-from metering.errors import ValidationError
+from metering.errors import MeteringError, ValidationError
 
 
 class AsyncReservation(ReservationView):
@@ -124,13 +124,17 @@ class AsyncReservation(ReservationView):
     async def _send_end(self, end: EndRequest) -> None:
         try:
             await self._call(end)
-        except (AgentAwayError, asyncio.CancelledError) as error:
-            # Sent again under the same id: it is counted once.
+        except MeteringError as error:
+            if error.kind.is_retryable:
+                # No agent answered, or it cannot now: sent again under the same id, counted once.
+                self._engine.end_later(end)
+                return
+            if isinstance(error, ValidationError):
+                self._state.reopen()
+            raise
+        except BaseException:
+            # Cancelled in mid-call: what was used must not be lost.
             self._engine.end_later(end)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-        except ValidationError:
-            self._state.reopen()
             raise
 
     async def _call(self, request: QuotaRequest) -> QuotaResponse:

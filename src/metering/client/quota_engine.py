@@ -81,6 +81,7 @@ class QuotaEngine:
         self._ends: list[EndRequest] = []
         self._is_sending_end = False
         self._end_failures = 0
+        self._is_put_off = False
         self._end_due = 0.0
         self._lost = 0
 
@@ -146,7 +147,7 @@ class QuotaEngine:
             self._changed.notify()
 
     def end_later(self, request: EndRequest) -> None:
-        """Sends what ends a reservation as soon as an agent answers; never raises, never waits."""
+        """Sends what ends a reservation as soon as an agent takes it; never raises or waits."""
         with self._changed:
             if self.is_closed or len(self._ends) >= self.options.settlement_count_max:
                 self._note_lost([request])
@@ -270,9 +271,14 @@ class QuotaEngine:
             with self._gate:
                 self._open().call(request, timeout_seconds=self.options.request_timeout_seconds)
         except AgentAwayError:
-            self._end_failed(request)
+            self._end_failed(request, index=0)
             return
         except MeteringError as error:
+            if error.kind.is_retryable:
+                self._note_put_off(request, error)
+                # Behind the others: what adds no usage finds room in a buffer that is full.
+                self._end_failed(request, index=len(self._ends))
+                return
             # Other numbers were settled before, or the request can never be right: not lost here.
             logger.error(  # noqa: TRY400 - no surprise: the text says it all
                 "the end of reservation %s was refused: %s: %s",
@@ -282,10 +288,21 @@ class QuotaEngine:
             )
         with self._changed:
             self._end_failures = 0
+            self._is_put_off = False
             self._is_sending_end = False
             self._changed.notify_all()
 
-    def _end_failed(self, request: EndRequest) -> None:
+    def _note_put_off(self, request: EndRequest, error: MeteringError) -> None:
+        if not self._is_put_off:
+            self._is_put_off = True
+            logger.warning(
+                "the agent cannot take the end of reservation %s now, and it waits: %s: %s",
+                request.reservation_id,
+                error.reason,
+                error.message,
+            )
+
+    def _end_failed(self, request: EndRequest, *, index: int) -> None:
         backoff = FullJitterBackoff(
             initial_seconds=self.options.backoff_initial_seconds,
             max_seconds=self.options.backoff_max_seconds,
@@ -299,7 +316,7 @@ class QuotaEngine:
             self._end_failures += 1
             pause = backoff.pause_seconds(failure_count=self._end_failures)
             self._end_due = time.monotonic() + pause
-            self._ends.insert(0, request)
+            self._ends.insert(index, request)
 
     def _send_renewal(self, reservation: Renewable) -> None:
         request = reservation.renewal()

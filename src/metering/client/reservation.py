@@ -146,7 +146,8 @@ class Reservation(ReservationView):
     ) -> str:
         """Ends it with what was used: once this returns, that is durable and counted once.
 
-        Where no agent answers, the meter goes on trying in the background, see `stats()`.
+        Where no agent answers, or its buffer is full, the meter goes on trying in the background,
+        see `stats()`.
 
         Args:
             quantities: What was used, as in `record`.
@@ -207,8 +208,15 @@ class Reservation(ReservationView):
     def _send_end(self, end: EndRequest) -> None:
         try:
             self._engine.call(end, timeout_seconds=self._timeout_seconds)
-        except AgentAwayError:
+        except MeteringError as error:
+            if error.kind.is_retryable:
+                # No agent answered, or it cannot now: sent again under the same id, counted once.
+                self._engine.end_later(end)
+                return
+            if isinstance(error, ValidationError):
+                self._state.reopen()
+            raise
+        except BaseException:
+            # Ctrl-C, or the end of the process, in mid-call: what was used must not be lost.
             self._engine.end_later(end)
-        except ValidationError:
-            self._state.reopen()
             raise

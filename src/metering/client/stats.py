@@ -25,6 +25,6 @@ class MeterStats:
     last_error: str
     """Why the last request failed or the last event was refused; empty where none was."""
     settlements_waiting: int = 0
-    """Reservations that have ended and of which no agent has heard yet. >= 0."""
+    """Reservations that have ended and whose end no agent has taken yet. >= 0."""
     settlements_lost: int = 0
     """Reservations that have ended and of which no agent will hear; each was logged. >= 0."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
+import grpc
 import pytest
 
 from metering import AsyncMeter, MeterOptions, OnAgentUnavailable, QuotaDenied, ValidationError
@@ -110,6 +111,17 @@ def test_a_settlement_that_is_cancelled_is_sent_all_the_same() -> None:
         agent.delay(0)
         assert await meter.flush()
         assert [dict(event.quantities) for event in agent.events] == [{"output_tokens": "3"}]
+
+    run(use)
+
+
+def test_a_settlement_waits_where_the_buffer_of_the_agent_is_full() -> None:
+    async def use(agent: FakeAgent, meter: AsyncMeter) -> None:
+        async with meter.reserve(customer="acme", quantities={"output_tokens": 10}) as r:
+            agent.fail_next(3, code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+            event_id = await r.settle({"output_tokens": 3})
+        assert await meter.flush()
+        assert [event.event_id for event in agent.events] == [event_id]
 
     run(use)
 

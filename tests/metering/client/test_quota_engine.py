@@ -25,7 +25,13 @@ from metering.client.quota_transport import (
     QuotaResponse,
     QuotaTransport,
 )
-from metering.errors import AlreadyExistsError, NotFoundError
+from metering.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    MeteringError,
+    NotFoundError,
+    QuotaExceededError,
+)
 from metering.testing import FakeAgent
 
 FAST = MeterOptions(backoff_initial_seconds=0.001, backoff_max_seconds=0.01, settlement_count_max=2)
@@ -110,6 +116,26 @@ def test_an_end_that_the_agent_refuses_is_logged_and_over(
     engine.end_later(settle())
     assert engine.flush(timeout_seconds=10)
     assert "RESERVATION_ENDED: other numbers" in caplog.text
+    engine.stop()
+
+
+FULL = QuotaExceededError(reason="BUFFER_FULL", message="95 %")
+RACED = ConflictError(reason="VERSION_CHANGED", message="again")
+
+
+@pytest.mark.parametrize("refusal", [FULL, RACED])
+def test_an_end_that_the_agent_cannot_take_now_waits_behind_the_others(
+    refusal: MeteringError, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = Wire(AWAY, refusal, refusal)
+    engine = engine_on(wire)
+    engine.end_later(settle("r-1"))
+    engine.end_later(settle("r-2"))
+    assert engine.flush(timeout_seconds=10)
+    sent = [item.reservation_id for item in wire.requests]
+    assert sent == ["r-1", "r-1", "r-2", "r-1", "r-2"]
+    assert (engine.waiting, engine.lost) == (0, 0)
+    assert f"it waits: {refusal.reason}" in caplog.text
     engine.stop()
 
 

@@ -3,17 +3,24 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Never
 
+import grpc
 import pytest
 
 from metering import Meter, MeterOptions, OnAgentUnavailable, QuotaDenied, ValidationError
 from metering.api.v1.agent_pb2 import ReleaseReservationRequest, SettleReservationRequest
+from metering.client.quota_engine import QuotaEngine
 from metering.errors import AlreadyExistsError, InvalidStateError
 from metering.testing import FakeAgent
 
 FAST = MeterOptions(
     backoff_initial_seconds=0.01, backoff_max_seconds=0.05, quota_timeout_seconds=0.5
 )
+
+
+def interrupted(*_: object, **__: object) -> Never:
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -195,6 +202,30 @@ def test_a_lost_answer_settles_once(agent: FakeAgent, meter: Meter) -> None:
         r.settle({"output_tokens": 3})
     assert meter.flush()
     assert len(agent.events) == 1
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED])
+def test_a_settlement_waits_where_the_agent_cannot_take_it_now(
+    code: grpc.StatusCode, agent: FakeAgent, meter: Meter
+) -> None:
+    with meter.reserve(customer="acme", quantities={"output_tokens": 10}) as r:
+        agent.fail_next(3, code=code)
+        event_id = r.settle({"output_tokens": 3})
+    assert meter.flush()
+    assert [event.event_id for event in agent.events] == [event_id]
+    assert meter.stats().settlements_lost == 0
+
+
+def test_a_settlement_that_is_interrupted_is_sent_all_the_same(
+    agent: FakeAgent, meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with meter.reserve(customer="acme", quantities={"output_tokens": 10}) as r:
+        monkeypatch.setattr(QuotaEngine, "call", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            r.settle({"output_tokens": 3})
+        monkeypatch.undo()
+    assert meter.flush()
+    assert [dict(event.quantities) for event in agent.events] == [{"output_tokens": "3"}]
 
 
 def test_a_grant_whose_answer_was_lost_twice_is_given_back(agent: FakeAgent, meter: Meter) -> None:
