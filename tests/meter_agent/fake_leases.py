@@ -180,7 +180,8 @@ class FakeLeases:
                 lacking = max(asked.granted - item.granted, 0)
                 extra = 0 if escrow.terms.is_tail else 4 * lacking  # The server's float.
                 target = min(asked.granted + extra, item.granted + escrow.left)
-                if target >= least:
+                is_over = asked.window_id != escrow.terms.window_id
+                if target >= least and not (is_over or item.is_closed):
                     item.granted = max(target, item.granted)
                     escrow.leases[asked.lease_id] = item
                 else:

@@ -229,17 +229,13 @@ class LeaseAsker:
         response: lease_pb2.AcquireLeaseResponse,
     ) -> None:
         """Lets those look again for whom something changed, and the others decide as it is."""
-        before = {(ask.lease.customer_id, ask.lease.limit_key): ask.lease.granted for ask in asks}
-        risen = {
-            (lease.customer_id, lease.limit_key)
-            for lease in response.leases
-            if lease.granted > before.get((lease.customer_id, lease.limit_key), 0)
-        }
+        asked = {(ask.lease.customer_id, ask.lease.limit_key) for ask in asks}
+        changed = _changed(asks, response)
         known = {item.customer_id for item in response.customers if not item.is_unknown}
         for item in items:
             keys = {(item.customer_id, shortage.limit_key) for shortage in item.shortages}
             # A limit that was not asked for is gone: its customer's terms have changed meanwhile.
-            is_changed = bool(keys & risen) or bool(keys - before.keys())
+            is_changed = bool(keys & changed) or bool(keys - asked)
             if not item.shortages:
                 is_changed = item.customer_id in known
             item.resolve(Reach.ASKABLE if is_changed else Reach.ANSWERED)
@@ -308,6 +304,30 @@ class LeaseAsker:
         if isinstance(error, UplinkError):
             self._state.failed()
         _LOG.warning("lease_ask_failed", error=message)
+
+
+def _changed(
+    asks: Sequence[LeaseAsk], response: lease_pb2.AcquireLeaseResponse
+) -> set[tuple[str, str]]:
+    """Returns customer and key of each limit for which it is worth looking again.
+
+    More was granted; or what was asked for can be granted to nobody, because the lease is closed
+    or its window is over: the next try asks for another lease, in the window that holds now.
+    """
+    leases = {lease.lease_id: lease for lease in response.leases}
+    windows = {
+        customer.customer_id: {limit.limit_key: limit.window_id for limit in customer.limits}
+        for customer in response.customers
+    }
+    changed = set()
+    for ask in asks:
+        lease, told = ask.lease, windows.get(ask.lease.customer_id)
+        answer = leases.get(lease.lease_id)
+        is_other = answer is not None and (answer.granted > lease.granted or answer.is_closed)
+        is_over = told is not None and told.get(lease.limit_key) != lease.window_id
+        if is_other or is_over:
+            changed.add((lease.customer_id, lease.limit_key))
+    return changed
 
 
 def _ask_to_proto(ask: LeaseAsk) -> lease_pb2.LeaseCounters:

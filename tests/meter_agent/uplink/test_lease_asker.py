@@ -184,6 +184,34 @@ def test_a_busy_server_is_asked_again_and_does_not_count_as_away(
     assert agent.agent._quota.state.failure_count == 0
 
 
+def test_a_window_that_the_agent_has_not_heard_of_refuses_nobody(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.is_growing = False
+    escrow = server.leases.limit("acme", "daily", 1_000, is_tail=True)
+    assert reserve(agent, "r-1").decision == agent_pb2.DECISION_GRANTED
+    told = server.leases.revision
+    syncs = server.leases.syncs
+    assert server.wait_for(lambda: bool(syncs) and syncs[-1].terms_revision == told)
+    with server.leases.condition:  # No sync tells of it.
+        escrow.terms.window_id = "w2"
+    assert reserve(agent, "r-2").decision == agent_pb2.DECISION_GRANTED
+    assert [item.window_id for item in escrow.leases.values()] == ["w1", "w2"]
+
+
+def test_a_lease_that_the_server_has_closed_refuses_nobody(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    server.leases.is_growing = False
+    escrow = server.leases.limit("acme", "daily", 1_000, is_tail=True)
+    assert reserve(agent, "r-1").decision == agent_pb2.DECISION_GRANTED
+    with server.leases.condition:
+        [lease] = escrow.leases.values()
+        lease.is_closed = True
+    assert reserve(agent, "r-2").decision == agent_pb2.DECISION_GRANTED
+    assert len(escrow.leases) == 2
+
+
 def test_nobody_waits_for_the_server_beyond_the_callers_deadline(
     agent: RunningAgent, server: FakeServer
 ) -> None:
