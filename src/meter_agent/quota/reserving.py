@@ -1,7 +1,7 @@
 """Reserving and extending: decided and held in one commit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from meter_agent.core.quota import reservation as core
@@ -18,14 +18,14 @@ from meter_agent.core.quota.decide import (
 from meter_agent.core.quota.lease import Lease
 from meter_agent.core.quota.reservation import Content, Reservation
 from meter_agent.core.quota.settle import hold_all
-from meter_agent.core.quota.terms import CustomerTerms, LimitTerms, Quantities
+from meter_agent.core.quota.terms import CustomerTerms, LimitTerms, Quantities, terms_of_extension
 from meter_agent.quota.answers import Answer, Denied, Granted, Passed, Question
 from meter_agent.quota.book import QuotaBook
 from meter_agent.quota.demands import Demands
 from meter_agent.quota.figures import QuotaFigures, limit_name
 from meter_agent.quota.lowered import LoweredLimits
 from metering.errors import AlreadyExistsError
-from metering.limits import LimitKind, OfflinePolicy
+from metering.limits import OfflinePolicy
 
 NO_TERMS: Final = Denial("", DenialReason.SERVER_AWAY, 0)
 """Refuses a customer whose limits were never heard, while the server cannot be asked."""
@@ -164,7 +164,12 @@ def extend(asked: Extend, *, counter: Counter, reach: Reach) -> Answer:
             quantities=asked.quantities,
             minimum_quantities=asked.minimum_quantities,
         )
-        decision = _decide(request, terms=_without_slots(terms), counter=counter, reach=reach)
+        rest = terms_of_extension(
+            terms,
+            held_keys={take.limit_key for take in found.takes},
+            quantities=found.granted,
+        )
+        decision = _decide(request, terms=rest, counter=counter, reach=reach)
         if asked.attempt == 0:
             _count(found.customer_id, decision, counter=counter)
     if decision.verdict in {Verdict.ASK, Verdict.DENIED}:
@@ -300,12 +305,6 @@ def _hold(
         decision.verdict is Verdict.GRANTED_PARTIALLY,
         tuple(passed_of(denial, terms=terms) for denial in decision.exceeded),
     )
-
-
-def _without_slots(terms: CustomerTerms) -> CustomerTerms:
-    """Returns the terms for an extension: a call that runs has its slot already."""
-    limits = tuple(item for item in terms.limits if item.kind is not LimitKind.CONCURRENCY)
-    return replace(terms, limits=limits)
 
 
 def _of_another_customer(reservation_id: str) -> AlreadyExistsError:

@@ -229,6 +229,18 @@ def test_a_call_that_runs_needs_no_second_slot(tmp_path: Path) -> None:
         assert denied.passed.denial.limit_key == "slots"
 
 
+def test_a_call_that_runs_is_counted_once_however_often_it_is_extended(tmp_path: Path) -> None:
+    calls = limit("calls", is_count=True, max=2)
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(), calls)
+        world.lease(500)
+        world.lease(2, "calls")
+        reserve(world, asked())
+        for number in range(3):
+            assert granted(extend(world, "50")) == {"output": Decimal(150 + 50 * number)}
+        assert (world.the_lease().held, world.the_lease("calls").held) == (250, 1)
+
+
 def test_a_check_holds_nothing(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         request = asked().request

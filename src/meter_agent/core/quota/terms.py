@@ -1,7 +1,7 @@
 """Limits as an agent knows them, and how much of each a call takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -74,6 +74,38 @@ class CustomerTerms:
     def limit(self, limit_key: str) -> LimitTerms | None:
         """Returns the limit of that key; None where there is none any more."""
         return next((limit for limit in self.limits if limit.limit_key == limit_key), None)
+
+
+def terms_of_extension(
+    terms: CustomerTerms, *, held_keys: Collection[str], quantities: Collection[str]
+) -> CustomerTerms:
+    """Returns the limits that hold for more of a call that is running.
+
+    It is one call and ends as one event, however often it is extended: its slot, its one of a limit
+    that counts calls, and what prices charge for each event are held already.
+
+    Args:
+        terms: The customer's limits.
+        held_keys: Of the limits of which its reservation holds something.
+        quantities: Names of those that its reservation was granted.
+    """
+    limits = []
+    for limit in terms.limits:
+        is_held = limit.limit_key in held_keys
+        if limit.kind is LimitKind.CONCURRENCY or (limit.is_count and is_held):
+            continue
+        limits.append(_without_events(limit, quantities) if is_held else limit)
+    return replace(terms, limits=tuple(limits))
+
+
+def _without_events(limit: LimitTerms, quantities: Collection[str]) -> LimitTerms:
+    prices = [
+        replace(price, event_price=Decimal(0), steps=() if price.is_count else price.steps)
+        if price.quantity in quantities
+        else price
+        for price in limit.prices
+    ]
+    return replace(limit, prices=tuple(prices))
 
 
 def is_limited(limit: LimitTerms, *, dimensions: Mapping[str, str], quantities: Quantities) -> bool:

@@ -5,7 +5,13 @@ from decimal import Decimal
 import pytest
 
 from meter_agent.core.quota.estimate import PriceBound, PriceStep
-from meter_agent.core.quota.terms import CustomerTerms, LimitTerms, amount_of, is_limited
+from meter_agent.core.quota.terms import (
+    CustomerTerms,
+    LimitTerms,
+    amount_of,
+    is_limited,
+    terms_of_extension,
+)
 from metering.limits import LimitKind
 
 TOKENS = LimitTerms(
@@ -55,6 +61,28 @@ def test_money_that_cannot_be_told_has_no_amount() -> None:
     price = PriceBound(meter_key="t", quantity="tokens", is_not_estimable=True)
     money = LimitTerms(limit_key="cap", kind=LimitKind.MONEY, decimals=6, prices=(price,))
     assert amount_of(money, dimensions={}, quantities={"tokens": Decimal(1)}) is None
+
+
+def test_a_call_that_runs_is_one_event_however_often_it_is_extended() -> None:
+    calls = LimitTerms(limit_key="c", kind=LimitKind.UNITS, quantity="tokens", is_count=True)
+    slots = LimitTerms(limit_key="n", kind=LimitKind.CONCURRENCY)
+    cent, step = Decimal("0.01"), (PriceStep(Decimal(0), Decimal("0.000001")),)
+    prices = (
+        PriceBound(meter_key="t", quantity="tokens", steps=step, event_price=cent),
+        PriceBound(meter_key="c", quantity="tokens", steps=step, is_count=True),
+        PriceBound(meter_key="i", quantity="images", event_price=cent),
+    )
+    money = LimitTerms(limit_key="cap", kind=LimitKind.MONEY, decimals=6, prices=prices)
+    terms = CustomerTerms(customer_id="acme", limits=(calls, money, slots))
+    more = {"tokens": Decimal(5), "images": Decimal(1)}
+    first = {
+        item.limit_key: amount_of(item, dimensions={}, quantities=more)
+        for item in terms_of_extension(terms, held_keys=(), quantities=()).limits
+    }
+    # 5 tokens, one event of them, one call counted, one event with images: in micro-units.
+    assert first == {"c": 1, "cap": 5 + 10_000 + 1 + 10_000}
+    [rest] = terms_of_extension(terms, held_keys={"c", "cap"}, quantities={"tokens"}).limits
+    assert amount_of(rest, dimensions={}, quantities=more) == 5 + 10_000
 
 
 def test_a_limit_is_found_by_its_key() -> None:
