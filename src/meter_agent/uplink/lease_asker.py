@@ -92,6 +92,7 @@ class LeaseAsker:
         self._on_recalled = on_recalled
         self._condition = threading.Condition()
         self._queue: deque[_Waiting] = deque()
+        self._is_asking = False
         self._is_stopping = False
         self._start_seconds = state.clock.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-asker", daemon=True)
@@ -113,8 +114,9 @@ class LeaseAsker:
         """Tells whether the server can be asked now; waits a little for a first session."""
         state = self._state
         if state.is_away:
-            is_try_due = state.seconds_since_failure >= AWAY_RETRY_SECONDS
-            return Reach.ASKABLE if is_try_due and state.mark is not None else Reach.AWAY
+            with self._condition:
+                is_askable = state.mark is not None and self._is_try_due()
+            return Reach.ASKABLE if is_askable else Reach.AWAY
         # Only a process that has just started waits: else each call of an outage would.
         age = state.clock.monotonic() - self._start_seconds
         patience = START_SECONDS if age < STARTING_SECONDS else 0.0
@@ -135,12 +137,20 @@ class LeaseAsker:
         deadline = self._state.clock.monotonic() + patience
         item = _Waiting(customer_id, tuple(shortages), deadline)
         with self._condition:
-            if self._is_stopping:
+            if self._is_stopping or (self._state.is_away and not self._is_try_due()):
                 return Reach.AWAY
             self._queue.append(item)
             self._condition.notify()
         item.done.wait(patience)
         return item.reach
+
+    def _is_try_due(self) -> bool:
+        """Tells whether a call may try a server that is away: one in so long, and one at a time.
+
+        Under the lock of the queue: all others are answered by policy at once, none waits behind.
+        """
+        is_trying = self._is_asking or bool(self._queue)
+        return not is_trying and self._state.seconds_since_failure >= AWAY_RETRY_SECONDS
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -156,7 +166,12 @@ class LeaseAsker:
                 _LOG.exception("lease_asking_failed")
             finally:
                 with self._condition:
+                    self._is_asking = False
                     self._queue.extendleft(reversed(repeated))
+                    if self._state.is_away:
+                        # Who came during the last try would wait for another one in vain.
+                        items.extend(self._queue)
+                        self._queue.clear()
                 for item in items:
                     if item not in repeated:
                         item.done.set()
@@ -190,6 +205,7 @@ class LeaseAsker:
                     continue  # Nobody waits for it any more.
                 limits += len(item.shortages)
                 items.append(item)
+            self._is_asking = bool(items)
             return items
 
     def _ask_for(self, items: list[_Waiting]) -> None:

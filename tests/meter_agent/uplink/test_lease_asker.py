@@ -174,6 +174,45 @@ def test_two_late_answers_are_a_server_that_is_away(
     assert not state.is_away
 
 
+def test_who_comes_during_the_last_try_does_not_wait_for_another_one(
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_INTERVAL_SECONDS", 0.0)
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    state = agent.agent._quota.state
+    with server.leases.condition:
+        caller = threading.Thread(target=reserve, args=(agent, "r-1"))
+        caller.start()
+        wait_until(lambda: state.failure_count == 1)
+        assert reserve(agent, "r-2").denial.reason == "SERVER_AWAY"
+        assert state.failure_count == 2
+    caller.join(WAIT_SECONDS)
+
+
+def test_one_call_tries_a_server_that_is_away_and_the_others_do_not_wait(
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.AWAY_RETRY_SECONDS", 0.0)
+    server.leases.limit("acme", "daily", 1_000)
+    assert server.wait_for(lambda: len(server.sessions) == 1)
+    asker = agent.agent._quota._asker
+    assert asker is not None
+    decisions: list[int] = []
+    with server.leases.condition:
+        assert reserve(agent, "r-1").denial.reason == "SERVER_AWAY"
+        monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 5.0)
+        caller = threading.Thread(target=lambda: decisions.append(reserve(agent, "r-2").decision))
+        caller.start()
+        wait_until(lambda: asker._is_asking)
+        assert reserve(agent, "r-3").denial.reason == "SERVER_AWAY"
+        assert decisions == []
+    caller.join(WAIT_SECONDS)
+    assert decisions == [agent_pb2.DECISION_GRANTED]
+
+
 def test_a_busy_server_is_asked_again_and_does_not_count_as_away(
     agent: RunningAgent, server: FakeServer
 ) -> None:
