@@ -324,9 +324,9 @@ def reloaded(found: Reservation, *, boot_id: str, now_us: int) -> Reservation:
     """Returns the reservation as a new process of the agent finds it.
 
     In the same boot of the machine the remaining time goes on; another boot starts it anew, for
-    its clock began at zero.
+    its clock began at zero. An empty boot id tells nothing, and counts as another boot.
     """
-    if found.boot_id == boot_id:
+    if boot_id and found.boot_id == boot_id:
         return found
     return replace(
         found, boot_id=boot_id, reserved_at_us=now_us, expires_at_us=now_us + found.ttl_us

@@ -206,6 +206,9 @@ def test_a_restart_in_the_same_boot_keeps_the_remaining_time_and_another_boot_st
     assert anew == replace(
         HELD, boot_id="boot-2", reserved_at_us=5 * SECOND, expires_at_us=125 * SECOND
     )
+    # Where the machine tells no boot id nobody knows whether its clock went on.
+    unnamed = reloaded(replace(HELD, boot_id=""), boot_id="", now_us=5 * SECOND)
+    assert unnamed.expires_at_us == 125 * SECOND
 
 
 def test_a_time_to_live_lies_between_a_second_and_an_hour() -> None:
