@@ -136,7 +136,7 @@ MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
     ),
     "a return counts twice": (0, ((lease_reports, "reported", a_return_counts_twice),)),
     "a reservation is settled twice": (
-        0,
+        4,
         ((reservations, "case_of_ending", a_reservation_is_settled_as_often_as_it_is_asked),),
     ),
     "silence frees a lease outside of the bound": (
@@ -145,11 +145,11 @@ MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
     ),
     "a recall is ignored": (3, ((news, "with_news", a_recall_is_ignored),)),
     "a hold goes back before t_late": (
-        13,
+        36,
         ((reservations, "is_due_to_return", holds_go_back_at_once),),
     ),
     "the numbers of syncs are not looked at": (
-        3,
+        8,
         ((sync_leases, "decide_sync", every_number_is_the_next),),
     ),
 }
