@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from billing_server.domain.rating.price_model import StepKind
 from billing_server.domain.rating.step_text import step_text
 from metering.quantity import plain_decimal, round_quantity
 
@@ -27,10 +28,13 @@ def calculation_of(line: Json, *, currency: str) -> tuple[str, ...]:
         line: in the JSON of the contract.
         currency: ISO 4217 code of the invoice.
     """
-    sentences = list(
-        _usage_sentences(line) if line["kind"] in USAGE_KINDS else _fee_sentences(line)
-    )
-    sentences += [readable_numbers(step_text(step)) for step in line["steps"]]
+    steps = [readable_numbers(step_text(step)) for step in line["steps"]]
+    if line["kind"] not in USAGE_KINDS:
+        sentences = [*_fee_sentences(line), *steps]
+    else:
+        # What is included is counted in converted units (R33).
+        converted = sum(step.get("kind") == StepKind.CONVERSION for step in line["steps"][:1])
+        sentences = [_used(line), *steps[:converted], *_included(line), *steps[converted:]]
     share = line.get("proration")
     if share:
         sentences.append(f"share: {share['numerator']}/{share['denominator']} of the whole period")
@@ -50,17 +54,20 @@ def readable_numbers(sentence: str) -> str:
     return _NUMBER.sub(lambda match: readable(match[0]), sentence)
 
 
-def _usage_sentences(line: Json) -> list[str]:
+def _used(line: Json) -> str:
     unit = line["unit"]
     used = f"used: {readable(line['quantity'])} {unit}"
     group = " ".join(f"{key}={value}" for key, value in line.get("group", {}).items())
-    sentences = [f"{used} of {group}" if group else used]
-    if Decimal(line["included_quantity"]):
-        sentences.append(
-            f"included: {readable(line['included_quantity'])}, which leaves "
-            f"{readable(line['billable_quantity'])} to charge"
-        )
-    return sentences
+    return f"{used} of {group}" if group else used
+
+
+def _included(line: Json) -> list[str]:
+    if not Decimal(line["included_quantity"]):
+        return []
+    return [
+        f"included: {readable(line['included_quantity'])}, which leaves "
+        f"{readable(line['billable_quantity'])} to charge"
+    ]
 
 
 def _fee_sentences(line: Json) -> list[str]:

@@ -151,7 +151,8 @@ class UsageTerms:
         return self._explained(
             _total(known),
             converted=_total(self._converted_events(known)),
-            billable=_total(billable),
+            # What was taken back may be more than what is left of the events.
+            billable=max(_total(billable), ZERO),
             steps=list(model.explain_events(billable)),
         )
 

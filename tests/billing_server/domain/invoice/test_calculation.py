@@ -51,6 +51,21 @@ def test_a_usage_line_is_told_from_what_was_used_to_the_rounded_amount() -> None
     )
 
 
+def test_r33_what_is_included_is_told_behind_the_conversion_that_it_is_counted_in() -> None:
+    conversion = step(to="8", quantity="0", unit_price="0", amount="0", kind="conversion")
+    converted = {"quantity": "8000", "included_quantity": "3", "billable_quantity": "5"}
+    told = calculation_of(
+        line(**converted, steps=[conversion | {"from": "8000"}, step(quantity="5", amount="0.05")]),
+        currency="USD",
+    )
+    assert told[:4] == (
+        "used: 8,000 token",
+        "converted: 8,000 are 8",
+        "included: 3, which leaves 5 to charge",
+        "5 × 0.01 = 0.05",
+    )
+
+
 def test_a_group_and_a_share_are_named_and_nothing_included_is_not() -> None:
     told = calculation_of(
         line(

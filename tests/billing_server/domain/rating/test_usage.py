@@ -225,6 +225,13 @@ def test_r30_included_units_come_off_the_first_events_and_take_their_fees_along(
     assert (rated.quantity, rated.included_quantity, rated.billable_quantity) == (200, 150, 50)
 
 
+def test_r30_more_taken_back_than_events_left_shows_nothing_to_charge() -> None:
+    # 5 of 8 are included, 3 are charged with a fee of 1; then all 8 are taken back.
+    events = [EventUsage(Decimal(8)), EventUsage(Decimal(-8))]
+    rated = UsageTerms(BY_EVENT, Decimal(5)).explain_events(events)
+    assert (rated.quantity, rated.included_quantity, rated.billable_quantity) == (0, 0, 0)
+
+
 def test_an_event_that_is_included_in_part_keeps_that_part_of_its_price() -> None:
     # Of 4 units at 0.10, 1 is included: 3/4 of 0.10 is left.
     terms = UsageTerms(Dynamic("cost"), Decimal(1))
