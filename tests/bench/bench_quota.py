@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.bench.quota import changes, crashes
+from tests.bench.quota import changes, crashes, passable
 from tests.bench.quota.books import COMING_BACK, CONNECTED, CUT_OFF, Outcome
 from tests.bench.quota.calls import SAMPLE, read_calls
 from tests.bench.quota.design import Design
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--trace", type=Path, default=SAMPLE, help="calls to draw from")
     parser.add_argument("--runs", type=int, default=3, help="seeds 1 to N, each for all designs")
     parser.add_argument("--verbose", action="store_true", help="print each false refusal")
-    parser.add_argument("--only-runs", action="store_true", help="leave changes and crashes out")
+    parser.add_argument("--only-runs", action="store_true", help="leave the tables out")
     parser.add_argument("--only-leases", action="store_true", help="leave the other designs out")
     parser.add_argument("--demand", type=int, default=10, help="what is asked for, in limits")
     arguments = parser.parse_args()
@@ -33,6 +33,9 @@ def main() -> int:
         rows = [*changes.measure(host_count=HOSTS), *crashes.measure()]
         print(format_rows("Limits that change, clients that crash", rows), end="\n\n", flush=True)
     calls = read_calls(arguments.trace)
+    if not arguments.only_runs:
+        rows = passable.measure(calls=calls)
+        print(format_rows("Limits that may be passed", rows), end="\n\n", flush=True)
     print(
         "| design | run | limit | calls | overspend | false refusals: connected / coming back / "
         "cut off | why, at connected hosts | answered, p50 / p99 | unusable at the end | "

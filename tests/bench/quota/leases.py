@@ -26,14 +26,19 @@ plans:
   - key: metered
     currency: USD
     prices:
-      - {{key: tokens, kind: usage, meter: tokens, model: per_unit, unit_price: "0.000001"}}
+      - {{key: tokens, kind: usage, meter: tokens, {price}}}
     limits:
-      - {{key: {key}, meter: tokens, window: month, max: "{limit}", enforcement: hard}}
+      - {{key: {key}, window: month, {terms}}}
 customers:
   - {{id: {customer}, currency: USD}}
 subscriptions:
   - {{id: sub-{customer}, customer: {customer}, plan: metered}}
 """
+
+
+HARD: Final = 'meter: tokens, max: "{limit}", enforcement: hard'
+"""A limit of tokens, `{limit}` of them, whose leases a silent agent keeps."""
+FLAT: Final = 'model: per_unit, unit_price: "0.000001"'
 
 
 class AgentHost:
@@ -71,8 +76,17 @@ class Leases:
 
     name = "leases (this product)"
 
-    def __init__(self, *, host_count: int, agent_env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host_count: int,
+        agent_env: Mapping[str, str] | None = None,
+        terms: str = HARD,
+        price: str = FLAT,
+    ) -> None:
         self._host_count = host_count
+        self._terms = terms
+        self._price = price
         self._agent_env = agent_env or {}
         self.agents: list[AgentHost] = []
         self._room = Path()
@@ -91,7 +105,10 @@ class Leases:
             server.start()
             stack.callback(server.stop)
             catalog = self._room / "catalog.yaml"
-            catalog.write_text(_CATALOG.format(key=LIMIT_KEY, limit=limit, customer=CUSTOMER))
+            terms = self._terms.format(limit=limit)
+            catalog.write_text(
+                _CATALOG.format(key=LIMIT_KEY, terms=terms, price=self._price, customer=CUSTOMER)
+            )
             self._billing("apply", catalog)
             self.agents = [
                 self._start_host(stack, number=number, grpc_port=grpc_port)
@@ -119,7 +136,7 @@ class Leases:
     def leased(self) -> Mapping[int, int]:
         """Returns what each host was granted and has not given back, as the server knows."""
         amounts: Counter[int] = Counter()
-        for lease in self._limit()["leases"]:
+        for lease in self.view()["leases"]:
             host = int(lease["agent"].removeprefix("host-"))
             amounts[host] += int(lease["granted"]) - int(lease["returned"])
         return amounts
@@ -140,7 +157,7 @@ class Leases:
 
     def known_use(self) -> int:
         """Returns what the server knows to be used of the limit."""
-        return int(self._limit()["used"])
+        return int(self.view()["used"])
 
     def set_limit(self, limit: int) -> None:
         """Gives the customer a limit of its own under the same key; agents are told by the time
@@ -150,9 +167,10 @@ class Leases:
 
     def held(self) -> int:
         """Returns what reservations hold, as the agents last told the server."""
-        return int(self._limit()["reserved"])
+        return int(self.view()["reserved"])
 
-    def _limit(self) -> dict[str, Any]:
+    def view(self) -> dict[str, Any]:
+        """Returns how the limit stands, as the API tells it."""
         views = self._ask("GET", "limits")["data"]
         [view] = [view for view in views if view["key"] == LIMIT_KEY]
         return dict(view)
