@@ -220,9 +220,11 @@ class SqlAgentRepository:
         )
 
     def unheard(self, incarnation: str) -> tuple[int, ...]:
-        """Returns disks that may hold leases and have opened no session of an incarnation."""
+        """Returns agents and disks that have opened no session of an incarnation.
+
+        Also those that had none at all: their first leases may be younger than a backup.
+        """
         statement = select(agent.c.ref).where(
-            agent.c.sync_time.is_not(None),
             agent.c.revoke_time.is_(None),
             agent.c.forget_time.is_(None),
             or_(

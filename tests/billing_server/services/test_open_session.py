@@ -74,6 +74,16 @@ def test_a_repeat_after_a_restore_counts_as_heard_of(memory_store: SqlStore) -> 
         assert unit.agents.unheard("restored") == ()
 
 
+def test_a_restored_server_waits_for_agents_that_its_backup_had_not_heard_of(
+    memory_store: SqlStore,
+) -> None:
+    # It may have granted to them since: two agents together would pass the limit.
+    with memory_store.write() as unit:
+        unit.agents.enroll(agent_id="agt_1", name="host-1", token_sha256="t", create_time=START)
+        unit.agents.renew_incarnation("restored", at=NOON)
+        assert len(unit.agents.unheard("restored")) == 1
+
+
 def test_another_attempt_gets_the_next_number(store: SqlStore, agent: Agent) -> None:
     opened(store, agent, request())
     assert opened(store, agent, request(nonce=b"2", sync_no=2)).session_no == 2

@@ -210,7 +210,7 @@ class AgentRepository(Protocol):
         """Write that a disk was declared lost; a session of it takes that back."""
 
     def unheard(self, incarnation: str) -> tuple[int, ...]:
-        """Return disks that may hold leases and have opened no session of an incarnation."""
+        """Return agents and disks that have opened no session of an incarnation, or none at all."""
 
     def declare_loss(self, loss: DeclaredLoss) -> None:
         """Write down positions that are lost."""
