@@ -98,6 +98,9 @@ class QuotaFleet:
         database.open_writer(self._template).close()
         for number in range(source.choice((1, 2, 2, 3))):
             self._add_agent(f"agent-{number}", TOKENS[number], self._fresh_disk())
+        with store.write() as unit:  # A restored server would wait for those that never come.
+            for token in TOKENS[len(self.agents) :]:
+                unit.agents.revoke(f"agt-{token}", at=self.server.clock.now())
         self.services = Services(self.hub, truth=self.truth, agents=self.agents)
 
     def _fresh_disk(self) -> Path:
