@@ -150,9 +150,9 @@ class QuotaFleet:
         world.run(FAULT_SECONDS)
         world.heal()
         world.run(FAULT_SECONDS + LATE_SECONDS)
-        self.truth.judge_bound()
+        self.truth.judge_bound(self.server.counted_events())
         judge_rest(self)
-        self.truth.judge_bound()
+        self.truth.judge_bound(self.server.counted_events())
         if self.truth.is_straight:
             self.truth.judge_rates()
         truth = self.truth

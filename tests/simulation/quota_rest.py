@@ -9,7 +9,6 @@ from billing_server.services.forget_agent import release_lease
 from billing_server.services.limit_views import LimitView, show_limits
 from meter_agent.core.quota.decide import OFFLINE_LEASE_ID
 from meter_agent.quota.answers import Granted
-from metering.api.v1.usage_pb2 import UsageEvent
 from metering.limits import LimitKind
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.quota_callers import Plan
@@ -81,10 +80,7 @@ def _judge_settled(fleet: "QuotaFleet") -> None:
     debited: Counter[bytes] = Counter()
     windows = fleet.truth.windows
     count = 0
-    for (payload,) in fleet.server.rows(
-        "SELECT payload FROM usage_event WHERE quarantine_reason IS NULL"
-    ):
-        event = UsageEvent.FromString(payload)
+    for event in fleet.server.counted_events():
         count += 1
         for (customer, key), limit in fleet.truth.limits.items():
             if customer == event.customer_id and is_units(limit):

@@ -24,6 +24,7 @@ from billing_server.services.lease_desk import LeaseDesk
 from billing_server.services.set_limits import set_limit
 from billing_server.services.tidy_limits import EVERY, LimitTidying
 from billing_server.store.unit_of_work import SqlStore
+from metering.api.v1.usage_pb2 import UsageEvent
 from metering.errors import MeteringError
 from tests.simulation.fleet_services import ServiceServer
 from tests.simulation.fleet_world import World
@@ -253,6 +254,11 @@ class QuotaServer(ServiceServer):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Returns what a statement finds."""
         return self._raw.execute(sql).fetchall()
+
+    def counted_events(self) -> list[UsageEvent]:
+        """Returns every event that counts, as it came."""
+        found = self.rows("SELECT payload FROM usage_event WHERE quarantine_reason IS NULL")
+        return [UsageEvent.FromString(payload) for (payload,) in found]
 
     # --- calls
 

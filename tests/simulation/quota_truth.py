@@ -100,7 +100,7 @@ class QuotaTruth:
                 self.windows[lease.lease_id] = key
         name = (event.customer_id, event.event_id)
         cost = self.costs[name] = int(event.quantities[QUANTITY])
-        debits = {each.lease_id: each.amount for each in event.debits}
+        debits = _debits_of(event)
         self.versions.setdefault(name, []).append(debits)
         call = self.calls.get(event.settlement.reservation_id)
         if call is None or call.agent != agent or not self.is_straight:
@@ -148,15 +148,21 @@ class QuotaTruth:
 
     # --- what must hold
 
-    def judge_bound(self) -> None:
+    def judge_bound(self, counted: Iterable[usage_pb2.UsageEvent]) -> None:
         """Holds what leases bore against what there was of each window.
+
+        Args:
+            counted: every event as the server counted it. One that was recorded twice, across the
+                end of a window, was used in the window of that one alone.
 
         Raises:
             Violation: A limit was passed by more than the bound.
         """
+        used = {(event.customer_id, event.event_id): _debits_of(event) for event in counted}
         borne: Counter[WindowKey] = Counter()
-        for versions in self.versions.values():
-            # Used once, however often it was recorded.
+        for name, recorded in self.versions.items():
+            # Used once, however often it was recorded; until it is counted, wherever it may be.
+            versions = [used[name]] if name in used else recorded
             most: Counter[WindowKey] = Counter()
             for debits in versions:
                 of_version: Counter[WindowKey] = Counter()
@@ -239,3 +245,7 @@ def is_units(limit: Limit) -> bool:
     """Tells whether a limit adds usage up in a window of the calendar."""
     is_meter = limit.subject is LimitSubject.METER
     return is_meter and limit.window.unit not in (WindowUnit.MINUTE, WindowUnit.ROLLING)
+
+
+def _debits_of(event: usage_pb2.UsageEvent) -> dict[bytes, int]:
+    return {each.lease_id: each.amount for each in event.debits}
