@@ -3,7 +3,6 @@
 What is explained is the document as it stands, issued or upcoming; nothing is rated anew.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from typing import Any
 
 from billing_server.domain.catalog.serialize import meter_to_dict, price_to_dict
 from billing_server.domain.invoice.calculation import calculation_of
-from billing_server.domain.ports.events import EventPosition
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import SeriesUsage
 from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
+from billing_server.services.event_cursor import event_cursor, event_position
 from billing_server.services.line_terms import (
     LineTerms,
     find_line_terms,
@@ -33,11 +32,11 @@ from billing_server.services.line_usage import (
     series_of_line,
 )
 from billing_server.services.list_invoices import show_invoice
-from billing_server.services.pages import Page, PageRequest, cursor_from_key
+from billing_server.services.pages import Page, PageRequest
 from billing_server.services.period_usage import folded
 from billing_server.services.upcoming_invoice import upcoming_invoice
 from metering.clock import format_instant
-from metering.errors import InvalidStateError, NotFoundError, ValidationError
+from metering.errors import InvalidStateError, NotFoundError
 from metering.period import Period
 from metering.quantity import plain_decimal, unscale_quantity
 
@@ -129,12 +128,12 @@ def list_line_events(
                 "for no usage; ask for a line of kind usage or late_usage",
             )
         found = events_of_line(
-            unit, terms=terms, scope=scope, after=_position(page.after), limit=page.limit
+            unit, terms=terms, scope=scope, after=event_position(page), limit=page.limit
         )
     following = found.next_position
     return Page(
         tuple(_event_to_dict(each, scope=scope) for each in found.events),
-        None if following is None else cursor_from_key(json.dumps(following)),
+        event_cursor(following),
     )
 
 
@@ -269,16 +268,3 @@ def _checked(line_index: int, *, content: Mapping[str, Any]) -> int:
             f"{there}",
         )
     return line_index
-
-
-def _position(after: str | None) -> EventPosition | None:
-    if after is None:
-        return None
-    try:
-        time_us, event_id = json.loads(after)
-        return int(time_us), str(event_id)
-    except (ValueError, TypeError) as error:
-        raise ValidationError(
-            reason="CURSOR_MALFORMED",
-            message="cursor is not one that a list has given; start again without it",
-        ) from error

@@ -1,6 +1,5 @@
 """The events behind a usage query: what a customer's meter counted in a window, one by one."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +13,15 @@ from billing_server.domain.ports.usage_facts import Correction
 from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.context import ServiceContext
+from billing_server.services.event_cursor import event_cursor, event_position
 from billing_server.services.list_customers import customer_not_found
-from billing_server.services.pages import Page, PageRequest, cursor_from_key
+from billing_server.services.pages import Page, PageRequest
 from billing_server.services.query_usage import UsageQuery
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import corrected
 from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.clock import floor_to_minute
-from metering.errors import NotFoundError, ValidationError
+from metering.errors import NotFoundError
 
 MINUTES_READ: Final = 200
 """Minutes that are looked up together."""
@@ -53,7 +53,7 @@ def list_usage_events(
         NotFoundError: CUSTOMER_NOT_FOUND or METER_NOT_FOUND.
         ValidationError: CURSOR_MALFORMED.
     """
-    after = _position(page.after)
+    after = event_position(page)
     with context.store.read() as unit:
         meter = unit.catalog.meter(query.meter_key)
         if meter is None:
@@ -82,7 +82,7 @@ def list_usage_events(
                 found.append(CountedEvent(decode_row(row), correction, values[0]))
         else:
             following = None
-    cursor = None if following is None else cursor_from_key(json.dumps(following))
+    cursor = event_cursor(following)
     return meter, Page(tuple(found), cursor)
 
 
@@ -122,16 +122,3 @@ def _minutes(unit: UnitOfWork, *, query: UsageQuery, start: datetime) -> tuple[d
 
 def _matches(event: DecodedEvent, where: Mapping[str, str]) -> bool:
     return all(event.dimensions.get(key) == value for key, value in where.items())
-
-
-def _position(after: str | None) -> EventPosition | None:
-    if after is None:
-        return None
-    try:
-        time_us, event_id = json.loads(after)
-        return int(time_us), str(event_id)
-    except (ValueError, TypeError) as error:
-        raise ValidationError(
-            reason="CURSOR_MALFORMED",
-            message="cursor is not one that a list has given; start again without it",
-        ) from error
