@@ -77,7 +77,12 @@ def _lines_of_terms(terms: Json) -> Iterator[str]:
     if share is not None:
         included = price.get("included", "0")
         whole = "" if included == "0" else f"; a whole one includes {readable(included)}"
-        yield f"    for {share['numerator']}/{share['denominator']} of a whole period{whole}"
+        part = f"{share['numerator']}/{share['denominator']} of a whole period"
+        yield f"    for {part if share['numerator'] else 'none of the period by its days'}{whole}"
+    by_second = terms["maximum_share"]
+    if by_second is not None and "maximum" in price:
+        part = f"{by_second['numerator']}/{by_second['denominator']}, the part by the second"
+        yield f"    of its maximum of {readable(price['maximum'])} for {part}"
 
 
 def _lines_of_usage(usage: Json, *, unit: str) -> Iterator[str]:

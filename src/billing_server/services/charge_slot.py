@@ -118,7 +118,9 @@ def charge_slot(
     is_part = key.group_key != WHOLE_PRICE and price.group_tiers is TierScope.SHARED
     return ChargeSlot(
         key=key,
-        terms=usage_terms(price, meter=meter, share=segment.share),
+        terms=usage_terms(
+            price, meter=meter, share=segment.share, maximum_share=segment.maximum_share
+        ),
         meter=meter,
         currency_digits=minor_unit_digits(timeline.plan.currency),
         span=segment.span,

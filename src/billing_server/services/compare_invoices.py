@@ -243,7 +243,9 @@ def _rate_of(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Any:
 
             return rate_fee
         case UsagePrice() as price if known is not None and known.meter is not None:
-            compiled = usage_terms(price, meter=known.meter, share=known.share)
+            compiled = usage_terms(
+                price, meter=known.meter, share=known.share, maximum_share=known.maximum_share
+            )
             is_alone = line["kind"] in USAGE_KINDS and not line["group"]
             return compiled.rate if is_alone and not compiled.is_rated_by_event else None
     return None

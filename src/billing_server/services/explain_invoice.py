@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from billing_server.domain.catalog.serialize import meter_to_dict, price_to_dict
@@ -170,12 +171,17 @@ def _terms_to_dict(known: LineTerms) -> dict[str, Any]:
         "override": None
         if override is None
         else {"start": format_instant(override.start), "set": dict(override.fields)},
-        "share": None
-        if known.share == 1
-        else {"numerator": known.share.numerator, "denominator": known.share.denominator},
+        "share": None if known.share == 1 else _fraction_to_dict(known.share),
+        "maximum_share": None
+        if known.maximum_share is None
+        else _fraction_to_dict(known.maximum_share),
         "price": price_to_dict(known.price),
         "meter": None if known.meter is None else meter_to_dict(known.meter),
     }
+
+
+def _fraction_to_dict(share: Fraction) -> dict[str, int]:
+    return {"numerator": share.numerator, "denominator": share.denominator}
 
 
 def _usage_to_dict(

@@ -37,6 +37,8 @@ class LineTerms:
     """What the price counts; None: it counts nothing."""
     share: Fraction = Fraction(1)
     """Of the line's service period in its whole period, in the plan's proration unit (R17)."""
+    maximum_share: Fraction | None = None
+    """What scales a maximum in the place of a share of nothing (`Segment.maximum_share`)."""
     addon: AttachedAddon | None = None
     """The add-on that the price is one of; None: the plan's own."""
     override: Override | None = None
@@ -90,6 +92,7 @@ def find_line_terms(unit: UnitOfWork, *, terms: CustomerTerms, line: Json) -> Li
         meter,
         # A fee's period may be longer than the plan's: the line has its share.
         share_of(line) if meter is None else _share(timeline, segment=segment, span=span),
+        None if segment is None else segment.maximum_share,
         _addon_of(unit, timeline=timeline, price_key=price.key, at=span.start),
         _override_of(timeline, price_key=price.key, at=span.start),
     )

@@ -22,6 +22,7 @@ def explained(**fields: Any) -> dict[str, Any]:
             "addon": None,
             "override": None,
             "share": None,
+            "maximum_share": None,
             "price": {"key": "tokens", "model": "per_unit"},
         },
         "usage": {
@@ -108,4 +109,18 @@ def test_a_price_of_an_add_on_and_a_subscriptions_own_terms_are_told() -> None:
         "    price tokens (per_unit) of add-on fees version 3",
         '    with this subscription\'s own terms since 2026-01-15T00:00:00Z: {"included": "5"}',
         "    for 16/31 of a whole period; a whole one includes 1,000,000",
+    ]
+
+
+def test_r17_a_segment_of_no_day_tells_which_part_of_a_maximum_counts() -> None:
+    document = explained()
+    document["lines"][0]["terms"] |= {
+        "share": {"numerator": 0, "denominator": 1},
+        "maximum_share": {"numerator": 7, "denominator": 672},
+        "price": {"key": "tokens", "model": "per_unit", "included": "1000", "maximum": "96"},
+    }
+    told = explanation_text(document).splitlines()
+    assert told[6:8] == [
+        "    for none of the period by its days; a whole one includes 1,000",
+        "    of its maximum of 96 for 7/672, the part by the second",
     ]

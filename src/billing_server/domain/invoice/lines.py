@@ -215,7 +215,12 @@ def rate_segment(
     terms: BillingTerms, *, price: UsagePrice, segment: Segment, used: Used
 ) -> RatedUsage:
     """Rates the usage of a segment with the share that it is of its whole period (R17)."""
-    compiled = usage_terms(price, meter=terms.meter_of(price), share=segment.share)
+    compiled = usage_terms(
+        price,
+        meter=terms.meter_of(price),
+        share=segment.share,
+        maximum_share=segment.maximum_share,
+    )
     if compiled.is_rated_by_event:
         return compiled.explain_events(segment_usage(used).events)
     return compiled.explain(quantity_used(used))

@@ -203,7 +203,13 @@ class UsageTerms:
         )
 
 
-def usage_terms(price: UsagePrice, *, meter: Meter, share: Fraction = WHOLE) -> UsageTerms:
+def usage_terms(
+    price: UsagePrice,
+    *,
+    meter: Meter,
+    share: Fraction = WHOLE,
+    maximum_share: Fraction | None = None,
+) -> UsageTerms:
     """Returns a price compiled for a segment (R17).
 
     Args:
@@ -213,8 +219,10 @@ def usage_terms(price: UsagePrice, *, meter: Meter, share: Fraction = WHOLE) -> 
             quantities add up, it scales what is included, rounded half up to the meter's decimals;
             a maximum is no part of a whole, so there it scales the amount instead. The price's
             `prorate` says which of included, maximum and minimum are scaled.
+        maximum_share: scales the maximum in the share's place, > 0 (`Segment.maximum_share`).
     """
     is_whole = share == 1
+    part = WHOLE if is_whole else share
     included = price.included
     is_additive = meter.aggregation.is_additive
     if not is_whole and is_additive and Proratable.INCLUDED in price.prorate:
@@ -224,17 +232,19 @@ def usage_terms(price: UsagePrice, *, meter: Meter, share: Fraction = WHOLE) -> 
         included,
         amount_share=WHOLE if is_whole or is_additive else share,
         conversion=price.convert,
-        adjustments=_adjustments(price, share=WHOLE if is_whole else share),
+        adjustments=_adjustments(price, share=part, maximum_share=maximum_share or part),
         amount_without_usage=price.model.flat_at_zero if price.charge_flat_at_zero else ZERO,
     )
 
 
-def _adjustments(price: UsagePrice, *, share: Fraction) -> tuple[Adjustment, ...]:
+def _adjustments(
+    price: UsagePrice, *, share: Fraction, maximum_share: Fraction
+) -> tuple[Adjustment, ...]:
     adjustments: list[Adjustment] = []
     if price.discount is not None:
         adjustments.append(price.discount if share is WHOLE else price.discount.for_share(share))
     if price.maximum is not None:
-        part = share if Proratable.MAXIMUM in price.prorate else WHOLE
+        part = maximum_share if Proratable.MAXIMUM in price.prorate else WHOLE
         adjustments.append(Maximum(_part(price.maximum, part)))
     if price.minimum:
         part = share if Proratable.MINIMUM in price.prorate else WHOLE

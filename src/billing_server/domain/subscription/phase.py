@@ -54,6 +54,9 @@ class Segment:
     """Of the whole period of the grid, in the plan's proration unit, 0 to 1."""
     plan_version: int
     """Version of the plan at the start of the span: what a line shows (R37)."""
+    maximum_share: Fraction | None = None
+    """What scales a maximum where the unit counts nothing in the span, > 0: its part by the second.
+    None: the share does."""
 
 
 @dataclass(frozen=True, slots=True)

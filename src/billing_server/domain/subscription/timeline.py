@@ -155,7 +155,8 @@ class Timeline:
             cycle: the grid, where it is not that of the plan.
         """
         runs = price_runs(spans_of(self.phases, period=period), price_key=price_key)
-        shares = shares_of_spans([(run.plan, run.span) for run in runs], cycle=cycle or self.cycle)
+        grid = cycle or self.cycle
+        shares = shares_of_spans([(run.plan, run.span) for run in runs], cycle=grid)
         return tuple(
             Segment(
                 price=run.price,
@@ -163,6 +164,7 @@ class Timeline:
                 span=run.span,
                 share=share,
                 plan_version=run.plan.version,
+                maximum_share=None if share else _part_by_second(run.span, cycle=grid),
             )
             for index, (run, share) in enumerate(zip(runs, shares, strict=True))
         )
@@ -254,6 +256,10 @@ def billing_cycle_of(subscription: Subscription, *, plan: Plan, timezone: str) -
     raise InvariantError(reason="ANCHOR_UNKNOWN", message=f"no cycle for anchor {anchor.mode}")
 
 
+def _part_by_second(span: Period, *, cycle: BillingCycle) -> Fraction:
+    return span.seconds / cycle.whole_period_at(span.start).seconds
+
+
 def shares_of_spans(
     spans: Sequence[tuple[Plan, Period]], *, cycle: BillingCycle
 ) -> tuple[Fraction, ...]:
@@ -276,7 +282,9 @@ def shares_of_spans(
 
 
 def share_of_period(period: Period, *, plan: Plan, cycle: BillingCycle) -> Fraction:
-    """Returns a period's share of the whole grid period that it lies in, > 0 and <= 1 (R46).
+    """Returns a period's share of the whole grid period that it lies in, 0 to 1 (R46).
+
+    By days, 0 where it ends on the day on which it begins.
 
     Args:
         period: lies inside one period of the grid; the only part of it that is charged.

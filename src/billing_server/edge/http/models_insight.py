@@ -36,6 +36,10 @@ class ExplainedTermsAnswer(BaseModel):
         description="Of the line's service period in its whole period, by which included units and "
         "bounds are scaled; null: it is a whole one."
     )
+    maximum_share: dict[str, int] | None = Field(
+        description="Its part of the period by the second, by which a maximum is scaled where the "
+        "share is 0 for want of a day; null: the share scales it."
+    )
     price: dict[str, Any] = Field(description="As it applied, in the form of the catalog file.")
     meter: dict[str, Any] | None = Field(description="What is counted; null: a fee.")
 

@@ -153,6 +153,25 @@ def test_r17_included_units_stay_whole_where_prorate_leaves_them_out() -> None:
     assert usage_terms(price("1000"), meter=TOKENS, share=HALF).included == 500
 
 
+def test_r17_a_segment_of_no_day_has_its_maximum_by_the_second_and_the_rest_by_the_day() -> None:
+    """Five of 744 hours on one day: what is included and asked for is 0, and usage is not free."""
+    bounded = replace(BOUNDED, included=Decimal(310), maximum=Decimal(744))
+    none, hours = Fraction(0), Fraction(5, 744)
+    terms = usage_terms(bounded, meter=TOKENS, share=none, maximum_share=hours)
+    assert (terms.included, terms.rate(Decimal(0))) == (0, 0)
+    assert terms.rate(Decimal(3)) == 3
+    assert terms.rate(Decimal(9)) == 5
+    whole = usage_terms(
+        replace(bounded, prorate=frozenset()), meter=TOKENS, share=none, maximum_share=hours
+    )
+    assert (whole.included, whole.rate(Decimal(0)), whole.rate(Decimal(9999))) == (310, 20, 744)
+
+
+def test_r17_a_level_in_a_segment_of_no_day_costs_nothing_for_its_day_is_another_segments() -> None:
+    terms = usage_terms(price(), meter=SEATS, share=Fraction(0), maximum_share=Fraction(5, 744))
+    assert terms.rate(Decimal(100)) == 0
+
+
 def test_r17_the_bounds_of_a_maximum_meter_are_scaled_once() -> None:
     # 100 seats at 1 would cost 100, 60 at most; half a month is 30, not 15.
     terms = usage_terms(BOUNDED, meter=SEATS, share=HALF)

@@ -145,6 +145,19 @@ def test_another_unit_of_proration_is_another_term() -> None:
     assert len(timeline.segments_of("same", period=FEBRUARY)) == 2
 
 
+def test_r17_two_changes_on_one_day_make_a_segment_of_no_day_with_its_part_by_the_second() -> None:
+    by_day = [plan(str(each), version=each, proration=ProrationUnit.DAY) for each in (1, 2, 3)]
+    later = (Phase(at(2, 15, 10), by_day[1]), Phase(at(2, 15, 17), by_day[2]))
+    timeline = Timeline(SUBSCRIPTION, by_day[0], phases=(Phase(START, by_day[0]), *later))
+    found = timeline.segments_of("input", period=FEBRUARY)
+    # The day of both changes is the last one's (R47): 14, 0 and 14 of 28; 7 of 672 hours.
+    assert [(segment.share, segment.maximum_share) for segment in found] == [
+        (Fraction(1, 2), None),
+        (Fraction(0), Fraction(7, 672)),
+        (Fraction(1, 2), None),
+    ]
+
+
 def test_lines_keep_the_order_of_the_first_version_and_new_prices_follow() -> None:
     added = UsagePrice(key="added", meter="calls", model=PerUnit(Decimal(1)))
     new = replace(plan("2", version=2), prices=(added, *plan("2").prices))
