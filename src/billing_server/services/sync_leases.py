@@ -111,7 +111,15 @@ def sync_leases(
         pairs = wants_changed | _reported(request)
         fresh = set(request.customer_ids)
         pairs |= {pair for pair in _wanted(request.wants) if pair[0] in fresh}
-        windows = _hold(unit, desk=desk, disk=disk, request=request, pairs=pairs, now=now)
+        windows = _hold(
+            unit,
+            desk=desk,
+            disk=disk,
+            sync_no=mark.sync_no,
+            pairs=pairs,
+            reports=request.reports,
+            now=now,
+        )
         applied = apply_reports(unit, agent_ref=disk.ref, reports=request.reports, now=now)
         stale = _stale_customers(unit, disk=disk, now=now)
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
@@ -162,7 +170,7 @@ def look_again(
         stale = _stale_customers(unit, disk=disk, now=now)
         customers = stale | set(rung)
         pairs = {pair for pair in _wanted(request.wants) if pair[0] in customers}
-        windows = _hold(unit, desk=desk, disk=disk, request=None, pairs=pairs, now=now)
+        windows = _hold(unit, desk=desk, disk=disk, sync_no=mark.sync_no, pairs=pairs, now=now)
         changed = _grant(unit, desk=desk, disk=disk, windows=windows, request=request, now=now)
         _announce(unit, applied=None, windows=changed, disk=disk)
         # Where others were granted money and may buy past a tier, all of the rest costs more.
@@ -238,8 +246,9 @@ def _hold(
     *,
     desk: LeaseDesk,
     disk: Agent,
-    request: SyncRequest | None,
+    sync_no: int,
     pairs: set[Pair],
+    reports: Sequence[ReportedLease] = (),
     now: datetime,
 ) -> list[Window]:
     """Holds every account that the round may touch, at once and in order."""
@@ -252,11 +261,11 @@ def _hold(
     windows += [window for window in soon if window is not None]
     mine = unit.leases.to_tell(
         disk.ref,
-        told_in=0 if request is None else request.mark.sync_no,
+        told_in=sync_no,
         expiring_before=now + RENEWED_BEFORE,
     )
     keys: set[WindowKey] = {lease.key for lease in mine}
-    keys |= {each.key for each in (() if request is None else request.reports)}
+    keys |= {each.key for each in reports}
     hold_accounts(unit, windows=windows, keys=keys, now=now)
     return windows
 

@@ -42,6 +42,7 @@ from billing_server.store.tables import (
     settled_elsewhere,
     terms_watch,
 )
+from billing_server.store.tables_limits import LEASE_MAY_BE_TOLD
 from billing_server.store.upsert import conflict_insert
 
 NEWS_CHANNEL = "lease_news"
@@ -95,7 +96,11 @@ class SqlLeaseRepository:
             lease.c.told_in == told_in,
             and_(is_live, lease.c.expire_time < expiring_before),
         )
-        return self._leases(lease.select().where(lease.c.agent_ref == agent_ref, is_due))
+        return self._leases(
+            lease.select().where(
+                lease.c.agent_ref == agent_ref, text(f"({LEASE_MAY_BE_TOLD})"), is_due
+            )
+        )
 
     def move(self, agent_ref: int, *, to_ref: int) -> None:
         """Gives the leases of a disk to the row that stands for it from now on."""

@@ -1,14 +1,18 @@
 """Syncs of leases: grants by demand, recalls, changed limits, repeats. On both databases."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from billing_server.domain.catalog.limit import WindowUnit
+from billing_server.domain.limit.lease import WindowKey
 from billing_server.services.lease_desk import CallResult
 from billing_server.services.sync_answer import Answering
 from billing_server.services.sync_leases import sync_leases
+from billing_server.store.limit_repository import SqlLimitRepository
 from billing_server.store.unit_of_work import SqlStore
 from metering.api.v1 import usage_pb2
 from tests.billing_server.lease_world import LeaseWorld, want
@@ -137,6 +141,25 @@ def test_a_sync_without_news_is_not_answered_and_marks_nothing(store: SqlStore) 
     agent.use("e1", tokens=1_000)
     news = agent.look(want("daily", 100), rung=["acme"], answering=Answering.WITH_NEWS)
     assert news.leases[0].lease.granted == 2_500
+
+
+def test_a_sync_that_waits_holds_no_account_of_what_its_agent_knows(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LeaseWorld(memory_store, units("a", 10_000), units("b", 10_000))
+    agent = world.leasing()
+    for _ in range(2):  # In the second it tells what it was granted in the first.
+        agent.sync(want("a", 100), want("b", 100))
+    held: list[str] = []
+    lock_accounts = SqlLimitRepository.lock_accounts
+
+    def locking(limits: SqlLimitRepository, keys: Collection[WindowKey]) -> Any:
+        held.extend(key.limit_key for key in keys)
+        return lock_accounts(limits, keys)
+
+    monkeypatch.setattr(SqlLimitRepository, "lock_accounts", locking)
+    agent.look()
+    assert held == []
 
 
 def test_an_answer_that_was_lost_is_given_again_to_the_same_number(store: SqlStore) -> None:

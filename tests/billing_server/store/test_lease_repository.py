@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
 
 from billing_server.domain.limit.lease import LeaseState
 from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
@@ -169,3 +172,21 @@ def test_a_disk_is_told_of_what_changed_and_of_what_runs_out(store: SqlStore) ->
         unit.leases.move(1, to_ref=3)
         assert unit.leases.of_agent(1) == ()
         assert len(unit.leases.of_agent(3)) == 4
+
+
+def test_closed_leases_that_an_agent_has_heard_of_are_not_read_again(
+    memory_store: SqlStore,
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    with memory_store.write() as unit:
+        connection = unit.leases._connection
+        event.listen(
+            connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3]))
+        )
+        unit.leases.to_tell(1, told_in=7, expiring_before=NOW)
+        ((statement, values),) = asked
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    # Its partial index leaves them out: there are weeks of them.
+    assert [row.detail for row in plan if "lease" in row.detail] == [
+        "SEARCH lease USING INDEX ix_lease_agent (agent_ref=?)"
+    ]
