@@ -155,23 +155,24 @@ def watch_terms(
         What is kept of each customer.
     """
     known = unit.leases.watches(agent_ref, customer_ids=told)
+    changed = {
+        customer_id
+        for customer_id, before in known.items()
+        if before.terms_digest != told[customer_id].digest
+    }
+    first = told.keys() - known.keys()
+    revisions = {customer_id: watch.terms_revision for customer_id, watch in known.items()}
+    anew = sorted(changed | first)
+    # Beyond all that the disk has heard, also where this server's clock is behind another one's.
+    after = max(unit.leases.last_revision(agent_ref), microseconds_from_instant(now)) if anew else 0
+    revisions |= {customer_id: after + number for number, customer_id in enumerate(anew, 1)}
     watches = []
-    changed = set()
-    for number, (customer_id, terms) in enumerate(sorted(told.items())):
-        before = known.get(customer_id)
-        revision = microseconds_from_instant(now) + number
-        if before is not None:
-            is_same = before.terms_digest == terms.digest
-            if not is_same:
-                changed.add(customer_id)
-            revision = (
-                before.terms_revision if is_same else max(revision, before.terms_revision + 1)
-            )
+    for customer_id, terms in sorted(told.items()):
         watches.append(
             TermsWatch(
                 agent_ref=agent_ref,
                 customer_id=customer_id,
-                terms_revision=revision,
+                terms_revision=revisions[customer_id],
                 terms_digest=terms.digest,
                 catalog_revision=terms.catalog_revision,
                 customer_revision=terms.customer_revision,
@@ -179,8 +180,7 @@ def watch_terms(
             )
         )
     unit.leases.watch(watches)
-    revisions = {watch.customer_id: watch.terms_revision for watch in watches}
-    return KeptTerms(revisions, frozenset(changed), frozenset(told) - known.keys())
+    return KeptTerms(revisions, frozenset(changed), frozenset(first))
 
 
 class _Standing:

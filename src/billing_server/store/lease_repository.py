@@ -10,7 +10,6 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
     delete,
     func,
     or_,
@@ -31,6 +30,7 @@ from billing_server.store.chunks import chunks
 from billing_server.store.lease_upkeep import (
     add_repeated_debits,
     forget_lost_wants,
+    lease_totals,
     left_leases,
     purge_leases,
     silent_leases,
@@ -153,19 +153,6 @@ class SqlLeaseRepository:
 
     def totals(self) -> tuple[LeaseTotal, ...]:
         """Returns the sums of leases that are not closed, by limit key and state."""
-        columns = lease.c
-        rest = columns.granted - columns.returned - columns.settled
-        statement = (
-            select(
-                columns.limit_key,
-                columns.state,
-                func.count(),
-                func.sum(case((rest > 0, rest), else_=0)),
-            )
-            .where(_OPEN)
-            .group_by(columns.limit_key, columns.state)
-            .order_by(columns.limit_key, columns.state)
-        )
         return tuple(
             LeaseTotal(
                 limit_key=row[0],
@@ -173,7 +160,7 @@ class SqlLeaseRepository:
                 lease_count=int(row[2]),
                 rest=int(row[3]),
             )
-            for row in self._connection.execute(statement)
+            for row in self._connection.execute(lease_totals())
         )
 
     def purge(self, *, ended_before: datetime, limit: int) -> int:
@@ -261,6 +248,13 @@ class SqlLeaseRepository:
             .order_by(columns.terms_revision)
             .limit(limit)
         )
+
+    def last_revision(self, agent_ref: int) -> int:
+        """Returns the highest revision under which a disk was told of a customer; 0: of none."""
+        statement = select(func.coalesce(func.max(terms_watch.c.terms_revision), 0)).where(
+            terms_watch.c.agent_ref == agent_ref
+        )
+        return int(self._connection.execute(statement).scalar_one())
 
     def watchers(self, customer_id: str) -> tuple[int, ...]:
         """Returns the disks that watch a customer."""

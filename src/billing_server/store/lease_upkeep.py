@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, case, delete, func, or_, select, tuple_
 
 from billing_server.domain.limit.lease import LeaseState
 from billing_server.domain.ports.limits import RepeatedDebit
@@ -42,6 +42,23 @@ def silent_leases(*, before: datetime, after: bytes, limit: int) -> Select[Any]:
         )
         .order_by(lease.c.lease_id)
         .limit(limit)
+    )
+
+
+def lease_totals() -> Select[Any]:
+    """Returns the query of limit key, state, count and rest of all leases that are not closed."""
+    columns = lease.c
+    rest = columns.granted - columns.returned - columns.settled
+    return (
+        select(
+            columns.limit_key,
+            columns.state,
+            func.count(),
+            func.sum(case((rest > 0, rest), else_=0)),
+        )
+        .where(columns.state != LeaseState.CLOSED.value)
+        .group_by(columns.limit_key, columns.state)
+        .order_by(columns.limit_key, columns.state)
     )
 
 

@@ -69,6 +69,17 @@ def test_a_revision_is_later_than_the_one_before_even_where_the_clock_stands(
     assert revisions == sorted(set(revisions))
 
 
+def test_a_change_is_told_by_a_server_whose_clock_is_behind_that_of_the_one_before(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    # The clock stands, and the other customer was told under a later revision in the same answer.
+    assert len(agent.sync(customer_ids=("acme", "other")).customers) == 2
+    world.limit(units("daily", 500))
+    assert [each.customer_id for each in agent.sync().customers] == ["acme"]
+
+
 def test_money_that_is_granted_comes_with_what_it_buys_where_others_moved_the_customer(
     store: SqlStore,
 ) -> None:

@@ -130,6 +130,7 @@ def test_watches_are_told_in_the_order_of_their_revisions(store: SqlStore) -> No
         unit.leases.watch([later, WATCH, replace(WATCH, agent_ref=2)])
         assert unit.leases.watches_after(1, terms_revision=0, limit=9) == (WATCH, later)
         assert unit.leases.watches_after(1, terms_revision=7, limit=9) == (later,)
+        assert (unit.leases.last_revision(1), unit.leases.last_revision(3)) == (8, 0)
         assert unit.leases.watches(1, customer_ids=["acme", "x"]) == {"acme": WATCH}
         assert unit.leases.watchers("acme") == (1, 2)
         unit.leases.forget_agent(2)

@@ -268,10 +268,7 @@ class LeaseRepository(Protocol):
     def to_tell(
         self, agent_ref: int, *, told_in: int, expiring_before: datetime
     ) -> tuple[Lease, ...]:
-        """Return the leases of which a disk is to be told.
-
-        Those told of in the sync `told_in` are among them, and live ones that expire before.
-        """
+        """Return leases to tell a disk of: untold, told in that sync, live and expiring before."""
 
     def move(self, agent_ref: int, *, to_ref: int) -> None:
         """Give the leases of a disk to the row that stands for it from now on."""
@@ -324,6 +321,9 @@ class LeaseRepository(Protocol):
         self, agent_ref: int, *, terms_revision: int, limit: int
     ) -> tuple[TermsWatch, ...]:
         """Return watches of a disk that were told after a revision, in the order of revisions."""
+
+    def last_revision(self, agent_ref: int) -> int:
+        """Return the highest revision under which a disk was told of a customer; 0: of none."""
 
     def watchers(self, customer_id: str) -> tuple[int, ...]:
         """Return the disks that watch a customer."""
