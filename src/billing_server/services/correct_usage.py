@@ -12,7 +12,6 @@ from billing_server.domain.ports.usage import EventRow
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
 from billing_server.domain.usage.instants import (
     MICROSECONDS_PER_MINUTE,
-    instant_from_microseconds,
     microseconds_from_instant,
 )
 from billing_server.domain.usage.meter_index import Quarantine
@@ -22,7 +21,7 @@ from billing_server.services.follow_limits import limits_following
 from billing_server.services.late_facts import late_corrections
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rating_terms import load_catalog_terms
-from billing_server.services.recount_usage import recount_minutes
+from billing_server.services.recount_usage import recount_corrected, recount_minutes
 from billing_server.services.usage_payload import decode_row
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
@@ -209,22 +208,7 @@ def _correct(
             create_time=context.clock.now(),
         )
         unit.usage_facts.add_correction(correction)
-        minute = row.event_time_us // MICROSECONDS_PER_MINUTE
-        with limits_following(
-            unit,
-            customer_id=row.customer_id,
-            now=correction.create_time,
-            used_at=[instant_from_microseconds(row.event_time_us)],
-        ):
-            late = recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
-        unit.late_facts.add(
-            late_corrections(
-                late,
-                event_time_us=row.event_time_us,
-                fact_id=row.event_id,
-                kind=LateFactKind.CORRECTION,
-            )
-        )
+        recount_corrected(unit, row=row, now=correction.create_time)
     return correction
 
 

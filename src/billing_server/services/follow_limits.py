@@ -11,6 +11,7 @@ from billing_server.domain.limit.in_force import LimitInForce
 from billing_server.domain.limit.lease import WindowKey
 from billing_server.domain.ports.limits import LimitAccount, ThresholdEvent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.ports.usage import EventRow
 from billing_server.services.lease_windows import customer_limits
 from billing_server.services.limit_accounts import (
     Window,
@@ -23,6 +24,7 @@ from billing_server.services.limit_accounts import (
     window_at,
 )
 from billing_server.services.limit_book import LimitBook
+from metering.api.v1 import usage_pb2
 from metering.limits import LimitKind
 
 _FOLLOWING: Final = (LimitKind.UNITS, LimitKind.MONEY, LimitKind.ROLLING)
@@ -35,6 +37,7 @@ def limits_following(
     customer_id: str,
     now: datetime,
     used_at: Collection[datetime] = (),
+    corrected: EventRow | None = None,
     book: LimitBook | None = None,
 ) -> Iterator[None]:
     """Settles what the block changes of counted and rated usage, in the windows that run.
@@ -48,6 +51,8 @@ def limits_following(
         used_at: when the usage that is corrected was used; empty where usage is priced anew. A
             charge does not say on which day it came about: a spend cap of a day, or of a month,
             follows what was used in its window, or whose billing period began in it.
+        corrected: the event whose usage is corrected. Where a lease of an earlier window bore it,
+            it counts in that one alone: the window that runs never had it and gives nothing back.
         book: limits that are compiled already; None: they are compiled for this once.
     """
     limits = customer_limits(
@@ -58,6 +63,8 @@ def limits_following(
         for window in (window_at(limit, at=now) for limit in (limits.limits if limits else ()))
         if window.limit.kind in _FOLLOWING
     }
+    for key in () if corrected is None else _borne_by(unit, corrected):
+        windows = {each: windows[each] for each in windows if each == key or each[:2] != key[:2]}
     accounts = unit.limits.lock_accounts(windows)
 
     def counted(key: WindowKey) -> int:
@@ -79,6 +86,12 @@ def limits_following(
     unit.limits.add_threshold_events(thresholds)
     if changed:
         unit.leases.announce([customer_id])
+
+
+def _borne_by(unit: UnitOfWork, event: EventRow) -> set[WindowKey]:
+    """Returns the windows of the leases that bore an event."""
+    debits = usage_pb2.UsageEvent.FromString(event.payload).debits
+    return {lease.key for lease in unit.leases.by_id([each.lease_id for each in debits]).values()}
 
 
 def _counted(

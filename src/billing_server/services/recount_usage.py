@@ -6,9 +6,11 @@ the meters. So it is thrown away and made again, and of the charges only those t
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 
 from billing_server.domain.catalog.model import Meter
 from billing_server.domain.catalog.serialize import canonical_json
+from billing_server.domain.ports.late_facts import LateFactKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.ports.usage import ChargeKey, EventRow
 from billing_server.domain.ports.usage_facts import Correction, CorrectionKind
@@ -20,7 +22,8 @@ from billing_server.domain.usage.instants import (
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.batch_buckets import BatchBuckets, Group
 from billing_server.services.customer_terms import load_customer_terms
-from billing_server.services.late_facts import PeriodKey
+from billing_server.services.follow_limits import limits_following
+from billing_server.services.late_facts import PeriodKey, late_corrections
 from billing_server.services.period_usage import fold_period
 from billing_server.services.rating_terms import CompiledCustomer, TermsCache
 from billing_server.services.series_route import SeriesRoute
@@ -44,6 +47,33 @@ def recount_minutes(
     fed, invoiced = recount_buckets(unit, customer_id=customer_id, minutes=minutes)
     refold_charges(unit, customer_id=customer_id, fed=fed)
     return invoiced
+
+
+def recount_corrected(unit: UnitOfWork, *, row: EventRow, now: datetime) -> None:
+    """Counts anew the minute of an event that was corrected; limits and late usage follow.
+
+    Args:
+        unit: a write transaction that holds the customer; the correction is noted in it.
+        row: the event as it stands.
+        now: the time.
+    """
+    minute = row.event_time_us // MICROSECONDS_PER_MINUTE
+    with limits_following(
+        unit,
+        customer_id=row.customer_id,
+        now=now,
+        used_at=[instant_from_microseconds(row.event_time_us)],
+        corrected=row,
+    ):
+        late = recount_minutes(unit, customer_id=row.customer_id, minutes=[minute])
+    unit.late_facts.add(
+        late_corrections(
+            late,
+            event_time_us=row.event_time_us,
+            fact_id=row.event_id,
+            kind=LateFactKind.CORRECTION,
+        )
+    )
 
 
 def recount_buckets(

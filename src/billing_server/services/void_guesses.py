@@ -4,20 +4,15 @@ Whichever of the two events is counted first, the guess then counts nothing, for
 follow from the reservation, so a settlement at another agent than the one that guessed finds it.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from billing_server.domain.ports.late_facts import LateFactKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.ports.usage import EventKey
 from billing_server.domain.ports.usage_facts import Correction, CorrectionKind
-from billing_server.domain.usage.instants import MICROSECONDS_PER_MINUTE, instant_from_minute
-from billing_server.services.follow_limits import limits_following
-from billing_server.services.late_facts import late_corrections
-from billing_server.services.recount_usage import recount_minutes
+from billing_server.services.recount_usage import recount_corrected
 from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.api.v1 import usage_pb2
 from metering.ids import expiry_event_id, settlement_event_id
@@ -55,8 +50,7 @@ def void_guesses(unit: UnitOfWork, *, events: Iterable[DecodedEvent], now: datet
         if not any(Decimal(text) for text in settled.quantities.values()):
             void[settlement_key] = "its reservation was released, nothing was used"
     known = unit.usage_facts.corrections(list(void))
-    voided: dict[str, list[EventRow]] = defaultdict(list)
-    for key, reason in sorted(void.items()):
+    for key, reason in sorted(void.items(), key=lambda item: item[0][::-1]):
         correction = known.get(key)
         if correction is not None and correction.kind is CorrectionKind.VOID:
             continue
@@ -71,27 +65,7 @@ def void_guesses(unit: UnitOfWork, *, events: Iterable[DecodedEvent], now: datet
                 create_time=now,
             )
         )
-        voided[key[1]].append(counted[key])
-    for customer_id, rows in sorted(voided.items()):
-        _recount(unit, customer_id=customer_id, rows=rows, now=now)
-
-
-def _recount(
-    unit: UnitOfWork, *, customer_id: str, rows: Sequence[EventRow], now: datetime
-) -> None:
-    minutes = {row.event_time_us // MICROSECONDS_PER_MINUTE for row in rows}
-    used_at = [instant_from_minute(minute) for minute in minutes]
-    with limits_following(unit, customer_id=customer_id, now=now, used_at=used_at):
-        late = recount_minutes(unit, customer_id=customer_id, minutes=minutes)
-    for row in rows:
-        unit.late_facts.add(
-            late_corrections(
-                late,
-                event_time_us=row.event_time_us,
-                fact_id=row.event_id,
-                kind=LateFactKind.CORRECTION,
-            )
-        )
+        recount_corrected(unit, row=counted[key], now=now)
 
 
 def _pair_of(event: DecodedEvent) -> tuple[EventKey, EventKey] | None:

@@ -12,7 +12,7 @@ from billing_server.services.follow_limits import limits_following
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.ingest_world import NOON, event
-from tests.billing_server.limit_world import LimitWorld, money, rolling, units
+from tests.billing_server.limit_world import LimitWorld, debited, money, rolling, units
 from tests.billing_server.world import context_of
 
 
@@ -35,6 +35,25 @@ def test_a_voided_event_no_longer_counts_against_its_limits(store: SqlStore) -> 
     with store.read() as unit:
         told = unit.limits.threshold_events(customer_id="acme", after=0, limit=99)
     assert [str(each.direction) for each in told] == ["rising", "rising", "falling", "falling"]
+
+
+def test_a_voided_event_that_a_lease_of_an_earlier_window_bore_gives_the_running_one_nothing(
+    store: SqlStore,
+) -> None:
+    world = LimitWorld(store, units("daily", 1_000), units("monthly", 9_000, unit=WindowUnit.MONTH))
+    agent = world.agent()
+    agent.push(event("e1"))
+    yesterday = world.account("daily").key
+    world.lease(1, key=yesterday, granted=100)
+    world.clock.advance(timedelta(days=1))
+    today = NOON + timedelta(days=1)
+    agent.push(event("e2", at=today))
+    # Reserved before midnight and settled after it: it counts in the window of its lease.
+    agent.push(debited("e3", tokens=30, debits=[(b"\1" * 16, 30)], at=today))
+    assert world.account("daily").settled == 100
+    void_usage(context_of(world), event_id="e3")
+    assert world.account("daily").settled == 100
+    assert world.account("monthly").settled == 200
 
 
 def test_an_adjustment_counts_against_the_window_that_runs(store: SqlStore) -> None:

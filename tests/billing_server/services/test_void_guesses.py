@@ -1,5 +1,7 @@
 """What was billed on a guess counts nothing once its reservation is settled. On both databases."""
 
+from datetime import timedelta
+
 import pytest
 
 from billing_server.domain.ports.usage_facts import CorrectionKind
@@ -44,6 +46,25 @@ def ending(
 def counted(world: IngestWorld, customer: str = "acme") -> dict[str, int]:
     """Returns what counts, by meter; voided buckets are gone."""
     return {meter: value for (meter, _), value in world.totals(customer).items()}
+
+
+def test_a_guess_from_a_lease_of_an_earlier_window_gives_the_running_one_nothing(
+    store: SqlStore,
+) -> None:
+    world = LimitWorld(store, units("daily", 1_000))
+    agent = world.agent()
+    agent.push(event("e1"))
+    yesterday = world.account("daily").key
+    world.lease(1, key=yesterday, granted=400)
+    world.clock.advance(timedelta(days=1))
+    agent.push(event("e2", at=world.clock.now(), quantities={"input_tokens": "500"}))
+    ends = guess(), settlement()
+    for message, borne in zip(ends, (400, 70), strict=True):
+        message.event_time.FromDatetime(world.clock.now())
+        message.debits.add(lease_id=b"\1" * 16, amount=borne)
+        agent.push(message)
+    assert world.account("daily").settled == 500
+    assert counted(world)["input_tokens"] == 100 + 500 + 70
 
 
 def test_a_late_settlement_takes_the_place_of_the_guess(store: SqlStore) -> None:
