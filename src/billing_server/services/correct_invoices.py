@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from billing_server.domain.catalog.model import BillTiming, RecurringPrice
 from billing_server.domain.invoice.build import InvoiceBuild, build_periodic, build_start
 from billing_server.domain.invoice.correction import ChargedLine, Correction, corrections_of
 from billing_server.domain.invoice.late import late_lines
@@ -118,7 +119,8 @@ def _invoiced_lines(unit: UnitOfWork, *, timeline: Timeline) -> Iterator[Charged
 
 def _charged_lines(content: InvoiceContent, *, timeline: Timeline) -> Iterator[ChargedLine]:
     for line in content["lines"]:
-        period = timeline.period_at(parse_instant(line["service_period"]["start"]))
+        at = parse_instant(line["service_period"]["start"])
+        period = _period_of(timeline, price_key=line["price"], at=at)
         if period is not None:
             amount = Money.from_decimal_string(line["amount"], content["currency"])
             yield ChargedLine(line["price"], period, amount, content["number"])
@@ -131,6 +133,25 @@ def _lines_of(build: InvoiceBuild, *, timeline: Timeline) -> Iterator[ChargedLin
 
 def _charged(lines: Iterator[InvoiceLine], *, timeline: Timeline) -> Iterator[ChargedLine]:
     for line in lines:
-        period = timeline.period_at(line.service_period.start)
+        period = _period_of(timeline, price_key=line.price, at=line.service_period.start)
         if period is not None:
             yield ChargedLine(line.price, period, line.amount)
+
+
+def _period_of(timeline: Timeline, *, price_key: str, at: datetime) -> Period | None:
+    """Return the period that a line is corrected in; None where the subscription does not run.
+
+    A fee in arrears is corrected for all of its own period, which may be several billing periods: a
+    change in one of them cuts it in two. One in advance stays as it was charged at its start.
+    """
+    period = timeline.period_at(at)
+    price = next((each for each in timeline.plan_at(at).prices if each.key == price_key), None)
+    if period is None or not isinstance(price, RecurringPrice) or price.billing_period is None:
+        return period
+    if price.bill is BillTiming.IN_ADVANCE:
+        return period
+    own = timeline.cycle_of(price).whole_period_at(at)
+    end = timeline.subscription.end
+    return Period(
+        max(own.start, timeline.subscription.start), own.end if end is None else min(own.end, end)
+    )

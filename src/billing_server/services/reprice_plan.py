@@ -149,16 +149,19 @@ def _target(unit: UnitOfWork, *, wish: RepriceWish) -> Plan:
     newest = unit.catalog.latest_plan(wish.plan_key)
     if newest is None:
         raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {wish.plan_key!r}")
-    if wish.version is None:
-        return newest
-    plan = unit.catalog.plan(wish.plan_key, version=wish.version)
-    if plan is None:
-        raise NotFoundError(
-            reason="PLAN_VERSION_NOT_FOUND",
-            message=f"plan {wish.plan_key!r} has no version {wish.version}; its versions are 1 to "
-            f"{newest.version}",
-        )
-    return plan
+    named = {
+        version: unit.catalog.plan(wish.plan_key, version=version)
+        for version in (wish.version, wish.of_version)
+        if version is not None
+    }
+    for version, plan in named.items():
+        if plan is None:
+            raise NotFoundError(
+                reason="PLAN_VERSION_NOT_FOUND",
+                message=f"plan {wish.plan_key!r} has no version {version}; its versions are 1 to "
+                f"{newest.version}",
+            )
+    return (None if wish.version is None else named[wish.version]) or newest
 
 
 def _repriced(

@@ -36,16 +36,18 @@ def started(store: SqlStore, *, period: str) -> Usage:
     return Usage(context)
 
 
-def corrections(context: ServiceContext, *, until: str) -> tuple[Correction, ...]:
-    """Returns what is owed if the plan had been as it is now from the first day on."""
+def corrections(
+    context: ServiceContext, *, until: str, start: datetime = START
+) -> tuple[Correction, ...]:
+    """Returns what is owed if the plan had been as it is now from an instant on."""
     with context.store.read() as unit:
         (subscription,) = unit.subscriptions.of_customer("acme")
-        corrected = timeline_of(unit, subscription=with_move(subscription, version=2, start=START))
+        corrected = timeline_of(unit, subscription=with_move(subscription, version=2, start=start))
         return correct_invoices(
             unit,
             terms=load_customer_terms(unit, customer_id="acme"),
             corrected=corrected,
-            start=START,
+            start=start,
             until=parse_instant(until),
         )
 
@@ -78,6 +80,33 @@ def test_a_minimum_makes_up_for_what_the_corrected_fee_in_advance_and_usage_come
         # March's fee stands on the invoice of February.
         ("03-01", "base", "5.00"),
     ]
+
+
+def test_a_fee_in_arrears_of_a_longer_period_than_the_plans_is_corrected_in_the_part_since(
+    memory_store: SqlStore,
+) -> None:
+    """Four weeks of 7 days at 28.00; from the 15th on 56.00 are right: 14.00 and 28.00."""
+    fee = '{key: long, kind: recurring, amount: "28", bill: in_arrears, billing_period: LONG}'
+    catalog = CATALOG.replace("PERIOD", "week").replace("minimum_spend", "# minimum_spend")
+    catalog = catalog.replace("calendar", "anniversary").replace(
+        "prices:\n", f"prices:\n      - {fee.replace('LONG', '{every: 4, unit: week}')}\n"
+    )
+    context = make_context(memory_store, start="2026-01-01T00:00:00Z")
+    apply(context, catalog)
+    advance_clock(context, to=parse_instant("2026-01-29T02:00:00Z"))
+    apply(context, catalog.replace('"28"', '"56"'))
+    until = "2026-01-29T00:00:00Z"
+    since = corrections(context, until=until, start=parse_instant("2026-01-15T00:00:00Z"))
+    assert told(since) == [("01-01", "long", "14.00")]
+    (correction,) = since
+    assert (correction.invoiced.decimal_string(), correction.corrected.decimal_string()) == (
+        "28.00",
+        "42.00",
+    )
+    assert told(corrections(context, until=until)) == [("01-01", "long", "28.00")]
+    # What is behind the instant is right, the running four weeks are not invoiced.
+    ended = parse_instant(until)
+    assert corrections(context, until=until, start=ended) == ()
 
 
 def test_late_usage_that_is_still_to_be_charged_is_not_charged_twice(

@@ -197,6 +197,8 @@ def test_a_plan_or_version_that_is_not_there_is_told(context: ServiceContext) ->
         reprice_plan(context, wish=RepriceWish(plan_key="gone", start=start))
     with pytest.raises(NotFoundError, match="its versions are 1 to 2"):
         reprice_plan(context, wish=RepriceWish(plan_key="pro", start=start, version=7))
+    with pytest.raises(NotFoundError, match="has no version 7; its versions are 1 to 2"):
+        reprice_plan(context, wish=RepriceWish(plan_key="pro", start=start, of_version=7))
 
 
 def test_a_version_named_goes_before_the_newest(context: ServiceContext) -> None:

@@ -35,7 +35,7 @@ class ChargedLine:
     price: str
     """Key of the price."""
     period: Period
-    """Billing period in which the service began."""
+    """Billing period in which the service began; of a fee in arrears, that of the fee."""
     amount: Money
     """What is charged."""
     number: str | None = None
