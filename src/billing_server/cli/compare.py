@@ -99,12 +99,11 @@ def _document_text(document: dict[str, Any] | None, *, currency: str) -> str:
 
 
 def _row(line: dict[str, Any]) -> tuple[str | None, ...]:
-    group = " ".join(f"{key}={value}" for key, value in line["group"].items())
     sides = (line["before"], line["after"])
     quantities = [None if side is None else readable(side["quantity"]) for side in sides]
     amounts = [None if side is None else readable(side["amount"]) for side in sides]
     effects = (_signed(line[name]) for name in ("difference", "usage_effect", "price_effect"))
-    return (f"{line['description']} {group}".rstrip(), *quantities, *amounts, *effects)
+    return (line["description"], *quantities, *amounts, *effects)
 
 
 def _signed(amount: str) -> str:

@@ -8,6 +8,7 @@ from billing_server.domain.invoice.calculation import (
     fee_quantity,
     readable,
     readable_numbers,
+    whole_of_part,
 )
 from billing_server.domain.rating.step_text import converted_quantity, step_text
 
@@ -59,6 +60,10 @@ def _lines_of_line(line: Json, *, currency: str) -> Iterator[str]:
 
 def _quantity_text(line: Json) -> str:
     used, unit = readable(line["quantity"]), line["unit"]
+    whole = whole_of_part(line)
+    if whole is not None:
+        used = f"{used} {unit}, by all {readable(whole['used_by_all'])}"
+        line = whole
     included, billable = readable(line["included_quantity"]), readable(line["billable_quantity"])
     charged = f"{included} included = {billable}"
     converted = converted_quantity(line["steps"])

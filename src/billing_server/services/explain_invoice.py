@@ -201,14 +201,15 @@ def _usage_to_dict(
     whole = terms.timelines[scope.subscription_id].cycle.whole_period_at(scope.period.start)
     every = [each for found in members.values() for each in found]
     quantity = _quantity(every, scope=scope, whole=whole)
+    event_count = sum(each.event_count for each in every)
+    are_facts_known = are_late_facts_known(unit, terms=terms, scope=scope)
+    note = _note(line, quantity=quantity, are_facts_known=are_facts_known)
+    if note is None and event_count == 0 and quantity != "0":
+        note = "no event lies in the period: the level was set before it"
     return {
         "quantity": quantity,
-        "note": _note(
-            line,
-            quantity=quantity,
-            are_facts_known=are_late_facts_known(unit, terms=terms, scope=scope),
-        ),
-        "event_count": sum(each.event_count for found in members.values() for each in found),
+        "note": note,
+        "event_count": event_count,
         "by_dimensions": [
             {
                 "dimensions": dict(dimensions),

@@ -53,3 +53,16 @@ def test_flat_prices_of_a_tier_are_shown() -> None:
     usage = {**LINE, "kind": "usage", "included_quantity": "0", "billable_quantity": "100"}
     text = invoice_text({**INVOICE, "lines": [{**usage, "unit": "token", "steps": [step]}]})
     assert "0 to 100: 100 × 0.05 + 10 = 15" in text
+
+
+def test_a_group_is_shown_beside_what_all_groups_used() -> None:
+    step = {"kind": "group", "from": "2", "to": "6", "amount": "-4"}
+    usage = {"kind": "usage", "quantity": "2", "unit": "call", "steps": [step]}
+    line = {**LINE, **usage, "included_quantity": "0.666666666666666667", "billable_quantity": "1"}
+    told = invoice_text(
+        {**INVOICE, "lines": [line | {"billable_quantity": "1.333333333333333333"}]}
+    )
+    assert "quantity  2 call, by all 6 − 2 included = 4 call" in told
+    assert "less the part of the others, 4 of 6: −4" in told
+    without = line | {"included_quantity": "0", "billable_quantity": "2"}
+    assert "quantity  2 call, by all 6 call" in invoice_text({**INVOICE, "lines": [without]})

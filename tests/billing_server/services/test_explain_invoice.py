@@ -269,6 +269,12 @@ def test_r19_a_level_is_told_as_of_now_and_weighted_by_the_whole_period(
     (issued,) = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))["lines"]
     assert (issued["quantity"], issued["usage"]["quantity"]) == ("15", "15")
     assert issued["usage"]["note"] is None
+    # Nothing was set in May: the level goes on.
+    (running,) = explain_invoice(context, document=UPCOMING)["lines"]
+    assert (running["usage"]["event_count"], running["usage"]["note"]) == (
+        0,
+        "no event lies in the period: the level was set before it",
+    )
 
 
 def test_a_fee_of_a_longer_period_than_the_plans_is_told_with_its_own_share(

@@ -16,6 +16,8 @@ from metering.quantity import plain_decimal, round_quantity
 Json = Mapping[str, Any]
 
 USAGE_KINDS: Final = frozenset({"usage", "late_usage"})
+_QUANTITY_PLACES: Final = 9
+"""Digits after the point that a quantity may have."""
 _FEE_PLACES: Final = 9
 """Digits after the point of a fee that is told from its share."""
 _NUMBER: Final = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w.-])")
@@ -32,6 +34,7 @@ def calculation_of(line: Json, *, currency: str) -> tuple[str, ...]:
     if line["kind"] not in USAGE_KINDS:
         sentences = [*_fee_sentences(line), *steps]
     else:
+        line = whole_of_part(line) or line
         # What is included is counted in converted units (R33).
         converted = sum(step.get("kind") == StepKind.CONVERSION for step in line["steps"][:1])
         sentences = [_used(line), *steps[:converted], *_included(line), *steps[converted:]]
@@ -40,6 +43,28 @@ def calculation_of(line: Json, *, currency: str) -> tuple[str, ...]:
         sentences.append(f"share: {share['numerator']}/{share['denominator']} of the whole period")
     sentences.append(_rounding_sentence(line, currency=currency))
     return tuple(sentences)
+
+
+def whole_of_part(line: Json) -> Json | None:
+    """Returns a group's line with what all groups used, included and were charged for together.
+
+    The steps of such a line are those of the whole, and the last takes the others' part off. None
+    for any other line, and where the whole cannot be told from the part.
+    """
+    steps = [step for step in line["steps"] if step.get("kind") == StepKind.GROUP]
+    if line["kind"] != "usage" or not steps or steps[0]["to"] is None:
+        return None
+    weight = Fraction(steps[0]["from"]) / Fraction(steps[0]["to"])
+    included, billable = (
+        round_quantity(Fraction(line[name]) / weight, decimals=_QUANTITY_PLACES)
+        for name in ("included_quantity", "billable_quantity")
+    )
+    whole = {"included_quantity": included, "billable_quantity": billable}
+    told = {name: plain_decimal(quantity) for name, quantity in whole.items()}
+    conversions = [
+        step["from"] for step in line["steps"] if step.get("kind") == StepKind.CONVERSION
+    ]
+    return {**line, **told, "used_by_all": [*conversions, plain_decimal(included + billable)][0]}
 
 
 def readable(number: str) -> str:
@@ -58,14 +83,16 @@ def _used(line: Json) -> str:
     unit = line["unit"]
     used = f"used: {readable(line['quantity'])} {unit}"
     group = " ".join(f"{key}={value}" for key, value in line.get("group", {}).items())
-    return f"{used} of {group}" if group else used
+    told = f"{used} of {group}" if group else used
+    return f"{told}, {readable(line['used_by_all'])} by all" if "used_by_all" in line else told
 
 
 def _included(line: Json) -> list[str]:
     if not Decimal(line["included_quantity"]):
         return []
+    whose = " for all" if "used_by_all" in line else ""
     return [
-        f"included: {readable(line['included_quantity'])}, which leaves "
+        f"included{whose}: {readable(line['included_quantity'])}, which leaves "
         f"{readable(line['billable_quantity'])} to charge"
     ]
 

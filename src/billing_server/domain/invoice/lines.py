@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -178,7 +178,7 @@ def _shared_lines(
             unit=terms.meter_of(price).unit,
             exact=part_of(rated.amount_exact, weight),
             amount=amount,
-            steps=_part_steps(rated, weight),
+            steps=_part_steps(rated, group, weight),
             proration=rated.amount_share,
             group=group.group,
         )
@@ -191,10 +191,19 @@ def _shared_lines(
     ]
 
 
-def _part_steps(rated: RatedUsage, weight: Fraction) -> tuple[RatingStep, ...]:
-    """Returns the steps of the whole and the one that leaves a group's part of it."""
+def _part_steps(rated: RatedUsage, group: GroupUsage, weight: Fraction) -> tuple[RatingStep, ...]:
+    """Returns the steps of the whole and the one that leaves a group's part of it.
+
+    That step goes from the quantity of the group to that of all groups.
+    """
     less = subtract(part_of(rated.amount_exact, weight), rated.amount_exact)
-    return (*rated.steps, RatingStep.lump(StepKind.GROUP, less)) if less else rated.steps
+    if not less:
+        return rated.steps
+    step = RatingStep.lump(StepKind.GROUP, less)
+    if weight and group.quantity > 0:
+        total = Fraction(group.quantity) / weight
+        step = replace(step, from_quantity=group.quantity, to_quantity=total)
+    return (*rated.steps, step)
 
 
 def invoiced_steps(before: Money) -> tuple[RatingStep, ...]:

@@ -44,7 +44,8 @@ class StepKind(StrEnum):
     MINIMUM = "minimum"
     """Raised to the least that a period costs."""
     GROUP = "group"
-    """Left the part of one group, by quantity, of an amount that is rated for all together."""
+    """Left the part of one group, by quantity, of an amount that is rated for all together: from
+    the group's quantity to that of all."""
     COMMITMENT = "commitment"
     """What a plan version commits to: `quantity` is its share of the period."""
     MINIMUM_SPEND = "minimum_spend"

@@ -1,9 +1,11 @@
 """A rating step in words, the same wherever a person follows an amount."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from billing_server.domain.rating.price_model import StepKind
+from metering.quantity import plain_decimal
 
 Step = Mapping[str, Any]
 
@@ -73,6 +75,14 @@ def _spent(step: Step) -> str:
     return f"less what is charged{of}: {step['amount']}"
 
 
+def _group(step: Step) -> str:
+    whole = step.get("to")
+    if whole is None:
+        return f"only its part of the amount for all: {step['amount']}"
+    others = plain_decimal(Decimal(whole) - Decimal(step["from"]))
+    return f"less the part of the others, {others} of {whole}: {step['amount']}"
+
+
 def _lump(words: str) -> Callable[[Step], str]:
     return lambda step: f"{words}: {step['amount']}"
 
@@ -89,7 +99,7 @@ _TEXTS: Final[Mapping[str, Callable[[Step], str]]] = {
     StepKind.DISCOUNT: _discount,
     StepKind.MAXIMUM: _lump("lowered to the maximum"),
     StepKind.MINIMUM: _lump("raised to the minimum"),
-    StepKind.GROUP: _lump("only its part of the amount for all"),
+    StepKind.GROUP: _group,
     StepKind.COMMITMENT: _for_share("committed"),
     StepKind.MINIMUM_SPEND: _for_share("minimum spend"),
     StepKind.SPENT: _spent,

@@ -8,6 +8,7 @@ from billing_server.domain.invoice.calculation import (
     calculation_of,
     readable,
     readable_numbers,
+    whole_of_part,
 )
 
 
@@ -81,6 +82,59 @@ def test_a_group_and_a_share_are_named_and_nothing_included_is_not() -> None:
         "share: 15/31 of the whole period",
         "amount: 107.00 USD, exact",
     )
+
+
+def group_line(**fields: Any) -> dict[str, Any]:
+    """Returns the line of a, 12,000 of 18,000 tokens: 1,000 are included, and 17,000 cost 136."""
+    group = {"quantity": "0", "unit_price": "0", "flat_price": "-45.333333333333333333"}
+    steps = [
+        step(to="10000", quantity="10000", flat_price="1", amount="101"),
+        step(**{"from": "10000"}, quantity="7000", unit_price="0.005", amount="35"),
+        {"kind": "group", "from": "12000", "to": "18000", "amount": group["flat_price"], **group},
+    ]
+    return line(
+        quantity="12000",
+        included_quantity="666.666666666666666667",
+        billable_quantity="11333.333333333333333333",
+        group={"project": "a"},
+        steps=steps,
+        amount="90.67",
+        amount_exact="90.666666666666666667",
+        **fields,
+    )
+
+
+def test_r32_a_group_is_told_by_the_arithmetic_of_all_groups_and_what_falls_to_the_others() -> None:
+    assert calculation_of(group_line(), currency="USD") == (
+        "used: 12,000 token of project=a, 18,000 by all",
+        "included for all: 1,000, which leaves 17,000 to charge",
+        "0 to 10,000: 10,000 × 0.01 + 1 = 101",
+        "over 10,000: 7,000 × 0.005 = 35",
+        # 136 × 6,000/18,000.
+        "less the part of the others, 6,000 of 18,000: −45.333333333333333333",
+        "amount: 90.666666666666666667, rounded half up to 90.67 USD",
+    )
+
+
+def test_a_line_is_told_with_its_own_quantities_where_those_of_all_are_not_on_it() -> None:
+    older = group_line()
+    older["steps"][2] |= {"from": "0", "to": None}
+    assert whole_of_part(older) is None
+    told = calculation_of(older, currency="USD")
+    assert told[0] == "used: 12,000 token of project=a"
+    assert told[4] == "only its part of the amount for all: −45.333333333333333333"
+    # What came late is a difference of one group.
+    assert whole_of_part(group_line() | {"kind": "late_usage"}) is None
+    assert whole_of_part(line()) is None
+
+
+def test_a_group_whose_quantity_is_converted_is_told_from_what_all_used() -> None:
+    conversion = step(to="18", quantity="0", unit_price="0", amount="0", kind="conversion")
+    converted = group_line()
+    converted["steps"].insert(0, conversion | {"from": "18000"})
+    whole = whole_of_part(converted | {"included_quantity": "0", "billable_quantity": "12"})
+    assert whole is not None
+    assert (whole["used_by_all"], whole["billable_quantity"]) == ("18000", "18")
 
 
 def test_a_fee_is_told_by_its_quantity_where_it_is_not_one() -> None:
