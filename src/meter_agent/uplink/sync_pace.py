@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-SYNCS_PER_SECOND: Final = 1.0
-SYNC_BURST: Final = 5.0
+SYNCS_PER_SECOND: Final = 0.9
+"""Below one, so that the burst and the one sync that is calm are within one a second too: at most
+`SYNC_BURST + 1 + 60 * 0.9 = 58` in any minute, and no more than one a second in any 40 s."""
+SYNC_BURST: Final = 3.0
 """Syncs that may follow each other at once."""
 RECALLS_PER_SECOND: Final = 10.0
 """Syncs that answer a recall, which do not count among the others: somebody waits for them."""
