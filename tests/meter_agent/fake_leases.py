@@ -21,6 +21,7 @@ class Escrow:
 
     terms: lease_pb2.LimitTerms
     leases: dict[bytes, lease_pb2.LeaseCounters] = field(default_factory=dict)
+    is_tail: bool = False
 
     @property
     def out(self) -> int:
@@ -59,8 +60,16 @@ class FakeLeases:
         self.is_growing = True
         """Whether a sync renews leases for the demand that it tells."""
 
-    def limit(self, customer_id: str, limit_key: str, maximum: int, **fields: object) -> Escrow:
-        """Sets a limit, or changes it."""
+    def limit(
+        self,
+        customer_id: str,
+        limit_key: str,
+        maximum: int,
+        *,
+        is_tail: bool = False,
+        **fields: object,
+    ) -> Escrow:
+        """Sets a limit, or changes it; in its tail, what is asked for is granted exactly."""
         terms = lease_pb2.LimitTerms(
             **{
                 "limit_key": limit_key,
@@ -75,7 +84,7 @@ class FakeLeases:
         )
         with self.condition:
             escrow = self.escrows.setdefault((customer_id, limit_key), Escrow(terms))
-            escrow.terms = terms
+            escrow.terms, escrow.is_tail = terms, is_tail
             self.known_customers.add(customer_id)
             self.revision += 1
             self.revisions[customer_id] = self.revision
@@ -178,7 +187,7 @@ class FakeLeases:
                     item.CopyFrom(asked)
                     item.granted = 0
                 lacking = max(asked.granted - item.granted, 0)
-                extra = 0 if escrow.terms.is_tail else 4 * lacking  # The server's float.
+                extra = 0 if escrow.is_tail else 4 * lacking  # The server's float.
                 target = min(asked.granted + extra, item.granted + escrow.left)
                 is_over = asked.window_id != escrow.terms.window_id
                 if target >= least and not (is_over or item.is_closed):

@@ -40,7 +40,7 @@ class Granter:
             self._grant_share(window, me=me, lease=None)
             return
         sizes = lease_sizes(window.left, maximum=window.maximum, demanders=list(window.demanders))
-        amount = min(sizes.grants.get(self.agent_ref, 0), window.left)
+        amount = min(sizes.get(self.agent_ref, 0), window.left)
         if amount > 0:
             window.grant(self._own_lease(window), amount=amount, now=self.now)
 

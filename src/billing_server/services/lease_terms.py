@@ -14,7 +14,6 @@ from billing_server.domain.limit.escrow import escrow_of
 from billing_server.domain.limit.in_force import CustomerLimits, LimitInForce
 from billing_server.domain.limit.lease import Lease, WindowKey
 from billing_server.domain.limit.price_bounds import PriceBound, price_bound
-from billing_server.domain.limit.sizes import Demander, is_tail
 from billing_server.domain.limit.spans import LimitSpan
 from billing_server.domain.ports.limits import LimitAccount, TermsWatch
 from billing_server.domain.ports.unit_of_work import UnitOfWork
@@ -44,8 +43,6 @@ class ToldLimit:
     """B, in the smallest unit."""
     remaining: int
     """What is left to grant, as advice. >= 0."""
-    is_tail: bool
-    """Whether each call is to be asked for exactly."""
     prices: tuple[PriceBound, ...] = ()
     """What usage can cost, for money."""
 
@@ -197,15 +194,6 @@ class _Standing:
         self._leases: dict[WindowKey, list[Lease]] = {}
         for lease in unit.leases.of_windows(keys):
             self._leases.setdefault(lease.key, []).append(lease)
-        self._demanders: dict[tuple[str, str], list[Demander]] = {}
-        for want in unit.leases.wants({(key.customer_id, key.limit_key) for key in keys}):
-            self._demanders.setdefault((want.customer_id, want.limit_key), []).append(
-                Demander(
-                    agent_ref=want.agent_ref,
-                    demand_per_second=want.demand_per_second,
-                    largest_call=want.largest_call,
-                )
-            )
 
     def told(self, limit: LimitInForce, *, sources: LimitSources) -> ToldLimit:
         """Returns a limit as it is told."""
@@ -218,20 +206,17 @@ class _Standing:
         settled = settled_in(self._unit, limit=limit, account=account, now=self._now)
         escrow = escrow_of(settled, leases=leases)
         left = escrow.left(maximum=maximum, unknown_max=limit.scaled(limit.limit.reclaim_max))
-        demanders = self._demanders.get((limit.customer_id, limit.key), [])
         prices: tuple[PriceBound, ...] = ()
         if limit.kind is LimitKind.MONEY:
             outstanding = unscale_quantity(max(escrow.taken - settled, 0), decimals=MONEY_DECIMALS)
             prices = price_bounds(
                 self._unit, sources=sources, outstanding=outstanding, now=self._now
             )
-        is_amount = limit.kind not in (LimitKind.RATE, LimitKind.CONCURRENCY)
         return ToldLimit(
             limit=limit,
             span=window.span,
             maximum=maximum,
             remaining=left if limit.kind is not LimitKind.RATE else maximum,
-            is_tail=is_amount and is_tail(left, demanders=demanders),
             prices=prices,
         )
 

@@ -139,10 +139,6 @@ def _limit(message: lease_pb2.LimitTerms, *, sent_at_us: int | None) -> LimitTer
         window_id=message.window_id,
         window_ends_at_us=ends_at_us,
         remaining=message.remaining,
-        is_tail=message.is_tail,
-        max_hold_us=_us(message.max_hold),
-        rolling_us=_us(message.rolling_length),
-        burst=message.burst,
     )
 
 

@@ -51,7 +51,6 @@ def test_what_remains_is_told_as_advice_and_makes_no_news(store: SqlStore) -> No
         after = tell_terms(unit, book=world.desk.book, customer_ids=["acme"], now=now)["acme"]
     assert (before.limits[0].remaining, after.limits[0].remaining) == (1_000, 0)
     assert before.digest == after.digest
-    assert after.limits[0].is_tail
 
 
 def test_a_revision_is_later_than_the_one_before_even_where_the_clock_stands(

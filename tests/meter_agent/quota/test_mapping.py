@@ -44,14 +44,11 @@ def test_terms_keep_every_field_and_count_their_window_from_the_request() -> Non
                 enforcement=lease_pb2.ENFORCEMENT_SOFT,
                 when_offline=lease_pb2.OFFLINE_POLICY_OPEN,
                 allowance=5,
-                max_hold=Duration(seconds=3),
                 bill_on_expiry=lease_pb2.EXPIRY_BILLING_INPUT,
                 currency="EUR",
                 prices=[price],
                 window_remaining=Duration(seconds=60),
                 remaining=9,
-                is_tail=True,
-                burst=4,
             )
         ],
     )
@@ -65,7 +62,7 @@ def test_terms_keep_every_field_and_count_their_window_from_the_request() -> Non
         ExpiryBilling.INPUT,
     )
     assert found.window_ends_at_us == 70 * SECOND
-    assert (found.max_hold_us, found.currency, found.is_tail) == (3 * SECOND, "EUR", True)
+    assert (found.currency, found.remaining) == ("EUR", 9)
     [bound] = found.prices
     assert [(step.from_quantity, step.unit_price, step.flat_price) for step in bound.steps] == [
         (Decimal(0), Decimal("0.01"), Decimal(2)),

@@ -41,17 +41,7 @@ class Demander:
     """What its live leases of the window have free, as it last told. >= 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What one round grants."""
-
-    grants: Mapping[int, int]
-    """Agent to what it is granted, > 0; agents that get nothing are left out."""
-    is_tail: bool
-    """Whether each call is to be asked for exactly."""
-
-
-def lease_sizes(left: int, *, maximum: int, demanders: Sequence[Demander]) -> Sizes:
+def lease_sizes(left: int, *, maximum: int, demanders: Sequence[Demander]) -> Mapping[int, int]:
     """Returns what to grant to the agents that want some of a window.
 
     An agent is to have `min(15 s of its demand, half of what is left in proportion to its
@@ -65,10 +55,14 @@ def lease_sizes(left: int, *, maximum: int, demanders: Sequence[Demander]) -> Si
         left: What may be granted now, >= 0.
         maximum: The limit, >= 0.
         demanders: Who wants some, each agent once.
+
+    Returns:
+        Agent to what it is granted, > 0; agents that get nothing are left out, and in the tail
+        all do: each call is asked for exactly.
     """
     active = [each for each in demanders if each.demand_per_second or each.outage_float]
     if is_tail(left, demanders=active):
-        return Sizes({}, is_tail=bool(active) or left == 0)
+        return {}
     total_demand = sum(each.demand_per_second for each in active)
     pool = left // 2
     grants: dict[int, int] = {}
@@ -82,7 +76,7 @@ def lease_sizes(left: int, *, maximum: int, demanders: Sequence[Demander]) -> Si
         if amount > 0:
             grants[each.agent_ref] = amount
             pool -= amount
-    return Sizes(grants, is_tail=False)
+    return grants
 
 
 def is_tail(left: int, *, demanders: Iterable[Demander]) -> bool:

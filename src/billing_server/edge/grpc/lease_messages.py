@@ -218,16 +218,12 @@ def _terms(told: ToldLimit, *, now: datetime) -> lease_pb2.LimitTerms:
         enforcement=_ENFORCEMENTS[definition.enforcement],
         when_offline=_OFFLINE[definition.when_offline],
         allowance=limit.scaled(definition.allowance),
-        max_hold=_duration(definition.max_hold),
         bill_on_expiry=_BILLING[definition.bill_on_expiry],
         currency=limit.currency if definition.is_money else "",
         prices=[_price(bound) for bound in told.prices],
         window_id=told.span.window_id,
         window_remaining=_duration(remaining),
         remaining=told.remaining,
-        is_tail=told.is_tail,
-        rolling_length=_duration(definition.window.length),
-        burst=0 if definition.burst is None else limit.scaled(definition.burst),
     )
 
 

@@ -48,14 +48,6 @@ class LimitTerms:
     """When it ends, on the agent's clock of leases; None: never, or not known."""
     remaining: int = 0
     """What was left to grant when the server answered; advice for a refusal's text. >= 0."""
-    is_tail: bool = False
-    """Whether each call is to be asked for exactly: no standing leases are given out."""
-    max_hold_us: int = 0
-    """The longest that a call holds a slot, microseconds, for concurrency; 0: not known."""
-    rolling_us: int = 0
-    """Length of a rolling window in microseconds; 0 otherwise."""
-    burst: int = 0
-    """Burst of a rate; 0 otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
