@@ -195,7 +195,7 @@ def _kind_of(found: Reservation) -> SettlementKind:
     """Returns how a reservation was ended, for a retry."""
     if found.state is ReservationState.LATE_SETTLED:
         return SETTLEMENT_KIND_LATE
-    if not found.boot_id:  # Never held here.
+    if not found.was_held_here:
         return SETTLEMENT_KIND_ELSEWHERE
     is_settled = found.state is ReservationState.SETTLED
     return SETTLEMENT_KIND_SETTLED if is_settled else SETTLEMENT_KIND_RELEASED

@@ -18,7 +18,7 @@ from metering.api.v1.usage_pb2 import (
     SETTLEMENT_KIND_RELEASED,
     SETTLEMENT_KIND_SETTLED,
 )
-from metering.errors import AlreadyExistsError, NotFoundError
+from metering.errors import AlreadyExistsError, InvalidStateError, NotFoundError
 from metering.ids import settlement_event_id
 from tests.meter_agent.quota.world import DAILY, LEASE_ID, QuotaWorld, asked, cap, ending, limit
 
@@ -28,9 +28,13 @@ def held(directory: Path, granted: int = 500) -> QuotaWorld:
     world = QuotaWorld(directory)
     world.tell(limit())
     world.lease(granted)
+    reserve(world)
+    return world
+
+
+def reserve(world: QuotaWorld) -> None:
     made = asked(dimensions={"model": "large"})
     world.run(lambda: reserving.reserve(made, counter=world.counter, reach=Reach.ANSWERED))
-    return world
 
 
 def end(world: QuotaWorld, *args: Any, **fields: Any) -> Ended:
@@ -149,6 +153,30 @@ def test_a_reservation_of_another_agent_is_recorded_and_flagged(tmp_path: Path) 
         assert end(world, "r-9", customer_id="acme") == answer
         with pytest.raises(AlreadyExistsError):
             end(world, "r-9", output="61", customer_id="acme")
+
+
+def test_a_repeat_is_answered_the_same_where_the_machine_does_not_name_its_boot(
+    tmp_path: Path,
+) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.clock.boot_id = ""
+        world.tell(limit())
+        world.lease(100)
+        reserve(world)
+        answer = end(world)
+        assert answer.kind == SETTLEMENT_KIND_SETTLED
+        assert end(world) == answer
+
+
+def test_what_was_ended_here_before_it_was_reserved_has_ended(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit())
+        world.lease(100)
+        end(world, output=None, kind=EndKind.RELEASE, customer_id="acme")
+        with pytest.raises(InvalidStateError) as caught:
+            reserve(world)
+        assert caught.value.reason == "RESERVATION_ENDED"
+        assert world.the_lease().held == 0
 
 
 def test_a_reservation_of_another_customer_is_not_settled(tmp_path: Path) -> None:

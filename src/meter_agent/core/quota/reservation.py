@@ -105,7 +105,7 @@ class Reservation:
     expires_at_us: int = 0
     """When it ends without a renewal."""
     reserve_time_us: int = 0
-    """Wall clock, microseconds since 1970 UTC; for people."""
+    """Wall clock, microseconds since 1970 UTC; for people. 0: it was never held at this agent."""
     caller: str = ""
     """Who asked; for people."""
     used_so_far: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +124,11 @@ class Reservation:
         """Whether its takes still stand in their leases as held."""
         is_open = self.state in {ReservationState.HELD, ReservationState.EXPIRED}
         return is_open and not self.is_returned
+
+    @property
+    def was_held_here(self) -> bool:
+        """Whether this agent granted it; else it was only ended here."""
+        return self.reserve_time_us > 0
 
 
 class EndCase(StrEnum):
@@ -184,7 +189,7 @@ def repeated_reserve(found: Reservation | None, *, content: Content) -> Reservat
     """
     if found is None:
         return None
-    if found.content != content:
+    if found.was_held_here and found.content != content:
         raise AlreadyExistsError(
             reason="RESERVATION_ID_REUSED",
             message=f"reservation_id {found.reservation_id!r} was used with other content; make a "

@@ -47,6 +47,7 @@ HELD = Reservation(
     granted={"output": Decimal(100)},
     takes=(Take("tokens", b"a" * 16, 100),),
     boot_id="boot-1",
+    reserve_time_us=1,
     expires_at_us=120 * SECOND,
 )
 USED = content_of(quantities={"output": Decimal(60)})
