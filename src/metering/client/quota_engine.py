@@ -23,7 +23,7 @@ from metering.client.quota_transport import (
     QuotaResponse,
     QuotaTransport,
 )
-from metering.errors import MeteringError
+from metering.errors import InvalidStateError, MeteringError
 
 logger = logging.getLogger("metering.client")
 
@@ -79,7 +79,7 @@ class QuotaEngine:
         self._sequence = itertools.count()
         self._renewals: list[tuple[float, int, weakref.ref[Renewable]]] = []
         self._ends: list[EndRequest] = []
-        self._is_sending_end = False
+        self._sent_end: EndRequest | None = None
         self._end_failures = 0
         self._is_put_off = False
         self._end_due = 0.0
@@ -94,7 +94,7 @@ class QuotaEngine:
     def waiting(self) -> int:
         """Ends of reservations that wait for the agent. >= 0."""
         with self._changed:
-            return len(self._ends) + self._is_sending_end
+            return len(self._ends) + (self._sent_end is not None)
 
     @property
     def lost(self) -> int:
@@ -106,8 +106,10 @@ class QuotaEngine:
 
         Raises:
             AgentAwayError: No agent answered in time.
-            MeteringError: The agent refused the request.
+            MeteringError: The agent refused the request, or the end of a reservation of this id
+                waits for the agent.
         """
+        self._refuse_ended(request)
         end = time.monotonic() + timeout_seconds
         try:
             with self._gate:
@@ -125,7 +127,9 @@ class QuotaEngine:
 
         Raises:
             AgentAwayError: The meter is closed.
+            InvalidStateError: The end of a reservation of this id waits for the agent.
         """
+        self._refuse_ended(request)
         gate = self._gate
         gate.enter()
         try:
@@ -160,7 +164,7 @@ class QuotaEngine:
         """Waits until every reservation that has ended is settled; False on time-out."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._ends and not self._is_sending_end, timeout_seconds
+                lambda: not self._ends and self._sent_end is None, timeout_seconds
             )
 
     def stop(self) -> None:
@@ -201,6 +205,23 @@ class QuotaEngine:
     def reset_after_fork(self) -> None:
         """Makes a forked child start afresh."""
         self._begin()
+
+    def _refuse_ended(self, request: QuotaRequest) -> None:
+        """Refuses an id again that has ended, as the agent will once it has heard of that end.
+
+        Else the end that waits could meet the new call's hold, and end that.
+        """
+        if not isinstance(request, agent_pb2.ReserveQuotaRequest):
+            return
+        with self._changed:
+            ends = self._ends if self._sent_end is None else [*self._ends, self._sent_end]
+            if all(end.reservation_id != request.reservation_id for end in ends):
+                return
+        raise InvalidStateError(
+            reason="RESERVATION_ENDED",
+            message=f"reservation {request.reservation_id!r} has ended, and the agent is still to "
+            "be told; make a new id for each call",
+        )
 
     def _open(self) -> QuotaTransport:
         transport = self._transport
@@ -249,8 +270,8 @@ class QuotaEngine:
     def _take_end(self, now: float) -> EndRequest | None:
         if not self._ends or now < self._end_due:
             return None
-        self._is_sending_end = True
-        return self._ends.pop(0)
+        self._sent_end = self._ends.pop(0)
+        return self._sent_end
 
     def _take_renewal(self, now: float) -> Renewable | None:
         while self._renewals and self._renewals[0][0] <= now:
@@ -286,10 +307,13 @@ class QuotaEngine:
                 error.reason,
                 error.message,
             )
+        except Exception:
+            self._end_failed(request, index=len(self._ends))
+            raise
         with self._changed:
             self._end_failures = 0
             self._is_put_off = False
-            self._is_sending_end = False
+            self._sent_end = None
             self._changed.notify_all()
 
     def _note_put_off(self, request: EndRequest, error: MeteringError) -> None:
@@ -309,7 +333,7 @@ class QuotaEngine:
             random=random.random,
         )
         with self._changed:
-            self._is_sending_end = False
+            self._sent_end = None
             if self.is_closed:
                 self._note_lost([request])
                 return

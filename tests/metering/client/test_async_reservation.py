@@ -9,6 +9,7 @@ import pytest
 
 from metering import AsyncMeter, MeterOptions, OnAgentUnavailable, QuotaDenied, ValidationError
 from metering.api.v1.agent_pb2 import ReleaseReservationRequest
+from metering.errors import InvalidStateError
 from metering.testing import FakeAgent
 
 FAST = MeterOptions(
@@ -143,6 +144,20 @@ def test_without_an_agent_the_policy_decides() -> None:
             await r.settle({"output_tokens": 11})
         assert not await meter.close(timeout=0)
         assert meter.stats().settlements_lost == 2
+
+    asyncio.run(use())
+
+
+def test_a_call_whose_release_waits_for_the_agent_takes_a_new_id() -> None:
+    async def use() -> None:
+        meter = AsyncMeter("127.0.0.1:1", options=FAST)
+        for error in (QuotaDenied, InvalidStateError):
+            with pytest.raises(error):
+                async with meter.reserve(
+                    customer="acme", quantities={"output_tokens": 10}, reservation_id="call-7"
+                ):
+                    pytest.fail("the block was entered")
+        assert not await meter.close(timeout=0)
 
     asyncio.run(use())
 

@@ -12,6 +12,8 @@ from metering import Meter
 from metering.api.v1.agent_pb2 import (
     ExtendReservationRequest,
     ExtendReservationResponse,
+    ReleaseReservationRequest,
+    ReserveQuotaRequest,
     SettleReservationRequest,
     SettleReservationResponse,
 )
@@ -28,6 +30,7 @@ from metering.client.quota_transport import (
 from metering.errors import (
     AlreadyExistsError,
     ConflictError,
+    InvalidStateError,
     MeteringError,
     NotFoundError,
     QuotaExceededError,
@@ -60,6 +63,7 @@ class Wire:
         return SettleReservationResponse()
 
     def begin(self, request: QuotaRequest, *, timeout_seconds: float) -> QuotaCall:
+        self.requests.append(request)
         raise NotImplementedError
 
     def close(self) -> None:
@@ -136,6 +140,34 @@ def test_an_end_that_the_agent_cannot_take_now_waits_behind_the_others(
     assert sent == ["r-1", "r-1", "r-2", "r-1", "r-2"]
     assert (engine.waiting, engine.lost) == (0, 0)
     assert f"it waits: {refusal.reason}" in caplog.text
+    engine.stop()
+
+
+@pytest.mark.parametrize("way", ["call", "begin"])
+def test_an_id_is_not_reserved_again_while_its_end_waits_for_the_agent(way: str) -> None:
+    wire, again = Wire(), ReserveQuotaRequest(reservation_id="r-1", customer_id="acme")
+    wire.is_away = True
+    engine = engine_on(wire)
+    engine.end_later(ReleaseReservationRequest(reservation_id="r-1", customer_id="acme"))
+    for _ in range(200):  # Also while it is being sent.
+        with pytest.raises(InvalidStateError) as caught:
+            getattr(engine, way)(again, timeout_seconds=1)
+        assert caught.value.reason == "RESERVATION_ENDED"
+    assert again not in wire.requests
+    wire.is_away = False
+    assert engine.flush(timeout_seconds=10)
+    if way == "call":
+        engine.call(again, timeout_seconds=1)  # The agent has heard of it, and decides.
+        assert wire.requests[-1] == again
+    engine.stop()
+
+
+def test_an_end_that_met_an_unforeseen_exception_is_sent_again() -> None:
+    wire = Wire(RuntimeError("unforeseen"))
+    engine = engine_on(wire)
+    engine.end_later(settle())
+    assert engine.flush(timeout_seconds=10)
+    assert (len(wire.requests), engine.waiting, engine.lost) == (2, 0, 0)
     engine.stop()
 
 

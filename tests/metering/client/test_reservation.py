@@ -11,6 +11,7 @@ import pytest
 from metering import Meter, MeterOptions, OnAgentUnavailable, QuotaDenied, ValidationError
 from metering.api.v1.agent_pb2 import ReleaseReservationRequest, SettleReservationRequest
 from metering.client.quota_engine import QuotaEngine
+from metering.client.reservation import Reservation
 from metering.errors import AlreadyExistsError, InvalidStateError
 from metering.testing import FakeAgent
 
@@ -238,6 +239,30 @@ def test_a_grant_whose_answer_was_lost_twice_is_given_back(agent: FakeAgent, met
     assert meter.flush()
     [reservation] = agent.reservations.values()
     assert isinstance(reservation.end, ReleaseReservationRequest)
+
+
+def test_a_call_whose_release_waits_for_the_agent_takes_a_new_id() -> None:
+    agent = FakeAgent().start()
+    address = agent.address
+    agent.stop()
+    with Meter(address, options=FAST) as meter:
+
+        def reserve(name: str) -> Reservation:
+            return meter.reserve(
+                customer="acme", quantities={"output_tokens": 10}, reservation_id=name
+            )
+
+        for error in (QuotaDenied, InvalidStateError):
+            with pytest.raises(error), reserve("call-7"):
+                pytest.fail("the block was entered")
+        agent.start()
+        try:
+            with reserve("call-8") as r:
+                assert meter.flush(timeout=10)
+                r.settle({"output_tokens": 3})
+            assert [dict(event.quantities) for event in agent.events] == [{"output_tokens": "3"}]
+        finally:
+            agent.stop()
 
 
 def test_a_meter_that_ends_says_what_it_could_not_settle(caplog: pytest.LogCaptureFixture) -> None:
