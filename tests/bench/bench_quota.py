@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.bench.quota import changes, crashes, passable
+from tests.bench.quota import changes, crashes, hour, passable
 from tests.bench.quota.books import COMING_BACK, CONNECTED, CUT_OFF, Outcome
 from tests.bench.quota.calls import SAMPLE, read_calls
 from tests.bench.quota.design import Design
@@ -28,7 +28,19 @@ def main() -> int:
     parser.add_argument("--only-runs", action="store_true", help="leave the tables out")
     parser.add_argument("--only-leases", action="store_true", help="leave the other designs out")
     parser.add_argument("--demand", type=int, default=10, help="what is asked for, in limits")
+    parser.add_argument(
+        "--hour",
+        type=float,
+        nargs="?",
+        const=3_600.0,
+        metavar="SECONDS",
+        help="instead of all else: calls for an hour, clients killed, then what is held or lost",
+    )
     arguments = parser.parse_args()
+    if arguments.hour is not None:
+        rows = hour.measure(seconds=arguments.hour)
+        print(format_rows("An hour with all agents connected", rows), flush=True)
+        return 1 if any(row.value for row in rows) else 0
     if not arguments.only_runs:
         rows = [*changes.measure(host_count=HOSTS), *crashes.measure()]
         print(format_rows("Limits that change, clients that crash", rows), end="\n\n", flush=True)
