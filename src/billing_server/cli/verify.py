@@ -1,12 +1,16 @@
 """`billing-server verify`: the caches of usage against the stored events."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from billing_server.cli.output import print_json
 from billing_server.config import load_settings
+
+if TYPE_CHECKING:
+    from billing_server.services.verify_report import VerifyMode, VerifyReport
 
 
 def verify_command(
@@ -25,8 +29,8 @@ def verify_command(
 ) -> None:
     """Count all usage anew from the stored events and compare it with what is kept of it.
 
-    Works on the database itself: on SQLite the server has to be stopped meanwhile. The exit code is
-    1 where something differs and was not repaired.
+    Works on the database itself: on SQLite the server has to be stopped meanwhile. After a repair
+    all is checked again. The exit code is 1 where something differs and was not repaired.
 
     Example: billing-server verify --data-dir ./data
     """
@@ -39,23 +43,42 @@ def verify_command(
     mode = VerifyMode.REPAIR if repair else VerifyMode.REPORT
     report = verify_database(settings, mode=mode)
     if as_json:
-        print_json(
-            {
-                "events": report.event_count,
-                "buckets": report.bucket_count,
-                "charges": report.charge_count,
-                "differences": report.difference_count,
-                "repaired": report.repaired_count,
-                "first_differences": report.differences,
-            }
-        )
+        print_json(_report_to_dict(report))
     else:
-        for line in report.differences:
-            print(line)
-        print(
-            f"{report.event_count} events, {report.bucket_count} minute buckets and "
-            f"{report.charge_count} running charges checked: {report.difference_count} differences"
-            + (f", {report.repaired_count} repaired" if repair else "")
-        )
-    if report.difference_count and not repair:
+        print("\n".join(_lines_of_report(report, mode=mode)))
+    if report.left or (report.difference_count and not repair):
         raise typer.Exit(1)
+
+
+def _report_to_dict(report: "VerifyReport") -> dict[str, Any]:
+    return {
+        "events": report.event_count,
+        "buckets": report.bucket_count,
+        "charges": report.charge_count,
+        "differences": report.difference_count,
+        "repaired": report.repaired_count,
+        "first_differences": report.differences,
+        "left": report.left,
+        "unrated": list(report.unrated.values()),
+    }
+
+
+def _lines_of_report(report: "VerifyReport", *, mode: "VerifyMode") -> Iterator[str]:
+    yield from report.differences
+    untold = report.difference_count - len(report.differences)
+    if untold:
+        yield f"… and {_counted(untold, 'more difference')}"
+    yield from report.unrated.values()
+    for line in report.left:
+        yield f"not repaired: {line}"
+    repaired = f", {report.repaired_count} repaired" if mode.value == "repair" else ""
+    yield (
+        f"{_counted(report.event_count, 'event')}, "
+        f"{_counted(report.bucket_count, 'minute bucket')} and "
+        f"{_counted(report.charge_count, 'running charge')} checked: "
+        f"{_counted(report.difference_count, 'difference')}{repaired}"
+    )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

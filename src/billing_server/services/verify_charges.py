@@ -49,7 +49,6 @@ def check_charges(
             with store.write() as unit:
                 unit.customers.lock([customer_id])
                 rebuild_running_charges(unit, customer_id=customer_id)
-            report.repaired_count += 1
         if len(found) < CUSTOMERS_TOGETHER:
             return
         after = found[-1]
@@ -61,8 +60,17 @@ def _check_customer(
     terms = load_customer_terms(unit, customer_id=customer_id)
     fold = sums.fold_of(unit, customer_id=customer_id)
     failed = unit.usage.rating_failed(customer_id)
+    usage_named = (
+        "the minute buckets, which differ themselves, come to"
+        if customer_id in report.wrong_buckets
+        else "the usage comes to"
+    )
     for subscription_id, period in _periods(unit, terms=terms):
         if subscription_id in failed:
+            report.unrated[subscription_id] = (
+                f"customer {customer_id}, subscription {subscription_id}: cannot be rated, its "
+                f"charges are not compared: {failed[subscription_id]}"
+            )
             continue
         place = (
             f"customer {customer_id}, subscription {subscription_id}, period "
@@ -84,7 +92,7 @@ def _check_customer(
             group = f", group {each.group_key}" if each.group_key else ""
             report.tell(
                 f"{place}, price {each.price_key}, segment {each.segment}{group}: stored "
-                f"{each.stored}; the usage comes to {each.folded}"
+                f"{each.stored}; {usage_named} {each.folded}"
             )
 
 

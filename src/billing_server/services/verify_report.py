@@ -27,13 +27,32 @@ class VerifyReport:
     """Running charges that were compared."""
     difference_count: int = 0
     """What differed."""
-    repaired_count: int = 0
-    """Minutes and customers that were made anew."""
     differences: list[str] = field(default_factory=list)
     """The first of the differences, each a line for people."""
+    unrated: dict[str, str] = field(default_factory=dict)
+    """Subscriptions that cannot be rated, each with a line for people: they have no charges that
+    could be compared."""
+    wrong_buckets: set[str] = field(default_factory=set)
+    """Customers whose minute buckets differ and were left so: their charges are compared with
+    these."""
+    repaired_count: int = 0
+    """Differences that are gone since."""
+    left: list[str] = field(default_factory=list)
+    """What a repair could not make right, each a line for people."""
 
     def tell(self, line: str) -> None:
         """Notes a difference."""
         self.difference_count += 1
         if len(self.differences) < DIFFERENCES_KEPT_MAX:
             self.differences.append(line)
+
+    def settle(self, again: "VerifyReport") -> None:
+        """Notes what a second check, after a repair, finds to be left.
+
+        Args:
+            again: what the second check found.
+        """
+        unrated = [line for key, line in again.unrated.items() if key not in self.unrated]
+        self.left = [*again.differences, *unrated]
+        left_count = again.difference_count + len(unrated)
+        self.repaired_count = max(self.difference_count - left_count, 0)

@@ -36,11 +36,20 @@ def verify_usage(
 ) -> VerifyReport:
     """Compare buckets, readings and running charges with the stored events.
 
+    What was made anew is checked again: the report says what is left.
+
     Args:
         store: opens the transactions; none may be open.
         mode: whether what differs is made anew.
         on_progress: told how many events were read so far.
     """
+    report = _checked(store, mode=mode, on_progress=on_progress)
+    if mode is VerifyMode.REPAIR and report.difference_count:
+        report.settle(_checked(store, mode=VerifyMode.REPORT, on_progress=on_progress))
+    return report
+
+
+def _checked(store: Store, *, mode: VerifyMode, on_progress: Callable[[int], None]) -> VerifyReport:
     report = VerifyReport()
     with store.series_sums() as kept_sums:
         sums = VerifiedSums(kept_sums)
@@ -65,7 +74,9 @@ def _check_strayed(store: Store, *, mode: VerifyMode, report: VerifyReport) -> N
                 f"bucket of series {series_id}, which is of {owner or 'nobody'}"
             )
         if mode is VerifyMode.REPAIR:
-            _recount(store, wrong=wrong, report=report)
+            _recount(store, wrong=wrong)
+        else:
+            report.wrong_buckets |= wrong.keys()
         if len(found) < STRAYED_TOGETHER or mode is VerifyMode.REPORT:
             return
 
@@ -93,7 +104,9 @@ def _check_windows(
         else:
             sums.add(counter, expected, start=start, end=end)
         if mode is VerifyMode.REPAIR:
-            _recount(store, wrong=wrong, report=report)
+            _recount(store, wrong=wrong)
+        else:
+            report.wrong_buckets |= wrong.keys()
         on_progress(report.event_count)
         start = end
 
@@ -193,7 +206,7 @@ def _shown(state: tuple[object, ...] | None) -> str:
     return "nothing" if state is None else f"{state[0]} from {state[1]} events"
 
 
-def _recount(store: Store, *, wrong: dict[str, set[int]], report: VerifyReport) -> None:
+def _recount(store: Store, *, wrong: dict[str, set[int]]) -> None:
     for customer_id, minutes in sorted(wrong.items()):
         with store.write() as unit:
             if unit.customers.get(customer_id) is None:
@@ -202,4 +215,3 @@ def _recount(store: Store, *, wrong: dict[str, set[int]], report: VerifyReport) 
             else:
                 unit.customers.lock([customer_id])
                 recount_buckets(unit, customer_id=customer_id, minutes=sorted(minutes))
-        report.repaired_count += len(minutes)
