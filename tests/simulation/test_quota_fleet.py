@@ -26,6 +26,7 @@ A failure names its seed: `QUOTA_SIMULATION_SEED=<seed> pytest tests/simulation/
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ from meter_agent.quota import news
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.quota_drawing import QuotaResult
 from tests.simulation.quota_fleet import Patch, play
+from tests.simulation.virtual_threads import THREAD_NAME
 
 SEEDS = 4
 LONG_SEEDS = int(os.environ.get("QUOTA_SIMULATION_SEEDS", "500"))
@@ -78,6 +80,8 @@ def test_fleets_under_limits_keep_them_and_lose_nothing(tmp_path: Path) -> None:
     assert result.answers["granted"] > 5 * SEEDS
     assert result.answers["LIMIT_REACHED"] > SEEDS
     assert result.events > 5 * SEEDS
+    # A thread that is left of a world keeps all of it.
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.skipif(REPLAYED_SEED is None, reason="QUOTA_SIMULATION_SEED names none")

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +21,9 @@ from tests.simulation.fleet_world import Action, World
 
 MOMENT = 1e-6
 """Seconds: no wait is shorter, so that time goes on where code waits for what is left of a wait."""
+
+THREAD_NAME = "virtual"
+"""Of the real threads."""
 
 
 class Killed(BaseException):
@@ -80,15 +83,21 @@ class Hub:
     def kill(self, process: Process) -> None:
         """Ends a process; its threads unwind at once, or where they wait next."""
         process.is_dead = True
-        for thread in process.threads:
+        for thread in tuple(process.threads):
             thread.wake()
 
     def kill_all(self) -> None:
-        """Ends every process, and lets every thread unwind."""
+        """Ends every process, and lets every thread unwind.
+
+        What one does meanwhile no longer matters; each that were left would keep its whole world.
+        """
         for process in self._processes:
             process.is_dead = True
-            for thread in process.threads:
-                self.resume(thread)
+            for thread in tuple(process.threads):
+                self.failure = None
+                with suppress(Violation):
+                    self.resume(thread)
+                thread.end()
 
     def sleep(self, seconds: float) -> None:
         """Lets virtual time pass in the thread that runs."""
@@ -140,7 +149,7 @@ class VirtualThread:
         self.has_started = self.is_over = False
         self._is_woken = True
         self._joining: deque[VirtualThread] = deque()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def start(self) -> None:
         """Begins."""
@@ -148,6 +157,10 @@ class VirtualThread:
         self.process.threads.append(self)
         self._thread.start()
         self._hub.world.after(0.0, lambda: self._hub.resume(self))
+
+    def end(self) -> None:
+        """Waits, in real time, until the thread of a killed process is gone."""
+        self._thread.join()
 
     def is_alive(self) -> bool:
         """Whether it runs."""
