@@ -1,6 +1,7 @@
 """`billing-server customers …`."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -94,8 +95,24 @@ def show_command(
     for draft in upcoming["closing"]:
         _print_draft("ended and not invoiced yet, as of now:", draft=draft)
     _print_draft("upcoming invoice, as of now:", draft=upcoming)
-    for line in outlook_text(upcoming):
+    for line in (*held_back_text(upcoming), *outlook_text(upcoming)):
         print(line)
+
+
+def held_back_text(upcoming: dict[str, Any]) -> Iterator[str]:
+    """Return what is owed to the customer for usage that was taken back after it was invoiced."""
+    lines, currency = upcoming["held_back"], upcoming["currency"]
+    if not lines:
+        return
+    total = -sum(Decimal(line["amount"]) for line in lines)
+    yield (
+        f"owed to the customer: {readable(str(total))} {currency}, for usage that was taken back "
+        "after it was invoiced; it stands on no invoice:"
+    )
+    for line in lines:
+        start = line["service_period"]["start"]
+        amount = readable(line["amount"])
+        yield f"  {line['description']}, service from {start}: {amount} {currency}"
 
 
 def outlook_text(upcoming: dict[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from billing_server.domain.invoice.late import LatePeriod
+from billing_server.domain.invoice.late import LatePeriod, late_lines
 from billing_server.domain.invoice.model import InvoiceLine
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.customer_terms import CustomerTerms
@@ -35,6 +35,14 @@ def walk_late_periods(
             ),
             earlier=unit.invoices.lines_in(subscription_id=subscription_id, period=each.period),
         )
+
+
+def held_back_lines(
+    unit: UnitOfWork, *, terms: CustomerTerms, subscription_id: str
+) -> tuple[InvoiceLine, ...]:
+    """Return what invoiced periods charged too much, for usage that was taken back since (R76)."""
+    late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
+    return late_lines(terms.of_subscription(subscription_id), late=late)[1]
 
 
 def clear_late_periods(

@@ -11,7 +11,7 @@ from billing_server.domain.invoice.draft import customer_details
 from billing_server.domain.invoice.late import LatePeriod
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import Invoice, InvoiceReason, UnpricedUsage
-from billing_server.domain.invoice.serialize import invoice_to_dict
+from billing_server.domain.invoice.serialize import invoice_to_dict, line_to_dict
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
@@ -23,7 +23,7 @@ from billing_server.services.estimate_period import (
     estimate_period,
     estimate_to_dict,
 )
-from billing_server.services.late_usage import find_late_periods
+from billing_server.services.late_usage import find_late_periods, held_back_lines
 from billing_server.services.line_terms import find_line_terms, margin_of_lines, margin_to_dict
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
@@ -52,7 +52,8 @@ def upcoming_invoice(
         The invoice's JSON with `unpriced`, usage that no price charges (R32), and `closing`, one
         draft for each period that has ended and is not invoiced yet (R75), oldest first. Usage of
         a period stands in one of them. Beside them `estimate`, what the running periods come to
-        at their ends, and `margin`, what the usage costs the seller.
+        at their ends, `margin`, what the usage costs the seller, and `held_back`, lines that would
+        lower the invoice for usage of invoiced periods that was taken back (R76).
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND.
@@ -80,11 +81,18 @@ def upcoming_invoice(
         else:
             shown = _nothing_upcoming(terms, span=span, unpriced=unpriced)
         margin = _margin(unit, terms=terms, shown=shown)
+        held_back = [
+            line_to_dict(line)
+            for each in terms.timelines
+            if subscription_id in {None, each}
+            for line in held_back_lines(unit, terms=terms, subscription_id=each)
+        ]
     return {
         **shown,
         "closing": [invoice_to_dict(draft) for draft in ended],
         "estimate": estimate_to_dict(estimates, now=now),
         "margin": margin,
+        "held_back": held_back,
     }
 
 

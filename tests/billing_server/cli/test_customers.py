@@ -59,3 +59,38 @@ def test_where_the_invoice_is_heading_and_what_it_leaves_are_shown(commands: Com
     assert "  Tokens: 3,000 token, 40.00 USD\n" in text
     assert "your cost of usage so far: 1.50 of 10.00 USD charged, margin 8.50 USD" in text
     assert "60.00" in commands.output("customers", "list")
+
+
+def test_r76_what_is_owed_for_usage_taken_back_after_it_was_invoiced_is_shown(
+    commands: Commands,
+) -> None:
+    """1,500 and 1,000 tokens, 1,000 of them included, cost 15.00; without the 1,000 it is 5.00."""
+    context = commands.api.context
+    usage = Usage(context)
+    usage.send("1500", at="2026-02-10T00:00:00Z")
+    usage.send("1000", at="2026-02-11T00:00:00Z", event_id="test-run")
+    advance_clock(context, to=parse_instant("2026-02-28T12:00:00Z"))
+    assert commands.json("customers", "show", "acme")["upcoming_invoice"]["held_back"] == []
+    assert "owed" not in commands.output("customers", "show", "acme")
+    commands.output("usage", "void", "test-run", "--reason", "a test run")
+    upcoming = commands.api.get("/v1/customers/acme/upcoming-invoice")
+    assert [(line["price"], line["amount"]) for line in upcoming["held_back"]] == [
+        ("tokens", "-10.00")
+    ]
+    assert upcoming["total"] == "20.00"
+    told = commands.output("customers", "show", "acme").splitlines()
+    at = told.index(
+        "owed to the customer: 10.00 USD, for usage that was taken back after it was invoiced; "
+        "it stands on no invoice:"
+    )
+    assert told[at + 1] == (
+        "  Tokens: late usage (5.00 for the whole period less 15.00 invoiced), service from "
+        "2026-01-31T10:00:00Z: −10.00 USD"
+    )
+    # It is owed until something makes up for it, and stands on no invoice meanwhile.
+    advance_clock(context, to=parse_instant("2026-03-31T12:00:00Z"))
+    upcoming = commands.api.get("/v1/customers/acme/upcoming-invoice")
+    assert [line["amount"] for line in upcoming["held_back"]] == ["-10.00"]
+    usage.send("400", at="2026-02-12T00:00:00Z")
+    upcoming = commands.api.get("/v1/customers/acme/upcoming-invoice")
+    assert [line["amount"] for line in upcoming["held_back"]] == ["-6.00"]

@@ -191,6 +191,10 @@ class UpcomingInvoiceAnswer(DraftInvoiceAnswer):
         description="What the usage costs the seller, and what is left of its charges, line by "
         "line; null where no price names a `unit_cost`. For the operator alone."
     )
+    held_back: list[InvoiceLineAnswer] = Field(
+        description="What usage of invoiced periods that was taken back since has lowered, on no "
+        "invoice: it is owed to the customer as a credit note. Their amounts add up to less than 0."
+    )
 
 
 class UsageGroupAnswer(BaseModel):
