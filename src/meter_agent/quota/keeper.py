@@ -10,6 +10,7 @@ import structlog
 from meter_agent.core.quota.lease import Lease
 from meter_agent.quota import keeping
 from meter_agent.quota.keeping import DUE_COUNT_MAX, Farewells
+from meter_agent.quota.pruning import Pruning
 from meter_agent.quota.reserving import Counter
 from meter_agent.store.group import Ticket
 from meter_agent.store.operation import Operation
@@ -60,6 +61,7 @@ class Keeper:
         self._earliest_kept_seq = earliest_kept_seq
         self._late_us = late_us
         self._is_told = is_told
+        self._pruning = Pruning(counter)
         self._farewells = None if next_seq is None else Farewells(next_seq)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quota-keeper", daemon=True)
@@ -83,9 +85,7 @@ class Keeper:
         while not self._stopping.is_set():
             counts: list[int] = []
             ticket = Ticket()
-            self._writer.submit(
-                Operation(run=partial(_prune, self._counter, counts), ticket=ticket)
-            )
+            self._writer.submit(Operation(run=partial(self._prune, counts), ticket=ticket))
             ticket.wait(COMMIT_SECONDS_MAX)
             if not counts or counts[0] < DUE_COUNT_MAX:
                 return
@@ -127,6 +127,9 @@ class Keeper:
         ticket.wait(COMMIT_SECONDS_MAX)
         return True
 
+    def _prune(self, into: list[int]) -> None:
+        into.append(self._pruning.prune())
+
     def _run(self) -> None:
         tick_count = 0
         while not self._stopping.wait(TICK_SECONDS):
@@ -140,7 +143,3 @@ class Keeper:
                 _LOG.warning("quota_not_kept", reason=error.reason, error=error.message)
             except Exception:  # noqa: BLE001 - without this thread holds would never end
                 _LOG.exception("quota_keeper_failed")
-
-
-def _prune(counter: Counter, into: list[int]) -> None:
-    into.append(keeping.prune(counter))

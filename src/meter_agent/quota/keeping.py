@@ -22,10 +22,6 @@ from metering.quantity import plain_decimal
 
 DUE_COUNT_MAX: Final = 1_000
 """Reservations and leases handled in one commit, so that no caller waits long."""
-ENDED_KEPT_US: Final = 15 * 60 * 1_000_000
-"""How long the row of a reservation that ended answers retries; a later one is a duplicate."""
-UNSETTLED_KEPT_US: Final = 35 * 86_400 * 1_000_000
-"""How long an unsettled reservation stays on the list: as long as its usage may be reported."""
 _TIMED_KINDS: Final = frozenset({LimitKind.RATE, LimitKind.ROLLING, LimitKind.CONCURRENCY})
 """Kinds whose leases end by time, over and over, in windows that never do."""
 
@@ -156,16 +152,6 @@ def keep(
             if farewells is not None:
                 farewells.drop(lease)
     return recorded(events) if events else None
-
-
-def prune(counter: Counter) -> int:
-    """Deletes rows of reservations that ended a while ago; returns how many, up to a bound."""
-    wall_us = counter.book.clock.wall_us()
-    return counter.book.prune(
-        ended_before_us=wall_us - ENDED_KEPT_US,
-        unsettled_before_us=wall_us - UNSETTLED_KEPT_US,
-        row_count_max=DUE_COUNT_MAX,
-    )
 
 
 def _expire(item: Reservation, *, counter: Counter) -> Reservation:

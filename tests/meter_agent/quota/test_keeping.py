@@ -227,25 +227,6 @@ def test_a_share_is_forgotten_once_no_backup_of_the_server_can_have_it_open(
         assert world.book.all_leases() == [kept]
 
 
-def test_ended_reservations_go_after_a_while_and_unsettled_ones_much_later(
-    tmp_path: Path,
-) -> None:
-    with QuotaWorld(tmp_path) as world:
-        world.tell(limit())
-        world.lease(500)
-        reserve(world)
-        world.run(lambda: module.end(ending(), counter=world.counter))
-        reserve(world, reservation_id="r-2")
-        world.clock.pass_seconds(17 * MINUTE)
-        keep(world)
-        keep(world)
-        assert world.run(lambda: keeping.prune(world.counter)) == 1
-        assert world.book.unsettled_count == 1
-        world.clock.pass_seconds(36 * 86_400)
-        assert world.run(lambda: keeping.prune(world.counter)) == 1
-        assert world.book.unsettled_count == 0
-
-
 def test_a_lease_is_not_forgotten_before_the_server_has_heard_how_it_ended(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.tell(limit(window_id="w2"))

@@ -37,15 +37,20 @@ class HandClock:
     def __init__(self) -> None:
         self.boot_id = "boot-1"
         self.time_us = 1_000_000_000
+        self.wall_ahead_us = NOW_US
 
     def now_us(self) -> int:
         return self.time_us
 
     def wall_us(self) -> int:
-        return NOW_US + self.time_us
+        return self.wall_ahead_us + self.time_us
 
     def pass_seconds(self, seconds: float) -> None:
         self.time_us += round(seconds * 1_000_000)
+
+    def set_wall(self, seconds: float) -> None:
+        """Sets the wall clock forward, or back."""
+        self.wall_ahead_us += round(seconds * 1_000_000)
 
 
 def limit(limit_key: str = "daily", **fields: Any) -> lease_pb2.LimitTerms:
