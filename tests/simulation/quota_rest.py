@@ -12,6 +12,7 @@ from meter_agent.quota.answers import Granted
 from metering.limits import LimitKind
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.quota_callers import Plan
+from tests.simulation.quota_drawing import FAULT_SECONDS, LATE_SECONDS
 from tests.simulation.quota_truth import QUANTITY, is_units
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ REST_SECONDS_MAX = 120.0
 """Every hold has expired and gone back by then, and every lease with a time to live has ended."""
 PROBE_SECONDS = 30.0
 """Longer than a sync hangs: until then the server may not know that a hold has ended."""
-PROBES_MAX = 10
+STRAGGLERS_END = 2 * FAULT_SECONDS + 1.0 + 8.0 + LATE_SECONDS
+"""What was sent among faults may arrive so much later, reserve, expire and go back: from then on
+nobody but who asks holds anything."""
+PROBES_MAX = 50
 
 
 def judge_rest(fleet: "QuotaFleet") -> None:
@@ -219,7 +223,7 @@ def _probe(fleet: "QuotaFleet", customer: str) -> None:
     if is_over():
         return
     fleet.services.begin(ask)
-    end = fleet.world.now + PROBE_SECONDS
+    end = max(fleet.world.now, STRAGGLERS_END) + PROBE_SECONDS
     while fleet.world.now < end and not is_over():
         fleet.world.run(fleet.world.now + 0.25)
     if not is_over():
