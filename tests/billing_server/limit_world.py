@@ -80,7 +80,7 @@ class LimitWorld(IngestWorld):
             known = unit.customers.get(customer)
             assert known is not None
             unit.customers.update(replace(known, limits=limits), update_time=START)
-            unit.leases.announce([customer])
+            unit.leases.announce_terms([customer])
 
     def accounts(self, customer: str = "acme") -> dict[str, LimitAccount]:
         """Returns the latest account of each limit."""

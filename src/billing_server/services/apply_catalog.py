@@ -13,7 +13,7 @@ from billing_server.domain.catalog.model import (
     SubscriptionEntry,
 )
 from billing_server.domain.catalog.places import CatalogPlaces
-from billing_server.domain.ports.limits import EVERY_CUSTOMER
+from billing_server.domain.ports.news import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.audit import SERVER, note_action
@@ -112,7 +112,7 @@ def apply_catalog(
         for change in planned.changes:
             with _located(change, places=wanted.places):
                 _carry_out(unit, context=context, change=change)
-        unit.leases.announce(_with_other_limits(planned.changes))
+        unit.leases.announce_terms(_with_other_limits(planned.changes))
         if planned.changes:
             _note(unit, context=context, actor=actor, sources=sources, changes=planned.changes)
     _follow_up(context, changes=planned.changes)

@@ -135,7 +135,7 @@ def write_change(
         unit.subscriptions.update_history(subscription, update_time=now)
         unit.customers.advance_revision(customer_id)
         rebuild_running_charges(unit, customer_id=customer_id)
-    unit.leases.announce([customer_id])
+    unit.leases.announce_terms([customer_id])
     return after
 
 

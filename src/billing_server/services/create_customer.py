@@ -37,7 +37,7 @@ def create_customer(context: ServiceContext, *, customer: Customer) -> Customer:
                 "change it",
             )
         put_customer(unit, context=context, customer=customer)
-        unit.leases.announce([customer.id])
+        unit.leases.announce_terms([customer.id])
     redrive_promptly(context.store, customer_id=customer.id)
     return customer
 

@@ -70,7 +70,7 @@ def create_subscription(context: ServiceContext, *, entry: SubscriptionEntry) ->
     with context.store.write() as unit:
         unit.catalog.lock()
         subscribed = put_subscription(unit, context=context, entry=entry)
-        unit.leases.announce([entry.customer_id])
+        unit.leases.announce_terms([entry.customer_id])
     if entry.overrides:
         # A price that looks at single events may read a quantity that no meter does.
         redrive_promptly(context.store, customer_id=entry.customer_id)

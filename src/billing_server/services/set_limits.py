@@ -101,7 +101,7 @@ def _changed(
         if changed.limits == (customer.limits or ()):
             return customer
         unit.customers.update(changed, update_time=context.clock.now())
-        unit.leases.announce([customer_id])
+        unit.leases.announce_terms([customer_id])
         note_action(
             unit,
             context=context,

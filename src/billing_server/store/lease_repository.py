@@ -26,9 +26,11 @@ from billing_server.domain.ports.limits import (
     SettledReservation,
     TermsWatch,
 )
+from billing_server.domain.ports.news import news_of_disk
 from billing_server.store.chunks import chunks
 from billing_server.store.lease_upkeep import (
     add_repeated_debits,
+    disks_told_of,
     forget_lost_wants,
     lease_totals,
     left_leases,
@@ -337,7 +339,7 @@ class SqlLeaseRepository:
         return add_repeated_debits(self._connection, debits)
 
     def announce(self, customer_ids: Collection[str]) -> None:
-        """Wakes waiting syncs of agents that watch these customers, once the unit is committed."""
+        """Wakes waiting syncs of agents that use these customers, once the unit is committed."""
         fresh = set(customer_ids) - self._announced
         self._announced |= fresh
         if self._connection.dialect.name == "postgresql":
@@ -346,6 +348,11 @@ class SqlLeaseRepository:
                     text("SELECT pg_notify(:channel, :customer_id)"),
                     {"channel": NEWS_CHANNEL, "customer_id": customer_id},
                 )
+
+    def announce_terms(self, customer_ids: Collection[str]) -> None:
+        """Wakes all that were told the terms of these customers too, used or not."""
+        disk_ids = disks_told_of(self._connection, customer_ids)
+        self.announce({*customer_ids, *map(news_of_disk, disk_ids)})
 
     def _leases(self, statement: Select[Any]) -> tuple[Lease, ...]:
         columns = lease.c

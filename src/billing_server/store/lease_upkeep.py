@@ -16,6 +16,7 @@ from billing_server.store.tables import (
     limit_account,
     repeated_debit,
     settled_elsewhere,
+    terms_watch,
 )
 
 _OF_WINDOW = (
@@ -118,6 +119,20 @@ def purge_leases(connection: Connection, *, ended_before: datetime, limit: int) 
         for table in (repeated_debit, lease):
             connection.execute(delete(table).where(table.c.lease_id.in_(some)))
     return len(ended)
+
+
+def disks_told_of(connection: Connection, customer_ids: Collection[str]) -> set[bytes]:
+    """Returns the ids of the disks that were told the terms of any of these customers."""
+    found: set[bytes] = set()
+    for some in chunks(sorted(set(customer_ids))):
+        statement = (
+            select(agent.c.disk_id)
+            .distinct()
+            .join(terms_watch, terms_watch.c.agent_ref == agent.c.ref)
+            .where(terms_watch.c.customer_id.in_(some), agent.c.disk_id.is_not(None))
+        )
+        found.update(connection.execute(statement).scalars())
+    return found
 
 
 def add_repeated_debits(

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import psycopg
 import structlog
 
-from billing_server.domain.ports.limits import EVERY_CUSTOMER
+from billing_server.domain.ports.news import EVERY_CUSTOMER
 from billing_server.store.lease_repository import NEWS_CHANNEL
 
 LISTEN_SECONDS: Final = 1.0

@@ -8,9 +8,11 @@ from sqlalchemy import event
 
 from billing_server.domain.limit.lease import LeaseState
 from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
+from billing_server.domain.ports.news import news_of_disk
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER
 from tests.billing_server.store.limit_rows import DAY, NOW, account, lease
+from tests.billing_server.store.test_agent_repository import SESSION
 
 NOON_SOON = NOW + timedelta(seconds=30)
 WANT = LeaseWant(
@@ -191,3 +193,16 @@ def test_closed_leases_that_an_agent_has_heard_of_are_not_read_again(
     assert [row.detail for row in plan if "lease" in row.detail] == [
         "SEARCH lease USING INDEX ix_lease_agent (agent_ref=?)"
     ]
+
+
+def test_whoever_was_told_the_terms_of_a_customer_hears_of_a_change(
+    memory_store: SqlStore,
+) -> None:
+    heard: list[str] = []
+    memory_store.news.listen(heard.append)
+    with memory_store.write() as unit:
+        made = unit.agents.enroll(agent_id="agt_1", name="a", token_sha256="a", create_time=NOW)
+        unit.agents.open_session("agt_1", session=SESSION)
+        unit.leases.watch([replace(WATCH, agent_ref=made.ref), replace(WATCH, agent_ref=99)])
+        unit.leases.announce_terms(["acme", "other"])
+    assert sorted(heard) == ["acme", news_of_disk(SESSION.disk_id), "other"]

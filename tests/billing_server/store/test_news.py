@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from billing_server.domain.ports.limits import EVERY_CUSTOMER
+from billing_server.domain.ports.news import EVERY_CUSTOMER
 from billing_server.store.unit_of_work import SqlStore, open_store
 
 SECONDS_MAX = 20.0

@@ -4,18 +4,15 @@ Amounts are integers in a limit's smallest unit: 10^-decimals of the meter's uni
 the currency, or slots.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
 from billing_server.domain.limit.shares import FreeBucket
 from billing_server.domain.limit.thresholds import ThresholdDirection
-
-EVERY_CUSTOMER: Final = ""
-"""Announced in place of a customer where all of them may have news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,14 +358,10 @@ class LeaseRepository(Protocol):
         """Note debits as taken back; return those that were not noted before."""
 
     def announce(self, customer_ids: Collection[str]) -> None:
-        """Wake waiting syncs of agents that watch these customers, once the unit is committed."""
+        """Wake waiting syncs of agents that use these customers, once the unit is committed."""
 
-
-class LeaseNews(Protocol):
-    """Tells of customers whose leases have news, whichever server wrote them."""
-
-    def listen(self, hearer: Callable[[str], None]) -> Callable[[], None]:
-        """Add a hearer, called with a customer id and not blocking; return what removes it."""
+    def announce_terms(self, customer_ids: Collection[str]) -> None:
+        """Wake all that were told the terms of these customers too, used or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,10 @@ from billing_server.domain.ports.invoices import InvoiceRepository
 from billing_server.domain.ports.late_facts import LateFactRepository
 from billing_server.domain.ports.limits import (
     AuditRepository,
-    LeaseNews,
     LeaseRepository,
     LimitRepository,
 )
+from billing_server.domain.ports.news import LeaseNews
 from billing_server.domain.ports.usage import UsageRepository
 from billing_server.domain.ports.usage_facts import UsageFactRepository
 from billing_server.domain.ports.usage_scan import SeriesSums, UsageScan

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from billing_server.domain.ports.limits import EVERY_CUSTOMER, LeaseNews
+from billing_server.domain.ports.news import EVERY_CUSTOMER, LeaseNews
 
 
 class Waiter:

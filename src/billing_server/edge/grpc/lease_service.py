@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
 from billing_server.domain.ports.agents import Agent
+from billing_server.domain.ports.news import news_of_disk
 from billing_server.edge.grpc.lease_bell import LeaseBell
 from billing_server.edge.grpc.lease_messages import (
     acquire_answer_to_proto,
@@ -88,7 +89,8 @@ class LeaseService(lease_pb2_grpc.LeaseServiceServicer):
         self, agent: Agent, request: SyncRequest, *, answering: Answering, calm_seconds: float
     ) -> SyncAnswer:
         # Listened for before the first look: news between the two is not missed.
-        with self._bell.waiting_for(request.customers) as waiter:
+        heard = request.customers | {news_of_disk(request.mark.disk_id)}
+        with self._bell.waiting_for(heard) as waiter:
             begun = time.monotonic()
             calm_until, deadline = begun + calm_seconds, begun + self._hang_seconds
             answer = await self._run(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from billing_server.domain.ports.limits import EVERY_CUSTOMER
+from billing_server.domain.ports.news import EVERY_CUSTOMER
 from billing_server.edge.grpc.lease_bell import LeaseBell
 
 

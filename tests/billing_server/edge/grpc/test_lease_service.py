@@ -190,6 +190,24 @@ def test_a_change_of_a_limit_ends_the_waiting(channel: grpc.Channel, world: Leas
     assert answer.customers[0].limits[0].max == 5_000
 
 
+def test_a_change_of_a_customer_that_is_known_and_not_used_ends_the_waiting(
+    store: SqlStore,
+    world: LeaseWorld,
+) -> None:
+    world.limit()
+    server = serving(world, store, hang_seconds=2 * SECONDS_MAX)
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        agent = Agent(channel, name="one")
+        # Without limits there is no demand either: its calls are granted without asking.
+        agent.answer(agent.sync(customer_ids=["acme"]))
+        waiting = agent.sync()
+        with pytest.raises(grpc.FutureTimeoutError):
+            waiting.result(timeout=0.3)
+        world.limit(units("daily", 5_000))
+        assert agent.answer(waiting).customers[0].limits[0].max == 5_000
+    server.stop()
+
+
 def test_a_sync_without_news_is_answered_when_its_time_is_over(
     world: LeaseWorld, store: SqlStore
 ) -> None:
