@@ -263,10 +263,11 @@ def _allow_offline(terms: CustomerTerms, *, book: QuotaBook) -> None:
         )
         if own is None or own.window_id != limit.window_id:
             held = 0 if own is None else own.held
-            book.put_leases([_allowance(terms.customer_id, limit, held=held)])
+            now_us = book.clock.now_us()
+            book.put_leases([_allowance(terms.customer_id, limit, held=held, now_us=now_us)])
 
 
-def _allowance(customer_id: str, limit: LimitTerms, *, held: int) -> Lease:
+def _allowance(customer_id: str, limit: LimitTerms, *, held: int, now_us: int) -> Lease:
     return Lease(
         lease_id=OFFLINE_LEASE_ID,
         customer_id=customer_id,
@@ -274,6 +275,7 @@ def _allowance(customer_id: str, limit: LimitTerms, *, held: int) -> Lease:
         window_id=limit.window_id,
         granted=limit.allowance + held,
         held=held,
+        usable_from_us=now_us,
     )
 
 

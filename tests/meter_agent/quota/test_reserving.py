@@ -156,6 +156,38 @@ def test_an_allowance_begins_anew_with_the_window_and_keeps_its_holds(tmp_path: 
         assert world.counter.figures.granted_offline == {DAILY: 200}
 
 
+def test_what_was_held_of_an_allowance_before_it_began_anew_adds_nothing_to_it(
+    tmp_path: Path,
+) -> None:
+    offline = {"when_offline": lease_pb2.OFFLINE_POLICY_ALLOWANCE, "allowance": 250}
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(**offline))
+        for name in ("r-1", "r-2"):
+            assert isinstance(reserve(world, asked(name), Reach.AWAY), Granted)
+        world.clock.pass_seconds(60)
+        world.tell(limit(**{**offline, "window_id": "w2"}))
+        assert isinstance(reserve(world, asked("r-3"), Reach.AWAY), Granted)
+        world.run(lambda: ending.end(ending_of("r-1", "60"), counter=world.counter))
+        world.run(
+            lambda: ending.end(ending_of("r-2", None, kind=EndKind.RELEASE), counter=world.counter)
+        )
+        # 100 of the 250 are held; what the two leave over was of the window before.
+        assert world.the_lease(lease_id=OFFLINE_LEASE_ID).free == 150
+        world.run(
+            lambda: ending.end(ending_of("r-3", None, kind=EndKind.RELEASE), counter=world.counter)
+        )
+        assert world.the_lease(lease_id=OFFLINE_LEASE_ID).free == 250
+
+
+def test_an_allowance_is_used_on_after_a_restart(tmp_path: Path) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(when_offline=lease_pb2.OFFLINE_POLICY_ALLOWANCE, allowance=250))
+        assert isinstance(reserve(world, asked("r-1"), Reach.AWAY), Granted)
+        world.reopen()
+        answers = [reserve(world, asked(name), Reach.AWAY) for name in ("r-2", "r-3")]
+        assert [isinstance(answer, Granted) for answer in answers] == [True, False]
+
+
 def test_a_soft_limit_grants_and_says_so(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.tell(limit(enforcement=lease_pb2.ENFORCEMENT_SOFT))

@@ -120,6 +120,9 @@ def unhold(lease: Lease, *, amount: int, held_for_us: int, now_us: int) -> Lease
         held_for_us: How long it was held, microseconds, >= 0.
         now_us: Clock of leases.
     """
+    if now_us - held_for_us < lease.usable_from_us:
+        # An allowance that began anew meanwhile: what was held of the one before is no part of it.
+        return replace(lease, held=lease.held - amount, returned=lease.returned + amount)
     if not lease.is_share:
         return replace(lease, held=lease.held - amount)
     if not lease.rate_per_minute:
@@ -206,8 +209,11 @@ def reloaded(lease: Lease) -> Lease:
     """Returns the lease as a new process of the agent finds it: spendable once confirmed.
 
     A bucket has the whole units that it had when the row was written: what has flowed into it
-    since is left out, for nobody knows for how long it did.
+    since is left out, for nobody knows for how long it did. An allowance is the agent's own:
+    nobody confirms it.
     """
+    if not lease.lease_id:
+        return lease
     tokens_us = lease.tokens_us - lease.tokens_us % US_PER_MINUTE
     return replace(lease, usable_until_us=0, tokens_us=tokens_us, filled_at_us=0)
 

@@ -167,7 +167,8 @@ def with_news(lease: Lease | None, *, news: LeaseNews, sent_at_us: int, now_us: 
         usable_until_us=0 if is_closed else ends,
         is_closed=is_closed,
     )
-    if news.rate_per_minute or news.burst:
+    # An answer from before a recall may come last: the share went back and belongs to others.
+    if (news.rate_per_minute or news.burst) and news.recall_no >= lease.recall_no:
         lease = _with_share(lease, news=news, now_us=now_us)
     lease = replace(lease, granted=max(lease.granted, news.granted))
     if not lease.is_share:

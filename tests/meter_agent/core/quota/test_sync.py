@@ -151,6 +151,16 @@ def test_leases_whose_time_is_over_give_back_what_is_free_and_are_closed() -> No
     assert run_out(found, now_us=5) == ()
 
 
+def test_an_answer_from_before_a_recall_gives_no_share_back_that_was_returned_since() -> None:
+    told = replace(NEWS, granted=20, rate_per_minute=60, burst=30, remaining_us=60 * SECOND)
+    share = news(None, told)
+    back = news(share, replace(told, recall_no=1), sent_at_us=SECOND, now_us=SECOND)
+    assert available(back, now_us=2 * SECOND) == 0
+    # AcquireLease and SyncLeases are two calls: the answer to one may be late.
+    late = news(back, told, sent_at_us=SECOND, now_us=2 * SECOND)
+    assert (late.rate_per_minute, available(late, now_us=30 * SECOND)) == (0, 0)
+
+
 def test_a_share_runs_out_once() -> None:
     # The keeper would commit without a pause for what stays due.
     told = replace(NEWS, granted=20, rate_per_minute=60, burst=50, remaining_us=60 * SECOND)
