@@ -76,17 +76,27 @@ class DataDirectory:
             os.close(lock_fd)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise InvalidStateError(
-                reason="AGENT_ALREADY_RUNNING",
-                message=f"another agent (pid {holder or 'unknown'}) uses the data directory "
-                f"{self.path}; stop it, or give this one its own with --data-dir or --instance",
-                metadata={"data_dir": str(self.path), "pid": holder},
-            ) from error
+            raise already_running_error(self.path, holder=holder) from error
         # The pid is for people: where a full disk has no room for it, the lock holds all the same.
         with contextlib.suppress(OSError):
             os.ftruncate(lock_fd, 0)
             os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
         self._lock_fd = lock_fd
+
+
+def already_running_error(data_dir: Path, *, holder: str) -> InvalidStateError:
+    """Returns what is told where another process holds a data directory.
+
+    Args:
+        data_dir: The directory.
+        holder: Its process id; empty where it is not known.
+    """
+    return InvalidStateError(
+        reason="AGENT_ALREADY_RUNNING",
+        message=f"another agent (pid {holder or 'unknown'}) uses the data directory {data_dir}; "
+        "stop it, or give this one its own with --data-dir or --instance",
+        metadata={"data_dir": str(data_dir), "pid": holder},
+    )
 
 
 def refuse_network_file_system(path: Path, *, mount_table: str | None = None) -> None:

@@ -27,6 +27,7 @@ from meter_agent.store.group import Append, Ticket
 from meter_agent.store.log_damage import DAMAGE_COMMIT_COUNT_MIN, passed_over_commit_count
 from meter_agent.store.repair import finish_repair
 from meter_agent.store.repairer import open_outbox
+from meter_agent.store.rescue_source import readable_buffer
 from meter_agent.store.salvage import BlockSalvage, SalvagedRow
 from metering.api.v1.ingest_pb2 import UsageBlock
 from metering.clock import format_instant
@@ -72,8 +73,9 @@ def export_buffer(
     """Writes what the server may not have of a buffer to a file; the buffer stays as it is.
 
     Args:
-        data_dir: Directory of an agent that does not run.
-        file: To be made; must not exist.
+        data_dir: Directory of an agent that does not run; may be read-only, or on a full disk.
+        file: To be made; must not exist. Where nothing can be written in `data_dir`, the buffer
+            and its log are copied beside it meanwhile.
         mode: Whether a damaged buffer is refused.
         now: For the header.
         agent_version: For the header.
@@ -82,7 +84,7 @@ def export_buffer(
         MeteringError: Nothing was written; the message says why and what to do.
     """
     path = data_dir.absolute() / DATABASE_NAME
-    if not path.exists():
+    if not path.exists() and not any(path.parent.glob(f"{path.name}.salvaged-*")):
         raise NotFoundError(
             reason="BUFFER_MISSING",
             message=f"there is no buffer at {path}; give the data directory of the dead agent with "
@@ -93,13 +95,14 @@ def export_buffer(
             reason="EXPORT_FILE_EXISTS",
             message=f"{file} exists; give another name, or move it away",
         )
-    with DataDirectory(data_dir):
-        finish_repair(path)
-        missing = passed_over_commit_count(path)
+    scratch = file.with_name(f".{file.name}.copy")
+    with readable_buffer(data_dir, scratch=scratch) as readable:
+        finish_repair(readable)
+        missing = passed_over_commit_count(readable)
         missing = missing if missing >= DAMAGE_COMMIT_COUNT_MIN else 0
         if missing and mode is RescueMode.WHOLE:
             raise _damaged(path)
-        with contextlib.closing(BlockSalvage(path)) as source, _new_file(file) as output:
+        with contextlib.closing(BlockSalvage(readable)) as source, _new_file(file) as output:
             written = _write(source, output, mode=mode, now=now, version=agent_version, path=path)
     return replace(written, unreadable_commit_count=missing)
 
