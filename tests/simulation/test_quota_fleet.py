@@ -153,7 +153,7 @@ MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
         ((reservations, "is_due_to_return", holds_go_back_at_once),),
     ),
     "the numbers of syncs are not looked at": (
-        8,
+        56,
         ((sync_leases, "decide_sync", every_number_is_the_next),),
     ),
 }

@@ -68,7 +68,7 @@ class SyncRequest:
     wants: tuple[LeaseWant, ...] = ()
     """Demand; what is not listed has none. The disk and the time are filled in here."""
     customer_ids: tuple[str, ...] = ()
-    """Customers whose terms are wanted from now on."""
+    """Customers whose terms it knows or wants."""
     terms_revision: int = 0
     """Highest revision of terms that it has heard."""
     dropped: tuple[SettledReservation, ...] = ()
@@ -102,6 +102,9 @@ def sync_leases(
         )
         if disk is None or RESULTS[state] is not CallResult.OK:
             return SyncAnswer(result=RESULTS[state], server_time=now)
+        if request.terms_revision and not unit.leases.last_revision(disk.ref):
+            # What it watched was forgotten while it counted as lost: a session names it again.
+            return SyncAnswer(result=CallResult.FENCED, server_time=now)
         if state is SyncState.ACCEPTED:
             # The agent has the answer to the sync before: what it told is known.
             unit.leases.forget_told_elsewhere(disk.ref, told_before=mark.sync_no)
@@ -109,7 +112,7 @@ def sync_leases(
         wants_changed = _keep_wants(unit, disk=disk, wants=request.wants, now=now)
         unit.leases.drop_settled_elsewhere(disk.ref, reservations=request.dropped)
         pairs = wants_changed | _reported(request)
-        fresh = set(request.customer_ids)
+        fresh = _unwatched(unit, disk=disk, customer_ids=request.customer_ids)
         pairs |= {pair for pair in _wanted(request.wants) if pair[0] in fresh}
         windows = _hold(
             unit,
@@ -191,6 +194,14 @@ def look_again(
             now=now,
         )
         return replace(answer, exceeded=exceeded_by(disk.ref, windows=changed))
+
+
+def _unwatched(unit: UnitOfWork, *, disk: Agent, customer_ids: Sequence[str]) -> set[str]:
+    """Returns the customers of which a disk is not told yet."""
+    if not customer_ids:
+        return set()
+    known = unit.leases.watches(disk.ref, customer_ids=customer_ids)
+    return set(customer_ids) - known.keys()
 
 
 def _wanted(wants: Sequence[LeaseWant]) -> set[Pair]:

@@ -76,16 +76,17 @@ def left_leases(*, ended_before: datetime, limit: int) -> Select[Any]:
 def forget_lost_wants(
     connection: Connection, *, silent_before: datetime, ephemeral_before: datetime
 ) -> None:
-    """Forgets what lost agents want, and which of their holds were settled elsewhere.
+    """Forgets what lost agents want and watch, and which of their holds were settled elsewhere.
 
-    Agents that come back tell what they want in each sync; their holds have expired.
+    Agents that come back tell what they want in each sync, and in a new session of whom they know
+    limits; their holds have expired.
     """
     is_lost = or_(
         agent.c.sync_time < silent_before,
         and_(agent.c.is_ephemeral, agent.c.sync_time < ephemeral_before),
     )
     lost = select(agent.c.ref).where(is_lost)
-    for table in (lease_want, settled_elsewhere):
+    for table in (lease_want, terms_watch, settled_elsewhere):
         connection.execute(delete(table).where(table.c.agent_ref.in_(lost)))
 
 

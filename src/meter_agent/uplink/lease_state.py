@@ -18,6 +18,8 @@ from metering.clock import Clock
 
 LEASE_COUNT_MAX: Final = 10_000
 """Leases of one message."""
+CUSTOMERS_NAMED_MAX: Final = 1_000
+"""Customers of one sync."""
 AWAY_AFTER: Final = 2
 """Calls in a row without an answer after which the server counts as away. One alone is a busy
 server, or a connection that something on the way has forgotten."""
@@ -60,6 +62,9 @@ class LeaseState:
         """Highest revision of terms that was heard in this session."""
         self.answered_counters: dict[Key, bytes] = {}
         """Counters of each lease as the server heard them last, serialized."""
+        self.unnamed: tuple[str, ...] = ()
+        """Customers whose terms are known here and that this session has not named yet: the server
+        may have forgotten, or never known, that this disk is to be told of their changes."""
         self.sync_count = self.ask_count = self.failure_count = 0
         self.last_sync_time: datetime | None = None
         self._offline_since: datetime | None = None
@@ -106,6 +111,7 @@ class LeaseState:
             self.mark = mark
             self.terms_revision = 0
             self.answered_counters = {}
+            self.unnamed = tuple(terms.customer_id for terms in self.counter.book.all_terms())
         self.answered()
         self._opened.set()
 
@@ -121,6 +127,11 @@ class LeaseState:
         """Tells whether a sync of this session has told the server of a lease as it is now."""
         told = self.answered_counters.get(key_of(lease))
         return told == counters_to_proto(lease).SerializeToString()
+
+    def named(self, customer_ids: frozenset[str]) -> None:
+        """Notes customers that the server was told this disk knows limits of."""
+        if customer_ids:
+            self.unnamed = tuple(name for name in self.unnamed if name not in customer_ids)
 
     def drop_gone(self) -> None:
         """Forgets what was told of leases that are not on record any more."""

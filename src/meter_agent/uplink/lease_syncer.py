@@ -31,7 +31,13 @@ from meter_agent.store.schema import DISK_ID_BYTES
 from meter_agent.store.writer import Writer
 from meter_agent.uplink.client import UplinkError
 from meter_agent.uplink.connector import Connector
-from meter_agent.uplink.lease_state import LEASE_COUNT_MAX, Key, LeaseState, key_of
+from meter_agent.uplink.lease_state import (
+    CUSTOMERS_NAMED_MAX,
+    LEASE_COUNT_MAX,
+    Key,
+    LeaseState,
+    key_of,
+)
 from meter_agent.uplink.sync_pace import SyncPace
 from metering.api.v1 import lease_pb2
 from metering.errors import MeteringError
@@ -166,7 +172,9 @@ class LeaseSyncer:
         response = client.sync_result(call)
         self._overtaken = overtaken
         heard = Heard(sent_at_us, attempt.applied_seq)
-        self._answered(attempt, response, heard=heard, leases=leases)
+        self._answered(
+            attempt, response, heard=heard, leases=leases, named=frozenset(request.customer_ids)
+        )
 
     def _attempt(self) -> Positions:
         """Writes the number of the next sync, and gives back what is idle, before it is sent."""
@@ -205,7 +213,9 @@ class LeaseSyncer:
                 for key, demand in list(wants.items())[:LEASE_COUNT_MAX]
             ],
             terms_revision=state.terms_revision,
-            answer_at_once=len(messages) > LEASE_COUNT_MAX,
+            customer_ids=state.unnamed[:CUSTOMERS_NAMED_MAX],
+            answer_at_once=len(messages) > LEASE_COUNT_MAX
+            or len(state.unnamed) > CUSTOMERS_NAMED_MAX,
             dropped=self._dropped,
         )
         return request, leases[:LEASE_COUNT_MAX]
@@ -217,6 +227,7 @@ class LeaseSyncer:
         *,
         heard: Heard,
         leases: list[Lease],
+        named: frozenset[str],
     ) -> None:
         outcome = _OUTCOMES.get(response.result)
         if outcome is None:
@@ -250,6 +261,7 @@ class LeaseSyncer:
             return
         if outcome is SyncOutcome.DONE:
             self._note_done(attempt, response, leases=leases, result=result)
+            self._state.named(named)
         if not after.session_no:
             _LOG.warning("lease_sync_refused", outcome=outcome.value)
             self._on_session_lost()

@@ -6,6 +6,7 @@ import pytest
 
 from billing_server.domain.catalog.limit import WindowUnit
 from billing_server.domain.limit.lease import LeaseState
+from billing_server.services.lease_desk import CallResult
 from billing_server.services.tidy_limits import LimitTidying
 from billing_server.store.unit_of_work import SqlStore
 from metering.limits import SilencePolicy
@@ -104,3 +105,25 @@ def test_what_lost_agents_want_is_forgotten(memory_store: SqlStore) -> None:
         tidying.look()
         with memory_store.read() as unit:
             assert len(unit.leases.wants_of_agent(agent.ref)) == count
+
+
+def test_what_lost_agents_watch_is_forgotten_and_named_again_by_those_that_come_back(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(customer_ids=("acme",))
+    tidying = LimitTidying(context_of(world))
+    for days, watched in ((6, {"acme"}), (2, set())):
+        world.pass_time(days=days)
+        tidying.look()
+        with store.read() as unit:
+            assert set(unit.leases.watches(agent.ref, customer_ids=("acme",))) == watched
+    world.limit(units("daily", 500))
+    # Its session goes on, and it would never hear of the change in it.
+    assert agent.sync().result is CallResult.FENCED
+    agent.terms_revision = 0
+    agent.open()
+    (told,) = agent.sync(customer_ids=("acme",)).customers
+    assert told.limits[0].maximum == 500
+    assert agent.sync(customer_ids=("acme",)).customers == ()

@@ -35,10 +35,12 @@ def running_agent(server: FakeServer, directory: Path) -> RunningAgent:
     return RunningAgent(directory, server=server.address, token=TOKEN)
 
 
-def reserve(agent: RunningAgent, reservation_id: str = "r-1", amount: int = 100) -> Any:
+def reserve(
+    agent: RunningAgent, reservation_id: str = "r-1", amount: int = 100, customer: str = "acme"
+) -> Any:
     request = agent_pb2.ReserveQuotaRequest(
         reservation_id=reservation_id,
-        customer_id="acme",
+        customer_id=customer,
         quantities={"output_tokens": str(amount)},
     )
     return agent.stub.ReserveQuota(request, timeout=WAIT_SECONDS)
@@ -152,6 +154,27 @@ def test_changed_terms_reach_the_agent_by_the_hanging_sync(
     server.leases.limit("acme", "daily", 7, enforcement=lease_pb2.ENFORCEMENT_SOFT)
     book = agent.agent._quota.counter.book
     wait_until(lambda: book.all_terms()[0].limits[0].max == 7)
+
+
+def test_each_session_names_the_customers_whose_limits_are_known_here_in_pages(
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_agent.uplink.lease_syncer.CUSTOMERS_NAMED_MAX", 1)
+    server.leases.know("bolt")
+    reserve(agent)
+    reserve(agent, "r-2", customer="bolt")
+    # The disk takes another id, of which the server knows no customer.
+    server.leases.results.append(lease_pb2.LEASE_RESULT_IDENTITY_TAKEN)
+    assert server.wait_for(lambda: len(server.sessions) == 2)
+    before = len(server.leases.syncs)
+    assert server.wait_for(lambda: len(server.leases.syncs) >= before + 3)
+    named = [list(request.customer_ids) for request in server.leases.syncs[before:]]
+    assert sorted(named[:2]) == [["acme"], ["bolt"]]
+    assert named[2] == []
+    assert [request.answer_at_once for request in server.leases.syncs[before : before + 2]] == [
+        True,
+        False,
+    ]
 
 
 def test_a_hold_that_was_settled_elsewhere_is_dropped_and_told(
