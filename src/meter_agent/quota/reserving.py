@@ -1,7 +1,7 @@
 """Reserving and extending: decided and held in one commit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from meter_agent.core.quota import reservation as core
@@ -249,7 +249,10 @@ def _count(customer_id: str, decision: QuotaDecision, *, counter: Counter) -> No
 
 
 def _allow_offline(terms: CustomerTerms, *, book: QuotaBook) -> None:
-    """Gives each limit with an allowance a lease of the agent's own, anew in each window."""
+    """Gives each limit with an allowance a lease of the agent's own, anew in each window.
+
+    One that was changed within the window is heeded at once; what it let pass by then stands.
+    """
     for limit in terms.limits:
         if limit.when_offline is not OfflinePolicy.ALLOWANCE:
             continue
@@ -265,6 +268,11 @@ def _allow_offline(terms: CustomerTerms, *, book: QuotaBook) -> None:
             held = 0 if own is None else own.held
             now_us = book.clock.now_us()
             book.put_leases([_allowance(terms.customer_id, limit, held=held, now_us=now_us)])
+            continue
+        taken = own.consumed + own.held + own.returned
+        granted = max(taken, own.carried + limit.allowance)
+        if granted != own.granted:
+            book.put_leases([replace(own, granted=granted)])
 
 
 def _allowance(customer_id: str, limit: LimitTerms, *, held: int, now_us: int) -> Lease:
@@ -275,6 +283,7 @@ def _allowance(customer_id: str, limit: LimitTerms, *, held: int, now_us: int) -
         window_id=limit.window_id,
         granted=limit.allowance + held,
         held=held,
+        carried=held,
         usable_from_us=now_us,
     )
 

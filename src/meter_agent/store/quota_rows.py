@@ -33,6 +33,7 @@ _LEASE_COLUMNS: Final = (
     "rate_per_minute",
     "burst",
     "tokens",
+    "carried",
     "is_closed",
 )
 _CLOSED: Final = 1
@@ -79,6 +80,7 @@ def write_leases(connection: sqlite3.Connection, rows: Iterable[LeaseRow]) -> No
                 lease.rate_per_minute,
                 lease.burst,
                 lease.tokens_us // US_PER_MINUTE,
+                lease.carried,
                 _GIVEN_UP if lease.is_given_up else _CLOSED * lease.is_closed,
                 last_seq,
             )

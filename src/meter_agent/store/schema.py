@@ -176,6 +176,12 @@ def add_bucket(db: sqlite_utils.Database) -> None:
     _table(db, "lease").add_column("tokens", int, not_null_default=0)
 
 
+@MIGRATIONS(name="0007_allowance")
+def add_carried(db: sqlite_utils.Database) -> None:
+    """Keeps what of an allowance is not the limit's, so that a changed one is heeded at once."""
+    _table(db, "lease").add_column("carried", int, not_null_default=0)
+
+
 def migrate(db: sqlite_utils.Database, *, path: Path) -> None:
     """Brings the schema up to date; changes nothing where it is, or where a newer program was here.
 

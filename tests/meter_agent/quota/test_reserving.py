@@ -188,6 +188,28 @@ def test_an_allowance_is_used_on_after_a_restart(tmp_path: Path) -> None:
         assert [isinstance(answer, Granted) for answer in answers] == [True, False]
 
 
+def test_a_changed_allowance_is_heeded_in_the_running_window(tmp_path: Path) -> None:
+    def tell(world: QuotaWorld, allowance: int, window_id: str = "w2") -> None:
+        policy = lease_pb2.OFFLINE_POLICY_ALLOWANCE
+        world.tell(limit(when_offline=policy, allowance=allowance, window_id=window_id))
+
+    with QuotaWorld(tmp_path) as world:
+        tell(world, 100, "w1")
+        assert isinstance(reserve(world, asked("r-1"), Reach.AWAY), Granted)
+        tell(world, 250)  # Beside the 100 that the call of the window before holds.
+        assert isinstance(reserve(world, asked("r-2"), Reach.AWAY), Granted)
+        tell(world, 50)
+        assert isinstance(reserve(world, asked("r-3"), Reach.AWAY), Denied)
+        own = world.the_lease(lease_id=OFFLINE_LEASE_ID)
+        assert (own.granted, own.held, own.carried) == (200, 200, 100)
+        tell(world, 300)
+        world.reopen()
+        assert isinstance(reserve(world, asked("r-4"), Reach.AWAY), Granted)
+        assert isinstance(reserve(world, asked("r-5"), Reach.AWAY), Granted)
+        assert isinstance(reserve(world, asked("r-6"), Reach.AWAY), Denied)
+        assert world.the_lease(lease_id=OFFLINE_LEASE_ID).granted == 400
+
+
 def test_a_soft_limit_grants_and_says_so(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.tell(limit(enforcement=lease_pb2.ENFORCEMENT_SOFT))

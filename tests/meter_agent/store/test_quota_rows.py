@@ -34,6 +34,7 @@ LEASE = Lease(
     recall_no=3,
     rate_per_minute=4,
     burst=5,
+    carried=2,
     is_closed=True,
 )
 RESERVATION = Reservation(

@@ -55,6 +55,9 @@ class Lease:
     that refilling never rounds."""
     filled_at_us: int = 0
     """Clock of leases."""
+    carried: int = 0
+    """Of an allowance: what calls of the window before held when it began, which is in `granted`
+    and no part of the allowance. 0 for leases of the server."""
     is_closed: bool = False
     """Whether it will never be granted more. Its row stays until its events are safe."""
     is_given_up: bool = False
