@@ -94,8 +94,9 @@ class FaultProxy:
             with self._lock:
                 self._open |= {client, server}
             lost = _Lost()
+            client.settimeout(None)  # Of both, before a thread may end them.
+            server.settimeout(None)
             for source, target, is_request in ((client, server, True), (server, client, False)):
-                source.settimeout(None)
                 thread = threading.Thread(
                     target=self._pump,
                     args=(source, target),

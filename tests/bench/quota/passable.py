@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from tests.bench.quota import reclaim
 from tests.bench.quota.calls import Call
 from tests.bench.quota.experiment import HOSTS, LARGEST_CALLS_IN_LIMIT, play
 from tests.bench.quota.leases import FLAT, Leases
@@ -18,7 +19,6 @@ from tests.bench.row import BenchRow
 DEMAND: Final = 3
 """What is asked for, in limits."""
 ALLOWANCE_CALLS: Final = 2
-RECLAIM_CALLS: Final = 4
 _MICRO: Final = Decimal("0.000001")
 
 
@@ -58,7 +58,8 @@ class _Watched(Leases):
 def measure(*, calls: Sequence[Call], seed: int = 1) -> list[BenchRow]:
     """Plays each of the terms once; returns what was used beyond the limit, and the bound."""
     rows: list[BenchRow] = []
-    for terms in passable_terms(largest=max(call.reserved for call in calls)):
+    largest = max(call.reserved for call in calls)
+    for terms in passable_terms(largest=largest):
         design = _Watched(host_count=HOSTS, terms=terms.terms, price=terms.price)
         outcome = play(design, calls=calls, demand=DEMAND, seed=seed)
         used, view = terms.amount_of(outcome.used), design.last_view
@@ -73,7 +74,7 @@ def measure(*, calls: Sequence[Call], seed: int = 1) -> list[BenchRow]:
                 f"{sum(outcome.faults.values())} faults",
             )
         ]
-    return rows
+    return [*rows, reclaim.measure(largest=largest)]
 
 
 def passable_terms(*, largest: int) -> tuple[PassableTerms, ...]:
@@ -83,7 +84,7 @@ def passable_terms(*, largest: int) -> tuple[PassableTerms, ...]:
         largest: tokens of the largest call.
     """
     limit = largest * LARGEST_CALLS_IN_LIMIT
-    allowance, reclaim = largest * ALLOWANCE_CALLS, largest * RECLAIM_CALLS
+    allowance = largest * ALLOWANCE_CALLS
     cheap = limit // 2
     unit = f'meter: tokens, max: "{limit}", enforcement: hard'
     money = limit * _MICRO
@@ -99,14 +100,6 @@ def passable_terms(*, largest: int) -> tuple[PassableTerms, ...]:
             unit="tokens",
             amount_of=Decimal,
             excess_of=lambda view: Decimal(HOSTS * allowance),
-        ),
-        PassableTerms(
-            name=f"unconfirmed: reclaim, reclaim_max {reclaim:,}",
-            terms=f'{unit}, unconfirmed: reclaim, reclaim_max: "{reclaim}"',
-            limit=Decimal(limit),
-            unit="tokens",
-            amount_of=Decimal,
-            excess_of=lambda view: Decimal(reclaim),
         ),
         PassableTerms(
             name="spend cap, the price of a token doubles behind half of it",
