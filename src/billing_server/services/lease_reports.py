@@ -12,6 +12,8 @@ from billing_server.domain.limit.lease import (
     WindowKey,
     reported,
 )
+from billing_server.domain.limit.silence import expire_time_from
+from billing_server.domain.ports.limits import LimitAccount
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 
 ADOPTED_FOR: Final = timedelta(days=37)
@@ -63,7 +65,7 @@ def apply_reports(
         return AppliedReports(frozenset(), frozenset())
     known = unit.leases.by_id([each.lease_id for each in reports])
     keys = {lease.key for lease in known.values()} | {each.key for each in reports}
-    unit.limits.lock_accounts(keys)
+    accounts = unit.limits.lock_accounts(keys)
     # Read again under the locks.
     known = unit.leases.by_id([each.lease_id for each in reports])
     restored_at = unit.agents.incarnation_time()
@@ -80,6 +82,7 @@ def apply_reports(
             agent_ref=agent_ref,
             rate_per_minute=each.rate_per_minute,
             burst=each.burst,
+            expire_time=_expire_time(accounts.get(each.key), now=now),
             create_time=now,
         )
         if lease.agent_ref != agent_ref:
@@ -93,6 +96,14 @@ def apply_reports(
             changed.append(told)
     unit.leases.put(changed)
     return AppliedReports(frozenset(pairs), frozenset(freed))
+
+
+def _expire_time(account: LimitAccount | None, *, now: datetime) -> datetime | None:
+    """Returns when a lease that is adopted is over: one of a window that never ends may be timed.
+
+    Where it is not, the next grant says so.
+    """
+    return None if account is not None and account.end is not None else expire_time_from(now)
 
 
 def _told(lease: Lease, each: ReportedLease, *, now: datetime) -> Lease:

@@ -202,7 +202,8 @@ def free_silent_leases(held: OpenWindow, *, holders: Mapping[int, Agent], now: d
     limit = held.limit
     for lease in list(held.leases.values()):
         if _is_over(lease, limit=limit, now=now):
-            held.put(replace(lease, state=LeaseState.CLOSED, rate_per_minute=0, burst=0))
+            closed = replace(lease, state=LeaseState.CLOSED, rate_per_minute=0, burst=0)
+            held.put(replace(closed, told_in=None))
             continue
         holder = holders.get(lease.agent_ref)
         freed = after_silence(
@@ -253,7 +254,13 @@ def customer_limits(
 
 
 def _is_over(lease: Lease, *, limit: LimitInForce, now: datetime) -> bool:
-    """Tells whether time alone has freed a lease: a share of a rate, or slots."""
+    """Tells whether time alone has freed a lease: a share of a rate, or slots.
+
+    A share whose size is not known, since this server was restored and its agent does not tell, is
+    over at once: it would be granted to others beside it.
+    """
+    if limit.kind is LimitKind.RATE and not lease.burst:
+        return lease.state is LeaseState.LIVE
     if lease.expire_time is None:
         return False
     if limit.kind is LimitKind.RATE:

@@ -84,7 +84,7 @@ def news_from_proto(message: lease_pb2.LeaseCounters) -> LeaseNews:
 
 
 def counters_to_proto(lease: Lease) -> lease_pb2.LeaseCounters:
-    """Returns a lease's counters as they are reported."""
+    """Returns a lease's counters as they are reported; a share that was given back is none."""
     return lease_pb2.LeaseCounters(
         lease_id=lease.lease_id,
         customer_id=lease.customer_id,
@@ -96,6 +96,8 @@ def counters_to_proto(lease: Lease) -> lease_pb2.LeaseCounters:
         held=lease.held,
         recall_no=lease.recall_no,
         is_closed=lease.is_closed,
+        rate_per_minute=lease.rate_per_minute,
+        burst=lease.burst if lease.rate_per_minute else 0,
     )
 
 

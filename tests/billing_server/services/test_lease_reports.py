@@ -1,9 +1,14 @@
 """What agents tell of leases: counters that only rise, restored servers, lost disks."""
 
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
 from sqlalchemy import text
 
-from billing_server.domain.catalog.limit import WindowUnit
+from billing_server.domain.catalog.limit import Limit, LimitSubject, WindowUnit
 from billing_server.domain.limit.lease import LeaseReport, WindowKey
+from billing_server.domain.limit.shares import SHARE_TTL
 from billing_server.services.lease_reports import ReportedLease, apply_reports
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.ingest_world import NOON
@@ -36,6 +41,42 @@ def test_a_lease_that_a_restored_server_forgot_is_adopted_with_its_rest(store: S
     kept = world.lease_of(b"l" * 16)
     assert kept.key == world.key("daily")
     assert (kept.settled, kept.rest) == (40, kept.granted - 40)
+
+
+def test_shares_and_slots_that_a_restored_server_forgot_are_over_in_time(store: SqlStore) -> None:
+    rate = replace(units("rpm", 600, unit=WindowUnit.MINUTE), burst=Decimal(100))
+    slots = Limit(key="slots", subject=LimitSubject.CONCURRENCY, maximum=Decimal(5))
+    world = LeaseWorld(store, rate, slots, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("rpm", 5), want("slots", 1, largest_call=1), want("daily", 5))
+    with store.write() as unit:
+        unit.connection.execute(text("DELETE FROM lease"))
+    agent.open()
+    told = {each.key.limit_key: each.told.remaining for each in agent.leases.values()}
+    assert (told["rpm"], told["slots"]) == (SHARE_TTL, SHARE_TTL)
+    assert told["daily"] == timedelta(seconds=43_170)
+    # It is never heard of again.
+    world.pass_time(minutes=2)
+    other = world.leasing("other")
+    other.sync(want("rpm", 5), want("slots", 1, largest_call=1))
+    (share, slot) = sorted(other.leases.values(), key=lambda each: each.key.limit_key)
+    assert (share.rate, share.burst, slot.granted) == (450, 75, 2)
+
+
+def test_a_share_whose_agent_does_not_tell_its_size_is_over_at_once(store: SqlStore) -> None:
+    world = LeaseWorld(
+        store, replace(units("rpm", 600, unit=WindowUnit.MINUTE), burst=Decimal(100))
+    )
+    agent = world.leasing()
+    agent.sync(want("rpm", 5))
+    (share,) = agent.leases.values()
+    share.rate = share.burst = 0
+    with store.write() as unit:
+        unit.connection.execute(text("DELETE FROM lease"))
+    agent.open()
+    agent.sync(want("rpm", 5))
+    assert share.is_closed
+    assert [each.rate for each in agent.leases.values() if not each.is_closed] == [450]
 
 
 def test_a_closed_lease_that_was_forgotten_is_not_adopted_as_unspent(

@@ -5,7 +5,7 @@ from decimal import Decimal
 from google.protobuf.duration_pb2 import Duration
 
 from meter_agent.core.quota.demand import Demand, demanded
-from meter_agent.core.quota.lease import Lease
+from meter_agent.core.quota.lease import Lease, recalled
 from meter_agent.quota.mapping import (
     counters_to_proto,
     news_from_proto,
@@ -101,6 +101,16 @@ def test_counters_tell_what_a_lease_has_done() -> None:
     message = counters_to_proto(lease)
     assert (message.granted, message.returned, message.consumed, message.held) == (10, 1, 2, 3)
     assert (message.recall_no, message.is_closed) == (4, False)
+
+
+def test_counters_tell_a_share_until_it_is_given_back() -> None:
+    share = Lease(
+        lease_id=b"l" * 16, customer_id="acme", limit_key="rpm", rate_per_minute=60, burst=9
+    )
+    told = counters_to_proto(share)
+    assert (told.rate_per_minute, told.burst) == (60, 9)
+    back = counters_to_proto(recalled(share, recall_no=1))
+    assert (back.rate_per_minute, back.burst) == (0, 0)
 
 
 def test_news_without_a_time_is_for_good() -> None:
