@@ -131,7 +131,7 @@ def outlook_text(upcoming: dict[str, Any]) -> Iterator[str]:
     if margin is not None:
         yield (
             f"your cost of usage so far: {margin['cost']} of {margin['charged']} {currency} "
-            f"charged, margin {margin['margin']} {currency}"
+            f"charged, margin {readable(margin['margin'])} {currency}"
         )
 
 

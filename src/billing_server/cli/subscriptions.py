@@ -94,8 +94,8 @@ def show_command(
         if label == "changes":
             continue
         print(f"{label:<20} {_shown(value, label=label)}")
-    for line in changes_text(found["changes"]):
-        print(f"{'':<20} {line}")
+    for position, line in enumerate(changes_text(found["changes"])):
+        print(f"{'' if position else 'changes':<20} {line}")
 
 
 def changes_text(changes: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from billing_server.services.charge_slot import (
 )
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.level_folds import fold_levels, fold_meter
+from billing_server.services.meter_uses import load_meter_uses
 from billing_server.services.slot_events import Events, events_of_charges
 from metering.money import Exact
 from metering.period import Period
@@ -187,11 +188,17 @@ def microseconds_in(period: Period) -> int:
 def fold_unpriced(
     unit: UnitOfWork, *, terms: CustomerTerms, period: Period, at: datetime | None = None
 ) -> tuple[UnpricedUsage, ...]:
-    """Fold the usage of a span that no subscription of the customer charges (R32)."""
+    """Fold the usage of a span that no subscription of the customer charges (R32).
+
+    What is counted for a limit alone is not told: there is nothing to charge.
+    """
     members: dict[SeriesKey, list[SeriesUsage]] = defaultdict(list)
     for series, meter, found in _assigned(unit, terms=terms, period=period, at=at):
         if found.price is None:
             members[meter.key, tuple(sorted(series.dimensions.items()))].append(series)
+    if not members:
+        return ()
+    uses = load_meter_uses(unit)
     return tuple(
         UnpricedUsage(
             meter=meter_key,
@@ -200,6 +207,7 @@ def fold_unpriced(
             unit=terms.meters[meter_key].unit,
         )
         for (meter_key, dimensions), series in sorted(members.items())
+        if not uses.is_for_limits_alone(meter_key, customer=terms.customer)
     )
 
 

@@ -22,6 +22,7 @@ from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.limit_book import LimitBook, LimitSources
 from billing_server.services.list_customers import customer_not_found
+from billing_server.services.meter_uses import MeterUses, load_meter_uses
 from billing_server.services.series_route import SeriesRoute
 from metering.errors import ConflictError, UnavailableError
 
@@ -35,9 +36,9 @@ SLOTS_CACHED_MAX: Final = 10_000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CatalogTerms:
-    """The meters at one revision of the catalog."""
+    """The meters at one revision of the catalog. Immutable but for what is read when needed."""
 
     revision: int
     """Which revision."""
@@ -45,6 +46,13 @@ class CatalogTerms:
     """Which meters an event feeds."""
     kept_by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Meters that keep what each event brought, with the quantities that are money there."""
+    _uses: MeterUses | None = None
+
+    def uses(self, unit: UnitOfWork) -> MeterUses:
+        """Returns what meters are read for: read once, where usage is found that has no price."""
+        if self._uses is None:
+            self._uses = load_meter_uses(unit)
+        return self._uses
 
 
 @dataclass(slots=True, eq=False)

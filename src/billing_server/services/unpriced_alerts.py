@@ -14,6 +14,7 @@ from billing_server.domain.ports.alerts import AlertState, UnpricedAlert
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_customer_terms
+from billing_server.services.meter_uses import load_meter_uses
 from billing_server.services.pages import Page, PageRequest, page_from
 from metering.errors import ConflictError, UnavailableError, ValidationError
 
@@ -117,18 +118,22 @@ class AlertWatch:
 def _priced(
     unit: UnitOfWork, *, alerts: Sequence[UnpricedAlert], context: ServiceContext
 ) -> list[int]:
-    """Return the numbers of the alerts whose usage would be charged now."""
+    """Return the numbers of the alerts whose usage would be charged now, or is limited alone."""
+    if not alerts:
+        return []
     by_customer: dict[str, list[UnpricedAlert]] = defaultdict(list)
     for alert in alerts:
         by_customer[alert.customer_id].append(alert)
-    now = context.clock.now()
+    now, uses = context.clock.now(), load_meter_uses(unit)
     priced: list[int] = []
     for customer_id, members in by_customer.items():
-        assigner = load_customer_terms(unit, customer_id=customer_id).assigner
+        terms = load_customer_terms(unit, customer_id=customer_id)
+        assigner = terms.assigner
         priced += [
             alert.alert_id
             for alert in members
             if assigner.assign(alert.meter_key, dimensions=alert.dimensions, at=now).is_priced
+            or uses.is_for_limits_alone(alert.meter_key, customer=terms.customer)
         ]
     return priced
 

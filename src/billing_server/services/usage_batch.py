@@ -165,6 +165,9 @@ class UsageBatch:
         """Tells of usage that no price charges: once, however much of it follows (R32)."""
         for route, minute in self._buckets.groups():
             if not route.is_alerted and route.period_at(minute) is None:
+                if self._is_for_limits_alone(unit, route):
+                    route.is_alerted = True  # Nothing to tell, as long as the catalog stands.
+                    continue
                 self._unpriced[route] = min(minute, self._unpriced.get(route, minute))
         found = [
             UnpricedSeries(route.customer.customer_id, self._number_of(route), minute)
@@ -172,6 +175,12 @@ class UsageBatch:
         ]
         if found:
             unit.alerts.raise_unpriced(found)
+
+    def _is_for_limits_alone(self, unit: UnitOfWork, route: SeriesRoute) -> bool:
+        customer = self._customers[route.customer.customer_id]
+        return customer.catalog.uses(unit).is_for_limits_alone(
+            route.meter.key, customer=customer.limits.customer
+        )
 
     def _write_failures(self, unit: UnitOfWork) -> None:
         for customer in self._customers.values():
