@@ -40,6 +40,13 @@ subscriptions:
   - {id: sub-1, customer: acme, plan: pro, start: 2026-01-31T10:00:00Z}
 """
 """One customer on a plan of $20 in advance and $0.01 a token beyond 1,000 a month."""
+TAXED = (
+    CATALOG.replace("currency: USD}", "currency: USD, country: DE}")
+    + """
+tax_rates: [{key: de-vat, name: VAT, rate: "0.19", country: DE}]
+"""
+)
+"""The same with 19 % VAT."""
 
 
 def make_context(

@@ -1,7 +1,7 @@
 """`billing-server apply` and `catalog …`: the catalog made equal to its files, and shown."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -60,7 +60,7 @@ def export_command(
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Print meters, plans and add-ons as a catalog file; applying it changes nothing.
+    """Print meters, plans, add-ons and tax rates as a catalog file; applying it changes nothing.
 
     Example: billing-server catalog export > catalog.yaml
     """
@@ -79,12 +79,13 @@ def list_command(
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List meters, plans and add-ons, the latter with their newest versions.
+    """List meters, plans and add-ons with their newest versions, and tax rates.
 
     Example: billing-server catalog list
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    found = {name: client.get(f"/v1/{name}")["data"] for name in ("meters", "plans", "addons")}
+    sections = ("meters", "plans", "addons", "tax_rates")
+    found = {name: client.get(f"/v1/{name.replace('_', '-')}")["data"] for name in sections}
     if as_json:
         print_json(found)
         return
@@ -113,6 +114,31 @@ def list_command(
                 for each in found[title]
             ),
         )
+    _print_tax_rates(found["tax_rates"])
+
+
+def _print_tax_rates(rates: list[dict[str, Any]]) -> None:
+    print_table(
+        "tax rates",
+        columns=("key", "tax", "rate", "country", "region", "category", "from", "until"),
+        right=("rate",),
+        rows=(
+            tuple(
+                each[name]
+                for name in (
+                    "key",
+                    "name",
+                    "rate",
+                    "country",
+                    "region",
+                    "category",
+                    "from",
+                    "until",
+                )
+            )
+            for each in rates
+        ),
+    )
 
 
 def show_command(

@@ -13,6 +13,7 @@ from billing_server.cli.client import (
     open_client,
     path_of,
 )
+from billing_server.cli.invoice_text import is_zero
 from billing_server.cli.output import print_json, print_table
 from billing_server.domain.invoice.calculation import readable
 
@@ -82,10 +83,12 @@ def _print(compared: dict[str, Any], *, as_json: bool) -> None:
         right=("used before", "used after", "before", "after", "change", "of usage", "of price"),
         rows=(_row(line) for line in compared["lines"]),
     )
+    tax = compared["tax_effect"]
     print(
         f"change of the total {_signed(compared['difference'])} {currency}: "
         f"{_signed(compared['usage_effect'])} of usage, "
         f"{_signed(compared['price_effect'])} of price"
+        f"{'' if is_zero(tax) else f', {_signed(tax)} of tax'}"
     )
 
 

@@ -105,8 +105,10 @@ def held_back_text(upcoming: dict[str, Any]) -> Iterator[str]:
     if not lines:
         return
     total = -sum(Decimal(line["amount"]) for line in lines)
+    is_taxed = any(line.get("tax", {}).get("behavior") == "exclusive" for line in lines)
     yield (
-        f"owed to the customer: {readable(str(total))} {currency}, for usage that was taken back "
+        f"owed to the customer: {readable(str(total))} {currency}"
+        f"{' and its tax' if is_taxed else ''}, for usage that was taken back "
         "after it was invoiced; it stands on no invoice:"
     )
     for line in lines:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from billing_server.cli.invoice_text import RULE
+from billing_server.cli.invoice_text import RULE, tax_texts
 from billing_server.domain.invoice.calculation import readable
 from metering.quantity import plain_decimal
 
@@ -38,7 +38,11 @@ def _lines_of_explanation(explained: Json) -> Iterator[str]:
     for line in explained["lines"]:
         yield from _lines_of_line(line, margin=margins.get(line["line"]))
     currency = explained["currency"] or ""
+    for label, amount in tax_texts(explained, behavior="exclusive"):
+        yield f"{label}: {readable(amount)} {currency}"
     yield f"total {readable(explained['total'])} {currency}".rstrip()
+    for label, amount in tax_texts(explained, behavior="inclusive"):
+        yield f"{label}: {readable(amount)} {currency}"
     yield from _lines_of_margin(explained["margin"], currency=currency)
     yield RULE
 

@@ -11,6 +11,7 @@ from billing_server.domain.invoice.calculation import (
     whole_of_part,
 )
 from billing_server.domain.rating.step_text import converted_quantity, step_text
+from metering.quantity import plain_decimal
 
 Json = Mapping[str, Any]
 RULE = "─" * 78
@@ -37,6 +38,8 @@ def _lines_of_invoice(invoice: Json) -> Iterator[str]:
     for line in invoice["lines"]:
         yield from _lines_of_line(line, currency=invoice["currency"])
     yield from _lines_of_totals(invoice)
+    if details.get("tax_exempt") == "reverse_charge":
+        yield "Reverse charge: the customer owes the tax to its own tax office."
     yield RULE
 
 
@@ -77,19 +80,35 @@ def _quantity_text(line: Json) -> str:
 def _lines_of_totals(invoice: Json) -> Iterator[str]:
     currency = invoice["currency"]
     yield ""
-    for label, field in (
-        ("subtotal", "subtotal"),
-        ("discount", "discount"),
-        ("tax", "tax_total"),
-        ("total", "total"),
-        ("paid", "amount_paid"),
-        ("due", "amount_due"),
+    for label, value in (
+        ("subtotal", invoice["subtotal"]),
+        ("discount", _unless_zero(invoice.get("discount"))),
+        *tax_texts(invoice, behavior="exclusive"),
+        ("total", invoice["total"]),
+        *tax_texts(invoice, behavior="inclusive"),
+        ("paid", _unless_zero(invoice.get("amount_paid"))),
+        ("due", invoice["amount_due"]),
     ):
-        value = invoice.get(field)
-        is_shown = field in {"subtotal", "total", "amount_due"} or not _is_zero(value)
-        if value is not None and is_shown:
+        if value is not None:
             yield f"{label:>59} {readable(value):>14} {currency or ''}".rstrip()
 
 
-def _is_zero(value: str | None) -> bool:
+def tax_texts(invoice: Json, *, behavior: str) -> Iterator[tuple[str, str]]:
+    """Return a label and an amount for each rate: `VAT 19 % of 100.00`."""
+    inside = "with " if behavior == "inclusive" else ""
+    for tax in invoice.get("tax", ()):
+        if tax["behavior"] == behavior:
+            percent = plain_decimal(Decimal(tax["rate"]) * 100)
+            yield (
+                f"{inside}{tax['name']} {percent} % of {readable(tax['base'])}",
+                tax["amount"],
+            )
+
+
+def _unless_zero(value: str | None) -> str | None:
+    return None if is_zero(value) else value
+
+
+def is_zero(value: str | None) -> bool:
+    """Tell whether an amount is nothing."""
     return value is None or not value.strip("-0.")

@@ -17,6 +17,7 @@ from billing_server.cli.client import (
     open_client,
     path_of,
 )
+from billing_server.cli.invoice_text import is_zero
 from billing_server.cli.output import print_json, print_table
 from billing_server.domain.invoice.calculation import readable
 
@@ -116,17 +117,25 @@ def _print_invoiced(found: list[dict[str, Any]]) -> None:
                 readable(line["late"]) if Decimal(line["late"]) else None,
                 readable(line["corrected"]),
                 f"{line['proposal'].replace('_', ' ')} {readable(line['difference'].lstrip('-'))} "
-                f"{each['currency']}",
+                f"{each['currency']}{_tax_text(line['tax'])}",
             )
             for each in found
             for line in each["invoiced"]
         ),
     )
     totals: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    taxes: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for each in found:
         for line in each["invoiced"]:
             totals[line["proposal"], each["currency"]] += Decimal(line["difference"])
+            taxes[line["proposal"], each["currency"]] += Decimal(line["tax"] or 0)
     for (proposal, currency), total in sorted(totals.items()):
+        tax = _tax_text(format(taxes[proposal, currency], "f"))
         print(
-            f"{proposal.replace('_', ' ')}s in all: {readable(format(abs(total), 'f'))} {currency}"
+            f"{proposal.replace('_', ' ')}s in all: {readable(format(abs(total), 'f'))} "
+            f"{currency}{tax}"
         )
+
+
+def _tax_text(tax: str | None) -> str:
+    return "" if is_zero(tax) else f" and {readable((tax or '').lstrip('-'))} tax"

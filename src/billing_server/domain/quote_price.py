@@ -21,7 +21,16 @@ _METER: Final = Meter(key="quantity", quantity="quantity", decimals=QUANTITY_FRA
 """What a quoted quantity is of: the finest that there is."""
 PRICES_KEPT_MAX: Final = 256
 """Compiled prices that are kept; some 4 KiB each."""
-_BESIDE_THE_AMOUNT: Final = ("key", "kind", "name", "meter", "where", "group_by")
+_BESIDE_THE_AMOUNT: Final = (
+    "key",
+    "kind",
+    "name",
+    "meter",
+    "where",
+    "group_by",
+    "tax_category",
+    "tax_behavior",
+)
 """Fields of a price in a catalog that no amount depends on: it can be pasted as it stands."""
 _HOW: Final = (
     'write one of quantity: "15000", quantities: ["3", "7"], the cumulative readings, and events: '

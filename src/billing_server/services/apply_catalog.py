@@ -16,6 +16,7 @@ from billing_server.domain.catalog.places import CatalogPlaces
 from billing_server.domain.ports.news import EVERY_CUSTOMER
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxRate
 from billing_server.services.audit import SERVER, note_action
 from billing_server.services.context import ServiceContext
 from billing_server.services.count_history import count_history, keep_events, money_read_by
@@ -58,7 +59,7 @@ class AppliedChange:
     action: str
     """`create`, `update` or `new_version`."""
     kind: str
-    """`meter`, `plan`, `addon`, `customer` or `subscription`."""
+    """`meter`, `plan`, `addon`, `tax_rate`, `customer` or `subscription`."""
     key: str
     """Key or id of the thing."""
     description: str
@@ -177,6 +178,8 @@ def _carry_out(unit: UnitOfWork, *, context: ServiceContext, change: Change) -> 
         case Addon() as addon:
             unit.catalog.add_addon_version(addon, create_time=now)
             keep_events(unit, prices=addon.usage_prices)
+        case TaxRate() as rate:
+            unit.catalog.put_tax_rate(rate, update_time=now)
         case Customer() as customer:
             put_customer(unit, context=context, customer=customer)
         case SubscriptionEntry() as entry if change.kind is ChangeKind.UPDATE:
@@ -242,5 +245,5 @@ def _shown(planned: CatalogChanges) -> AppliedCatalog:
 
 def _title(change: Change) -> str:
     if change.kind is ChangeKind.CREATE:
-        return f"create {change.resource} {change.key}"
+        return f"create {change.resource.replace('_', ' ')} {change.key}"
     return change.summary

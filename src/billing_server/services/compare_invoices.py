@@ -52,6 +52,8 @@ class _Document:
     """All their lines."""
     total: Money
     """Σ their totals."""
+    tax: Money
+    """Σ their tax on top of the lines."""
 
 
 def compare_invoices(
@@ -93,15 +95,13 @@ def compare_upcoming(
     """
     content = upcoming_invoice(context, customer_id=customer_id)
     lines: list[Json] = content["lines"]
-    total = content["total"]
+    totals = content
     estimate = content["estimate"]
     if basis is Basis.ESTIMATE and estimate is not None:
         lines = [line for period in estimate["periods"] for line in period["lines"]]
-        total = estimate["total"]
+        totals = estimate
     currency = content["currency"] or "USD"
-    after = _Document(
-        (), content["period"], tuple(lines), Money.from_decimal_string(total, currency)
-    )
+    after = _Document((), content["period"], tuple(lines), *_totals([totals], currency=currency))
     with context.store.read() as unit:
         earlier: list[InvoiceContent] = []
         for subscription in unit.subscriptions.of_customer(customer_id):
@@ -148,13 +148,24 @@ def _check_comparable(content: InvoiceContent, *, earlier: Sequence[InvoiceConte
 
 def _document(contents: Sequence[InvoiceContent]) -> _Document:
     currency = contents[0]["currency"]
-    totals = [Money.from_decimal_string(each["total"], currency) for each in contents]
     return _Document(
         tuple(each["number"] for each in contents),
         contents[0]["period"],
         tuple(line for each in contents for line in each["lines"]),
-        sum(totals, start=Money.zero(currency)),
+        *_totals(contents, currency=currency),
     )
+
+
+def _totals(contents: Sequence[Json], *, currency: str) -> tuple[Money, Money]:
+    """Return Σ totals and Σ tax on top of the lines."""
+    total, tax = (
+        sum(
+            (Money.from_decimal_string(each[field], currency) for each in contents),
+            start=Money.zero(currency),
+        )
+        for field in ("total", "tax_total")
+    )
+    return total, tax
 
 
 def _compared(
@@ -175,7 +186,9 @@ def _compared(
         )
         for key in {**new, **old}
     ]
-    difference = after.total - (earlier.total if earlier else Money.zero(currency))
+    nothing = Money.zero(currency)
+    difference = after.total - (earlier.total if earlier else nothing)
+    tax_effect = after.tax - (earlier.tax if earlier else nothing)
     return {
         "customer": content["customer"],
         "currency": currency,
@@ -184,6 +197,7 @@ def _compared(
         "difference": difference.decimal_string(),
         "usage_effect": _sum(lines, field="usage_effect", currency=currency),
         "price_effect": _sum(lines, field="price_effect", currency=currency),
+        "tax_effect": tax_effect.decimal_string(),
         "lines": lines,
     }
 

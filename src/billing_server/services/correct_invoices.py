@@ -11,11 +11,14 @@ from datetime import datetime
 from billing_server.domain.catalog.model import BillTiming, RecurringPrice
 from billing_server.domain.invoice.build import InvoiceBuild, build_periodic, build_start
 from billing_server.domain.invoice.correction import ChargedLine, Correction, corrections_of
+from billing_server.domain.invoice.correction_tax import InvoicedLine, with_note_tax
 from billing_server.domain.invoice.late import late_lines
 from billing_server.domain.invoice.model import InvoiceLine
+from billing_server.domain.invoice.serialize import line_tax_from_dict
 from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.tax.taxing import TaxableLine
 from billing_server.services.customer_terms import CustomerTerms
 from billing_server.services.late_usage import walk_late_periods
 from billing_server.services.pages import PAGE_LIMIT_MAX
@@ -49,11 +52,14 @@ def correct_invoices(
     timeline = terms.timelines[corrected.subscription.id]
     builds = _corrected_builds(unit, terms=terms, corrected=corrected, start=start, until=until)
     late = _late_lines(unit, terms=terms, subscription_id=corrected.subscription.id)
-    return corrections_of(
+    found = corrections_of(
         _since(start, _invoiced_lines(unit, timeline=timeline)),
         _since(start, (line for build in builds for line in _lines_of(build, timeline=timeline))),
         currency=timeline.plan.currency,
         late=_since(start, _charged(late, timeline=timeline)),
+    )
+    return with_note_tax(
+        found, read=lambda number: _taxed_lines(unit, number=number, timeline=timeline)
     )
 
 
@@ -124,6 +130,21 @@ def _charged_lines(content: InvoiceContent, *, timeline: Timeline) -> Iterator[C
         if period is not None:
             amount = Money.from_decimal_string(line["amount"], content["currency"])
             yield ChargedLine(line["price"], period, amount, content["number"])
+
+
+def _taxed_lines(unit: UnitOfWork, *, number: str, timeline: Timeline) -> list[InvoicedLine]:
+    """Return the lines of an issued invoice with how they are taxed."""
+    content = unit.invoices.by_number(number)
+    lines: list[InvoicedLine] = []
+    for line in [] if content is None else content["lines"]:
+        start = parse_instant(line["service_period"]["start"])
+        amount, share = (
+            Money.from_decimal_string(line[field], timeline.plan.currency)
+            for field in ("amount", "discount_share")
+        )
+        taxable = TaxableLine(amount=amount, discount_share=share, tax=line_tax_from_dict(line))
+        lines.append(InvoicedLine(line["price"], timeline.period_at(start), taxable))
+    return lines
 
 
 def _lines_of(build: InvoiceBuild, *, timeline: Timeline) -> Iterator[ChargedLine]:

@@ -8,6 +8,7 @@ from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.rating.assignment import CustomerAssigner
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.tax.rate import TaxRate
 from billing_server.services.list_customers import customer_not_found
 from metering.errors import InvariantError
 
@@ -22,6 +23,8 @@ class CustomerTerms:
     """Every meter by key."""
     timelines: dict[str, Timeline]
     """The customer's subscriptions by id, earliest start first."""
+    tax_rates: tuple[TaxRate, ...] = ()
+    """Of the catalog."""
 
     @property
     def assigner(self) -> CustomerAssigner:
@@ -34,6 +37,7 @@ class CustomerTerms:
             customer=self.customer,
             timeline=self.timelines[subscription_id],
             meters=self.meters,
+            tax_rates=self.tax_rates,
         )
 
 
@@ -51,7 +55,12 @@ def load_customer_terms(unit: UnitOfWork, *, customer_id: str) -> CustomerTerms:
         for subscription in unit.subscriptions.of_customer(customer_id)
     }
     meters = {meter.key: meter for meter in unit.catalog.meters()}
-    return CustomerTerms(customer=customer, meters=meters, timelines=timelines)
+    return CustomerTerms(
+        customer=customer,
+        meters=meters,
+        timelines=timelines,
+        tax_rates=unit.catalog.tax_rates() if customer.country else (),
+    )
 
 
 def load_timeline(unit: UnitOfWork, *, subscription: Subscription, customer: Customer) -> Timeline:

@@ -84,6 +84,7 @@ def estimate_to_dict(
         "is_estimate": True,
         "method": METHOD,
         "as_of": format_instant(now),
+        "tax_total": sum((each.draft.tax_total for each in estimates), nothing).decimal_string(),
         "total": total.decimal_string(),
         "periods": [
             {
@@ -91,6 +92,7 @@ def estimate_to_dict(
                 "start": format_instant(each.draft.period.start),
                 "end": format_instant(each.draft.period.end),
                 "elapsed_share": plain_decimal(each.elapsed, places=SHARE_PLACES),
+                "tax_total": each.draft.tax_total.decimal_string(),
                 "total": each.draft.total.decimal_string(),
                 "lines": [line_to_dict(line) for line in each.draft.lines],
             }

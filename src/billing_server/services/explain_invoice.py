@@ -101,6 +101,8 @@ def explain_invoice(
         **{name: content[name] for name in head},
         "lines": explained,
         "subtotal": content["subtotal"],
+        "tax": content["tax"],
+        "tax_total": content["tax_total"],
         "total": content["total"],
         "amount_due": content["amount_due"],
         "margin": margin_to_dict(margin),

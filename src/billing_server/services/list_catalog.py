@@ -1,6 +1,7 @@
-"""Listing and showing meters, plans and add-ons."""
+"""Listing and showing meters, plans, add-ons and tax rates."""
 
 from billing_server.domain.catalog.model import Addon, Meter, Plan
+from billing_server.domain.tax.rate import TaxRate
 from billing_server.services.context import ServiceContext
 from metering.errors import NotFoundError
 
@@ -67,4 +68,22 @@ def show_addon(context: ServiceContext, *, key: str, version: int | None = None)
     if found is None:
         named = repr(key) if version is None else f"{key!r} of version {version}"
         raise NotFoundError(reason="ADDON_NOT_FOUND", message=f"there is no add-on {named}")
+    return found
+
+
+def list_tax_rates(context: ServiceContext) -> tuple[TaxRate, ...]:
+    """List every tax rate by key."""
+    with context.store.read() as unit:
+        return unit.catalog.tax_rates()
+
+
+def show_tax_rate(context: ServiceContext, *, key: str) -> TaxRate:
+    """Return a tax rate.
+
+    Raises:
+        NotFoundError: TAX_RATE_NOT_FOUND.
+    """
+    found = next((rate for rate in list_tax_rates(context) if rate.key == key), None)
+    if found is None:
+        raise NotFoundError(reason="TAX_RATE_NOT_FOUND", message=f"there is no tax rate {key!r}")
     return found

@@ -120,6 +120,7 @@ def _known(unit: UnitOfWork, *, context: ServiceContext, places: CatalogPlaces) 
         meters=unit.catalog.meters(),
         plans=unit.catalog.latest_plans(),
         addons=unit.catalog.latest_addons(),
+        tax_rates=unit.catalog.tax_rates(),
         customers=tuple(customers),
         subscriptions=tuple(
             _entry_of(each, at=context.clock.now()) for each in [*subscriptions, *others]

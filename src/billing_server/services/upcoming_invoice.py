@@ -16,6 +16,7 @@ from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.tax.taxing import merged_amounts
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.estimate_period import (
@@ -217,6 +218,8 @@ def _merged(drafts: list[Invoice]) -> Invoice:
         lines=tuple(line for draft in drafts for line in draft.lines),
         inputs_sha256=_digest(drafts),
         subtotal=sum((draft.subtotal for draft in drafts), nothing),
+        tax=merged_amounts([draft.tax for draft in drafts]),
+        tax_total=sum((draft.tax_total for draft in drafts), nothing),
         total=total,
         amount_due=total,
     )

@@ -1,4 +1,4 @@
-"""Meters and plan versions in the database.
+"""Meters, plan versions and tax rates in the database.
 
 A document is read once however often it is asked for: what a text says never changes, so that what
 was parsed is kept by the text itself, and no rollback or other server can make it wrong.
@@ -20,12 +20,16 @@ from billing_server.domain.catalog.serialize import (
     meter_to_dict,
     plan_from_dict,
     plan_to_dict,
+    tax_rate_from_dict,
+    tax_rate_to_dict,
 )
+from billing_server.domain.tax.rate import TaxRate
 from billing_server.store.tables import (
     addon_version,
     catalog_state,
     meter,
     plan_version,
+    tax_rate,
     usage_series,
 )
 from billing_server.store.upsert import conflict_insert
@@ -34,9 +38,11 @@ DOCUMENTS_CACHED_MAX: Final = 2_000
 """Parsed meters, and as many plan and add-on versions; a plan of 50 prices takes some 50 KiB."""
 _METER_TEXT: Final = type_coerce(meter.c.content, Text)
 _PLAN_TEXT: Final = type_coerce(plan_version.c.content, Text)
+_RATE_TEXT: Final = type_coerce(tax_rate.c.content, Text)
 _ADDON_TEXT: Final = type_coerce(addon_version.c.content, Text)
 # Made once: building a statement costs more than running it.
 _METERS: Final = select(_METER_TEXT).order_by(meter.c.key)
+_RATES: Final = select(_RATE_TEXT).order_by(tax_rate.c.key)
 _PLAN: Final = select(_PLAN_TEXT).where(
     plan_version.c.key == bindparam("key"), plan_version.c.version == bindparam("version")
 )
@@ -191,6 +197,23 @@ class SqlCatalogRepository:
             )
         )
 
+    def tax_rates(self) -> tuple[TaxRate, ...]:
+        """Returns every tax rate, by key."""
+        return tuple(_tax_rate(text) for text in self._connection.execute(_RATES).scalars())
+
+    def put_tax_rate(self, wanted: TaxRate, *, update_time: datetime) -> None:
+        """Writes a tax rate, new or changed."""
+        content = tax_rate_to_dict(wanted)
+        insert = conflict_insert(self._connection, tax_rate).values(
+            key=wanted.key, content=content, create_time=update_time, update_time=update_time
+        )
+        self._connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=[tax_rate.c.key],
+                set_={"content": content, "update_time": update_time},
+            )
+        )
+
 
 @lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
 def _meter(text: str) -> Meter:
@@ -200,6 +223,11 @@ def _meter(text: str) -> Meter:
 @lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
 def _plan(text: str) -> Plan:
     return plan_from_dict(json.loads(text))
+
+
+@lru_cache(maxsize=DOCUMENTS_CACHED_MAX)
+def _tax_rate(text: str) -> TaxRate:
+    return tax_rate_from_dict(json.loads(text))
 
 
 @lru_cache(maxsize=DOCUMENTS_CACHED_MAX)

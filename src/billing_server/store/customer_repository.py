@@ -9,10 +9,11 @@ from sqlalchemy import Connection, Row, bindparam, select
 from billing_server.domain.catalog.read_limit import limit_to_dict
 from billing_server.domain.catalog.serialize import limits_from_plain
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxExemption
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import customer
 
-CONTENT_FIELDS = ("country", "tax_id", "email", "purchase_order")
+CONTENT_FIELDS = ("country", "region", "tax_id", "email", "purchase_order")
 """Fields that nothing is searched by: kept together, so that a new one needs no migration."""
 
 _BY_ID = customer.select().where(customer.c.id == bindparam("customer_id"))
@@ -88,6 +89,7 @@ def customer_from_row(row: Row[Any]) -> Customer:
         currency=row.currency,
         timezone=row.timezone,
         limits=limits_from_plain(row.content.get("limits")),
+        tax_exempt=TaxExemption(row.content.get("tax_exempt", TaxExemption.NONE)),
         **{field: row.content.get(field, "") for field in CONTENT_FIELDS},
     )
 
@@ -100,5 +102,7 @@ def _values(kept: Customer) -> dict[str, object]:
         "name": kept.name,
         "currency": kept.currency,
         "timezone": kept.timezone,
-        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS} | limits,
+        "content": {field: getattr(kept, field) for field in CONTENT_FIELDS}
+        | {"tax_exempt": str(kept.tax_exempt)}
+        | limits,
     }

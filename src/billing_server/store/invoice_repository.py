@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from billing_server.domain.invoice.late_usage import ALL_GROUPS, group_name
 from billing_server.domain.invoice.lines import sequence_of
 from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
+from billing_server.domain.invoice.serialize import line_tax_from_dict
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import (
     InvoiceContent,
@@ -196,6 +197,7 @@ class SqlInvoiceRepository:
                 sequence=sequence_of(row.charge_key),
                 service_period=Period(row.period_start, row.period_end),
                 amount_minor=row.amount_minor,
+                tax=line_tax_from_dict(row.content),
             )
             for row in rows
         )

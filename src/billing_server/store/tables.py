@@ -15,6 +15,7 @@ from billing_server.store.tables_billing import (
     plan_version,
     running_charge,
     subscription,
+    tax_rate,
 )
 from billing_server.store.tables_limits import (
     allowance_use,
@@ -85,6 +86,7 @@ __all__ = [
     "setting",
     "settled_elsewhere",
     "subscription",
+    "tax_rate",
     "terms_watch",
     "threshold_event",
     "usage_adjustment",

@@ -58,6 +58,15 @@ addon_version = row_table(
 )
 """Versions of add-ons, never changed once written."""
 
+tax_rate = row_table(
+    "tax_rate",
+    Column("key", Key, primary_key=True),
+    Column("content", CanonicalJson, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("update_time", Instant, nullable=False),
+)
+"""Tax rates; invoices keep copies, so that a row may change."""
+
 customer = row_table(
     "customer",
     Column("id", Key, primary_key=True),

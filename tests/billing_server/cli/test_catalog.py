@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from tests.billing_server.cli.runner import Commands
-from tests.billing_server.world import CATALOG, apply
+from tests.billing_server.world import CATALOG, TAXED, apply
 
 
 def test_the_changes_are_printed_and_nothing_the_second_time(
@@ -53,3 +53,11 @@ def test_the_catalog_is_listed_and_each_version_shown(commands: Commands) -> Non
     assert commands.json("catalog", "show", "help", "--addon")["version"] == 1
     missing = commands.run("catalog", "show", "pro", "--version", "9")
     assert missing.stderr == "error: there is no plan 'pro' of version 9\n"
+
+
+def test_tax_rates_are_listed(commands: Commands) -> None:
+    apply(commands.api.context, TAXED)
+    table = commands.output("catalog", "list")
+    for word in ("tax rates", "de-vat", "VAT", "0.19", "DE"):
+        assert word in table
+    assert commands.json("catalog", "list")["tax_rates"][0]["key"] == "de-vat"

@@ -1,5 +1,6 @@
 """`billing-server customers`."""
 
+from billing_server.cli.customers import held_back_text
 from billing_server.services.move_clock import advance_clock
 from metering.clock import parse_instant
 from tests.billing_server.cli.runner import Commands
@@ -94,3 +95,17 @@ def test_r76_what_is_owed_for_usage_taken_back_after_it_was_invoiced_is_shown(
     usage.send("400", at="2026-02-12T00:00:00Z")
     upcoming = commands.api.get("/v1/customers/acme/upcoming-invoice")
     assert [line["amount"] for line in upcoming["held_back"]] == ["-6.00"]
+
+
+def test_what_is_owed_is_told_without_its_tax_and_that_there_is_some() -> None:
+    line = {
+        "description": "Tokens",
+        "amount": "-10.00",
+        "service_period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
+        "tax": {"behavior": "exclusive", "rates": []},
+    }
+    (first, _) = held_back_text({"held_back": [line], "currency": "EUR"})
+    assert first.startswith("owed to the customer: 10.00 EUR and its tax, for usage that")
+    line["tax"] = {"behavior": "inclusive", "rates": []}
+    (first, _) = held_back_text({"held_back": [line], "currency": "EUR"})
+    assert first.startswith("owed to the customer: 10.00 EUR, for usage that")

@@ -124,3 +124,19 @@ def test_r17_a_segment_of_no_day_tells_which_part_of_a_maximum_counts() -> None:
         "    for none of the period by its days; a whole one includes 1,000",
         "    of its maximum of 96 for 7/672, the part by the second",
     ]
+
+
+def test_what_is_added_as_tax_stands_before_the_total_and_what_is_inside_behind_it() -> None:
+    rate = {"name": "VAT", "rate": "0.19", "base": "5.00"}
+    text = explanation_text(
+        explained(
+            tax=[
+                {**rate, "behavior": "exclusive", "amount": "0.95"},
+                {**rate, "behavior": "inclusive", "amount": "0.80"},
+            ]
+        )
+    )
+    lines = text.splitlines()
+    total = next(index for index, line in enumerate(lines) if line.startswith("total "))
+    assert lines[total - 1] == "VAT 19 % of 5.00: 0.95 USD"
+    assert lines[total + 1] == "with VAT 19 % of 5.00: 0.80 USD"

@@ -66,3 +66,27 @@ def test_a_group_is_shown_beside_what_all_groups_used() -> None:
     assert "less the part of the others, 4 of 6: −4" in told
     without = line | {"included_quantity": "0", "billable_quantity": "2"}
     assert "quantity  2 call, by all 6 call" in invoice_text({**INVOICE, "lines": [without]})
+
+
+def test_each_tax_is_shown_with_its_rate_on_top_and_inside() -> None:
+    rate = {"key": "de-vat", "name": "VAT", "rate": "0.19"}
+    taxes = [
+        {**rate, "behavior": "exclusive", "base": "1000.00", "amount": "190.00"},
+        {**rate, "rate": "0.055", "behavior": "inclusive", "base": "20.00", "amount": "1.10"},
+    ]
+    text = invoice_text({**INVOICE, "tax": taxes, "tax_total": "190.00"})
+    totals = [" ".join(line.split()) for line in text.splitlines()[-6:-1]]
+    assert totals == [
+        "subtotal 20.81 EUR",
+        "VAT 19 % of 1,000.00 190.00 EUR",
+        "total 20.81 EUR",
+        "with VAT 5.5 % of 20.00 1.10 EUR",
+        "due 20.81 EUR",
+    ]
+
+
+def test_reverse_charge_prints_its_note() -> None:
+    details = {"name": "Acme", "tax_exempt": "reverse_charge"}
+    text = invoice_text({**INVOICE, "customer_details": details})
+    assert "Reverse charge: the customer owes the tax to its own tax office." in text
+    assert "Reverse charge" not in invoice_text(INVOICE)

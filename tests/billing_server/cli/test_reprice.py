@@ -3,7 +3,7 @@
 from billing_server.services.move_clock import advance_clock
 from metering.clock import parse_instant
 from tests.billing_server.cli.runner import Commands
-from tests.billing_server.world import CATALOG, Usage, apply
+from tests.billing_server.world import CATALOG, TAXED, Usage, apply
 
 WORDS = ("reprice", "--plan", "pro", "--from", "2026-01-31T10:00:00Z")
 
@@ -37,3 +37,13 @@ def test_a_subscription_that_cannot_be_corrected_is_told_with_the_reason(
     apply(commands.api.context, text)
     told = commands.output(*WORDS)
     assert "sub-1 stays as it is: BILLING_PERIOD_CHANGES" in told
+
+
+def test_the_tax_of_proposed_notes_stands_beside_them(commands: Commands) -> None:
+    context = commands.api.context
+    apply(context, TAXED)
+    Usage(context).send("1500", at="2026-02-01T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-03-01T00:00:00Z"))
+    apply(context, TAXED.replace('"0.01"', '"0.004"'))
+    told = commands.output(*WORDS, "--dry-run")
+    assert told.endswith("credit notes in all: 3.00 USD and 0.57 tax\n")

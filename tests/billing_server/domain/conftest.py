@@ -65,6 +65,7 @@ def make_terms() -> TermsFactory:
             timeline=Timeline(subscription, found.plans[0], timezone),
             meters=meters,
             seller={"name": "Seller Inc."},
+            tax_rates=found.tax_rates,
         )
 
     return make

@@ -233,11 +233,6 @@ def test_r36_readings_charge_only_what_was_not_charged_before() -> None:
             "MINIMUM_ABOVE_MAXIMUM",
         ),
         (
-            {"price": GRADUATED | {"tax_category": "saas"}, "quantity": "1"},
-            "price.tax_category",
-            "NOT_SUPPORTED_YET",
-        ),
-        (
             {"price": GRADUATED | {"unit_price": "1"}, "quantity": "1"},
             "price.unit_price",
             "FIELD_UNKNOWN",

@@ -11,7 +11,7 @@ from billing_server.services.move_version import MoveWish, move_version
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.errors import ValidationError
-from tests.billing_server.world import CATALOG, Usage, apply, make_context
+from tests.billing_server.world import CATALOG, TAXED, Usage, apply, make_context
 
 MARCH, APRIL = "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"
 
@@ -129,3 +129,20 @@ def test_a_fee_of_a_longer_period_than_the_plans_is_compared(memory_store: SqlSt
     advance_clock(context, to=parse_instant(MARCH))
     compared = compare_invoices(context, number_or_id="INV-000002", with_number="INV-000001")
     assert effects(compared)["year"] == ("-120.00", "0.00", "gone")
+
+
+def test_what_tax_changes_is_told_beside_usage_and_price(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    apply(context, TAXED)
+    Usage(context).send("1500", at="2026-02-01T00:00:00Z")
+    advance_clock(context, to=parse_instant(MARCH))
+    compared = compare_invoices(context, number_or_id="INV-000002", with_number="INV-000001")
+    # 5.00 of usage and 19 % of them.
+    assert (compared["usage_effect"], compared["price_effect"], compared["tax_effect"]) == (
+        "5.00",
+        "0.00",
+        "0.95",
+    )
+    assert compared["difference"] == "5.95"
+    estimated = compare_upcoming(context, customer_id="acme", basis=Basis.ESTIMATE)
+    assert estimated["tax_effect"] == "-0.95"

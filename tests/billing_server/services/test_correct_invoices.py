@@ -11,6 +11,7 @@ from billing_server.services.move_clock import advance_clock
 from billing_server.services.move_version import with_move
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import format_instant, parse_instant
+from metering.money import Money
 from tests.billing_server.world import Usage, apply, make_context
 
 START = parse_instant("2026-01-01T00:00:00Z")
@@ -163,3 +164,19 @@ def test_the_period_before_is_rated_for_its_fees_in_advance(memory_store: SqlSto
     assert starts(parse_instant("2026-01-06T12:00:00Z")) == [5]
     assert starts(parse_instant("2025-12-31T12:00:00Z")) == [1, 2, 3, 4, 5]
     assert starts(parse_instant("2026-01-07T00:00:00Z")) == []
+
+
+def test_r44_proposed_credit_notes_carry_the_tax_of_their_invoices(memory_store: SqlStore) -> None:
+    taxed = CATALOG.replace("PERIOD", "month").replace("{id: acme}", "{id: acme, country: DE}")
+    taxed += 'tax_rates: [{key: vat, name: VAT, rate: "%s", country: DE}]\n'
+    context = make_context(memory_store, start="2026-01-01T00:00:00Z")
+    apply(context, taxed % "0.19")
+    Usage(context).send("6000", at="2026-01-10T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-02-01T02:00:00Z"))
+    apply(context, taxed.replace('"0.01"', '"0.004"') % "0.25")
+    found = corrections(context, until="2026-02-01T00:00:00Z")
+    # 60.00 became 24.00, and 6.00 are missing to the minimum: 19 % of 36.00 go back.
+    assert [(each.price, each.difference.decimal_string(), each.tax) for each in found] == [
+        ("minimum_spend", "6.00", None),
+        ("tokens", "-36.00", Money(-684, "USD")),
+    ]

@@ -22,7 +22,7 @@ from billing_server.services.pages import Page, PageRequest
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import parse_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
-from tests.billing_server.world import CATALOG, Usage, apply, make_context
+from tests.billing_server.world import CATALOG, TAXED, Usage, apply, make_context
 
 PERIOD_END = "2026-02-28T10:00:00Z"
 AFTER_GRACE = "2026-02-28T12:00:00Z"
@@ -288,3 +288,11 @@ def test_a_fee_of_a_longer_period_than_the_plans_is_told_with_its_own_share(
     # 16 April to 31 December are 260 of 365 days.
     assert fee["amount"] == "260.00"
     assert fee["terms"]["share"] == {"numerator": 52, "denominator": 73}
+
+
+def test_tax_is_explained_with_its_base(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    apply(context, TAXED)
+    found = explain_invoice(context, document=DocumentRef(number_or_id="INV-000001"))
+    assert [(each["base"], each["amount"]) for each in found["tax"]] == [("20.00", "3.80")]
+    assert (found["tax_total"], found["total"]) == ("3.80", "23.80")

@@ -14,9 +14,12 @@ plans:
     commitment: {amount: "1000", overage_discount: "0.2"}
     thresholds: {every: "500"}
     prices:
-      - {key: setup, kind: one_time, amount: "99"}
-      - {key: seats, kind: recurring, amount: "10", per_unit: seats, billing_period: year}
+      - {key: setup, kind: one_time, amount: "99", tax_category: saas, tax_behavior: inclusive}
+      - {key: seats, kind: recurring, amount: "10", per_unit: seats, billing_period: year,
+         tax_category: saas, tax_behavior: inclusive}
 addons: [{key: help, prices: [{key: help, kind: recurring, amount: "28.00"}]}]
+tax_rates:
+  - {key: saas, name: VAT, rate: "0.19", country: DE, category: saas, from: 2021-01-01}
 """
 
 

@@ -6,13 +6,15 @@ from billing_server.services.list_catalog import (
     list_addons,
     list_meters,
     list_plans,
+    list_tax_rates,
     show_addon,
     show_meter,
     show_plan,
+    show_tax_rate,
 )
 from billing_server.store.unit_of_work import SqlStore
 from metering.errors import NotFoundError
-from tests.billing_server.world import CATALOG, apply, make_context
+from tests.billing_server.world import CATALOG, TAXED, apply, make_context
 
 
 def test_the_newest_version_is_shown_unless_another_is_asked_for(store: SqlStore) -> None:
@@ -46,3 +48,11 @@ def test_add_ons_are_listed_and_shown_by_version(memory_store: SqlStore) -> None
     assert list_addons(context) == (show_addon(context, key="help"),)
     assert show_addon(context, key="help").version == 2
     assert show_addon(context, key="help", version=1).version == 1
+
+
+def test_tax_rates_are_listed_and_shown(memory_store: SqlStore) -> None:
+    context = make_context(memory_store)
+    apply(context, TAXED)
+    assert list_tax_rates(context) == (show_tax_rate(context, key="de-vat"),)
+    with pytest.raises(NotFoundError, match="'fr-vat'"):
+        show_tax_rate(context, key="fr-vat")

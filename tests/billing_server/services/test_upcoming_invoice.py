@@ -12,7 +12,7 @@ from billing_server.services.upcoming_invoice import upcoming_invoice
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import ManualClock, parse_instant
 from metering.errors import NotFoundError
-from tests.billing_server.world import CATALOG, Usage, apply, make_context
+from tests.billing_server.world import CATALOG, TAXED, Usage, apply, make_context
 
 
 def test_it_grows_with_usage_and_shows_what_no_price_matches(store: SqlStore) -> None:
@@ -126,3 +126,22 @@ def test_what_usage_costs_the_seller_is_shown_beside_what_it_charges(
     assert (draft["margin"]["cost"], draft["margin"]["charged"]) == ("3.00", "5.00")
     assert (draft["margin"]["margin"], draft["margin"]["margin_rate"]) == ("2.00", "0.4")
     assert "unit_cost" not in str(draft["lines"])
+
+
+def test_r43_the_tax_of_several_subscriptions_is_that_of_their_invoices(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store)
+    text = TAXED.replace('"20.00"', '"0.12"').replace('"0.19"', '"0.20"')
+    second = "  - {id: sub-2, customer: acme, plan: pro, start: 2026-02-10T00:00:00Z}\n"
+    apply(context, text.replace("\ntax_rates", second + "tax_rates"))
+    draft = upcoming_invoice(context, customer_id="acme")
+    # 0.024 on each of two invoices, 0.02 each; on 0.24 together it would be 0.05.
+    (tax,) = draft["tax"]
+    assert (tax["base"], tax["amount"], draft["tax_total"], draft["total"]) == (
+        "0.24",
+        "0.04",
+        "0.04",
+        "0.28",
+    )
+    assert draft["estimate"] is None or draft["estimate"]["tax_total"] == "0.04"

@@ -1,7 +1,10 @@
 """Meters and plan versions on both databases."""
 
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
+from billing_server.domain.tax.rate import TaxRate
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import METER, NOW, PLAN, write_rows
 
@@ -64,3 +67,24 @@ def test_a_document_is_parsed_once_and_one_that_was_rolled_back_is_forgotten(
     with store.read() as second:
         assert second.catalog.plan("pro", version=1) is found
     assert found == PLAN
+
+
+def test_a_tax_rate_is_kept_and_replaced(store: SqlStore) -> None:
+    rate = TaxRate(
+        key="de-vat",
+        name="VAT",
+        rate=Decimal("0.19"),
+        country="DE",
+        category="saas",
+        start=date(2021, 1, 1),
+    )
+    with store.write() as unit:
+        assert unit.catalog.tax_rates() == ()
+        unit.catalog.put_tax_rate(rate, update_time=NOW)
+        unit.catalog.put_tax_rate(replace(rate, key="at-vat", country="AT"), update_time=NOW)
+        unit.catalog.put_tax_rate(replace(rate, end=date(2027, 1, 1)), update_time=NOW)
+    with store.read() as unit:
+        assert unit.catalog.tax_rates() == (
+            replace(rate, key="at-vat", country="AT"),
+            replace(rate, end=date(2027, 1, 1)),
+        )

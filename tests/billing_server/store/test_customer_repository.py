@@ -4,6 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from billing_server.domain.catalog.limit import Limit, LimitSubject
+from billing_server.domain.tax.rate import TaxExemption
+from billing_server.store.tables import customer
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER, NOW
 
@@ -53,3 +55,13 @@ def test_a_page_begins_after_an_id(store: SqlStore) -> None:
         page = unit.customers.page(after="a", limit=1)
         assert [customer.id for customer in page] == ["b"]
         assert len(unit.customers.page(after=None, limit=9)) == 3
+
+
+def test_where_it_is_taxed_is_kept_and_rows_from_before_say_nothing_of_it(store: SqlStore) -> None:
+    taxed = replace(CUSTOMER, region="BY", tax_exempt=TaxExemption.EXEMPT)
+    with store.write() as unit:
+        unit.customers.add(taxed, create_time=NOW)
+        assert unit.customers.get("acme") == taxed
+        older = {"country": "DE", "tax_id": "DE1", "email": "", "purchase_order": ""}
+        unit.connection.execute(customer.update().values(content=older))
+        assert unit.customers.get("acme") == CUSTOMER

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
+from billing_server.domain.invoice.draft import taxable
 from billing_server.domain.invoice.finalize import finalize
 from billing_server.domain.invoice.lines import charge_key
 from billing_server.domain.invoice.model import (
@@ -18,6 +19,8 @@ from billing_server.domain.invoice.model import (
 from billing_server.domain.invoice.serialize import invoice_to_dict
 from billing_server.domain.ports.invoices import InvoicedUsage, InvoiceFilter
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.tax.rate import NOT_TAXED, AppliedRate, LineTax
+from billing_server.domain.tax.taxing import tax_of
 from billing_server.store.tables import invoice as invoice_table
 from billing_server.store.tables import number_series
 from billing_server.store.unit_of_work import SqlStore, SqlUnitOfWork
@@ -174,3 +177,27 @@ def test_pages_follow_the_numbers_past_a_million(store: SqlStore) -> None:
         first = unit.invoices.page(InvoiceFilter(), after=None, limit=1)
         rest = unit.invoices.page(InvoiceFilter(), after="INV-999999", limit=9)
     assert [content["number"] for content in (*first, *rest)] == ["INV-999999", "INV-1000000"]
+
+
+def test_the_tax_of_earlier_lines_is_that_of_their_invoice(store: SqlStore) -> None:
+    """R76: late usage keeps it."""
+    tax = LineTax((AppliedRate(key="vat", name="VAT", rate=Decimal("0.19")),))
+    with store.write() as unit:
+        write_rows(unit, SUBSCRIPTION)
+        line = replace(USAGE, tax=tax)
+        added = tax_of([taxable(line)], currency="USD")
+        invoice = _invoice(1, line=line)
+        total = invoice.subtotal + added.added
+        _add(
+            unit,
+            replace(
+                invoice, tax=added.amounts, tax_total=added.added, total=total, amount_due=total
+            ),
+        )
+        _add(unit, _invoice(2, line=LATE, cause="second"))
+    with store.read() as unit:
+        lines = unit.invoices.lines_in(subscription_id="sub-1", period=PERIOD)
+        assert {line.kind: line.tax for line in lines} == {
+            LineKind.USAGE: tax,
+            LineKind.LATE_USAGE: NOT_TAXED,
+        }

@@ -21,9 +21,11 @@ from billing_server.domain.catalog.price_rules import (
     by_event_problem,
     contradiction,
 )
+from billing_server.domain.catalog.tax_rules import note_categories, note_countries, note_overlaps
 from billing_server.domain.catalog.terms import Surroundings, note_limits, note_wrong_terms
 from billing_server.domain.fields import FieldReader, key_text, peek
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class ReadCatalog:
     meters: dict[str, tuple[Meter, FieldReader]]
     plans: dict[str, tuple[Plan, FieldReader]]
     addons: dict[str, tuple[Addon, FieldReader]]
+    tax_rates: dict[str, tuple[TaxRate, FieldReader]]
     customers: dict[str, tuple[Customer, FieldReader]]
     subscriptions: dict[str, tuple[SubscriptionEntry, FieldReader]]
     keys: Mapping[str, frozenset[str]]
@@ -45,6 +48,7 @@ class ReadCatalog:
             meters=tuple(value for value, _ in self.meters.values()),
             plans=tuple(value for value, _ in self.plans.values()),
             addons=tuple(value for value, _ in self.addons.values()),
+            tax_rates=tuple(value for value, _ in self.tax_rates.values()),
             customers=tuple(value for value, _ in self.customers.values()),
             subscriptions=tuple(value for value, _ in self.subscriptions.values()),
         )
@@ -68,6 +72,7 @@ class CrossChecks:
         self._note_references()
         self._note_terms()
         self._note_limits()
+        self._note_tax()
 
     def _note_meters(self) -> None:
         """Notes prices that their meter cannot serve."""
@@ -95,6 +100,17 @@ class CrossChecks:
                     _, reader = self._read.meters[price.meter]
                     named = f"{problem} (the price is one of {offer.key!r})"
                     reader.note("aggregation", reason=METER_NOT_SUMMED, problem=named)
+
+    def _note_tax(self) -> None:
+        """Notes tax that would be charged twice, or silently not."""
+        read = self._read
+        note_overlaps(read.tax_rates, known=self._known.tax_rates)
+        if read.keys["tax_rates"] - read.tax_rates.keys():
+            return  # A rate that could not be read may be what the others ask for.
+        new = {rate.key: rate for rate, _ in read.tax_rates.values()}
+        rates = [*(each for each in self._known.tax_rates if each.key not in new), *new.values()]
+        note_categories([*read.plans.values(), *read.addons.values()], rates=rates)
+        note_countries(read.customers.values(), rates=rates)
 
     def _note_references(self) -> None:
         paid_in: dict[str, str] = {}

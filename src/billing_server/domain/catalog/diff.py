@@ -23,14 +23,16 @@ from billing_server.domain.catalog.serialize import (
     meter_to_dict,
     plan_to_dict,
     subscription_entry_to_dict,
+    tax_rate_to_dict,
 )
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxRate
 
 _COUNTING_FIELDS: Final = ("aggregation", "decimals", "of", "quantity", "where")
 """Fields of a meter that decide what its usage means."""
 
-T = TypeVar("T", Meter, Plan, Addon, Customer, SubscriptionEntry)
-CatalogValue = Meter | Plan | Addon | Customer | SubscriptionEntry
+T = TypeVar("T", Meter, Plan, Addon, TaxRate, Customer, SubscriptionEntry)
+CatalogValue = Meter | Plan | Addon | TaxRate | Customer | SubscriptionEntry
 """What a catalog file holds."""
 
 
@@ -55,7 +57,7 @@ class Change:
 
     @property
     def resource(self) -> str:
-        """The kind of thing: meter, plan, addon, customer or subscription."""
+        """The kind of thing: meter, plan, addon, tax_rate, customer or subscription."""
         return _RESOURCES[type(self.value)]
 
     @property
@@ -69,7 +71,7 @@ class Change:
         if isinstance(self.value, Plan | Addon):
             word = "new" if self.kind is ChangeKind.NEW_VERSION else self.kind
             return f"{word} version {self.value.version} of {self.resource} {self.key}"
-        return f"{self.kind} {self.resource} {self.key}"
+        return f"{self.kind} {self.resource.replace('_', ' ')} {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def plan_changes(
         *_compare(current.meters, wanted.meters, lambda old, new: _meter_change(old, new, used)),
         *_compare(current.plans, wanted.plans, _plan_change),
         *_compare(current.addons, wanted.addons, _addon_change),
+        *_compare(current.tax_rates, wanted.tax_rates, _tax_rate_change),
         *_compare(
             current.customers,
             wanted.customers,
@@ -178,6 +181,12 @@ def _addon_change(old: Addon, new: Addon) -> Outcome:
     stays = f"subscriptions with version {old.version} keep it until it is removed"
     new = replace(new, version=old.version + 1)
     return Change(ChangeKind.NEW_VERSION, new, (*details, stays))
+
+
+def _tax_rate_change(old: TaxRate, new: TaxRate) -> Outcome:
+    details = _differences(tax_rate_to_dict(old), tax_rate_to_dict(new))
+    stays = "issued invoices keep what they have"
+    return Change(ChangeKind.UPDATE, new, (*details, stays)) if details else None
 
 
 def _customer_change(old: Customer, new: Customer, subscribed: Mapping[str, str]) -> Outcome:
@@ -275,6 +284,7 @@ _RESOURCES: Final[Mapping[type, str]] = {
     Meter: "meter",
     Plan: "plan",
     Addon: "addon",
+    TaxRate: "tax_rate",
     Customer: "customer",
     SubscriptionEntry: "subscription",
 }

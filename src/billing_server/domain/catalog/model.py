@@ -12,6 +12,7 @@ from billing_server.domain.rating.adjustments import Discount
 from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.price_model import ZERO, PriceModel
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxBehavior, TaxRate
 from metering.period import PeriodUnit
 from metering.proration import ProrationUnit
 
@@ -126,6 +127,10 @@ class RecurringPrice:
     the subscription."""
     name: str = ""
     """For invoices; the key where empty."""
+    tax_category: str = ""
+    """What kind of goods it is for tax rates, such as saas; empty: none is told."""
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
+    """Whether its amounts have their tax inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,10 @@ class OneTimePrice:
     """In major units of the plan's currency, >= 0."""
     name: str = ""
     """For invoices; the key where empty."""
+    tax_category: str = ""
+    """What kind of goods it is for tax rates, such as saas; empty: none is told."""
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
+    """Whether its amounts have their tax inside."""
 
 
 class Proratable(StrEnum):
@@ -194,6 +203,10 @@ class UsagePrice:
     unit_cost: Decimal | None = None
     """What one used unit costs the seller, in major units, >= 0; None: not known. Charges nothing:
     margins are shown from it, never on the customer's invoice."""
+    tax_category: str = ""
+    """What kind of goods it is for tax rates, such as saas; empty: none is told."""
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
+    """Whether its amounts have their tax inside."""
 
 
 Price = RecurringPrice | OneTimePrice | UsagePrice
@@ -319,6 +332,8 @@ class Catalog:
     plans: tuple[Plan, ...] = ()
     """In the order of the file; of several versions of a key, all that are given."""
     addons: tuple[Addon, ...] = ()
+    """In the order of the file."""
+    tax_rates: tuple[TaxRate, ...] = ()
     """In the order of the file."""
 
 

@@ -31,6 +31,8 @@ FIXED_FIELDS: Final = (
     "bill",
     "billing_period",
     "per_unit",
+    "tax_category",
+    "tax_behavior",
 )
 """What a price is and when it falls due: another one is another price."""
 OVERRIDE_INVALID: Final = "OVERRIDE_INVALID"

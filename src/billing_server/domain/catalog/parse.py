@@ -12,6 +12,7 @@ from billing_server.domain.catalog.read import (
     read_plan,
     read_subscription_entry,
 )
+from billing_server.domain.catalog.read_tax import read_tax_rate
 from billing_server.domain.document import Node, load_yaml
 from billing_server.domain.fields import FieldReader, Mistakes, identifier, peek, raise_violations
 
@@ -21,7 +22,6 @@ CATALOG_INVALID: Final = "CATALOG_INVALID"
 NOTHING_KNOWN: Final = CatalogFile()
 _LATER_SECTIONS: Final = {
     "coupons": "coupons",
-    "tax_rates": "tax",
     "credits": "credits",
 }
 
@@ -88,6 +88,7 @@ class _CatalogParser:
         addons = self._section(
             files, "addons", key="key", read=lambda item: read_addon(item, meter_keys=meter_keys)
         )
+        tax_rates = self._section(files, "tax_rates", key="key", read=read_tax_rate)
         customers = self._section(
             files,
             "customers",
@@ -101,6 +102,7 @@ class _CatalogParser:
             meters=meters,
             plans=plans,
             addons=addons,
+            tax_rates=tax_rates,
             customers=customers,
             subscriptions=subscriptions,
             keys=self._read_keys,

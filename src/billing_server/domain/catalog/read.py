@@ -26,6 +26,7 @@ from billing_server.domain.catalog.read_period import (
 )
 from billing_server.domain.catalog.read_price import read_price
 from billing_server.domain.catalog.read_spend import read_commitment, read_thresholds
+from billing_server.domain.catalog.tax_rules import note_mixed_tax
 from billing_server.domain.document import MapNode, Node
 from billing_server.domain.fields import (
     FieldMistake,
@@ -44,6 +45,7 @@ from billing_server.domain.fields import (
 )
 from billing_server.domain.rating.matching import tied_prices
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxExemption
 from metering.proration import ProrationUnit
 from metering.quantity import QUANTITY_FRACTION_DIGITS_MAX
 
@@ -52,7 +54,6 @@ QUANTITY_MAX: Final = 10**9
 _LATER_ADDON: Final = {
     "credits": "granting credits",
     "limits": "a limit",
-    "tax_category": "tax",
 }
 _LATER_PLAN: Final = {
     "trial_days": "a trial",
@@ -122,6 +123,8 @@ def read_plan(reader: FieldReader, *, meter_keys: frozenset[str] | None) -> Plan
     prices = _read_prices(reader, meter_keys=meter_keys)
     limits = read_limits(reader, meter_keys=meter_keys)
     reader.finish(later=_LATER_PLAN)
+    if minimum_spend is not None or commitment is not None:
+        note_mixed_tax(reader, prices=prices or ())
     if key is None or code is None or prices is None or limits is None:
         return None
     return Plan(
@@ -212,12 +215,13 @@ def read_customer(
         currency=reader.maybe("currency", currency),
         timezone=reader.optional("timezone", timezone, default="UTC"),
         country=reader.optional("country", text, default=""),
+        region=reader.optional("region", key_text, default=""),
+        tax_exempt=reader.optional("tax_exempt", choice(TaxExemption), default=TaxExemption.NONE),
         tax_id=reader.optional("tax_id", text, default=""),
         email=reader.optional("email", text, default=""),
         purchase_order=reader.optional("purchase_order", text, default=""),
         limits=limits,
     )
-    reader.optional("tax_exempt", _only("none", "an exemption from tax"), default=None)
     reader.optional("billable", _only("true", "a customer that is not invoiced"), default=None)
     reader.finish()
     return None if customer_id is None else customer

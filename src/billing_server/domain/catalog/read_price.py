@@ -15,6 +15,7 @@ from billing_server.domain.catalog.model import (
     UsagePrice,
 )
 from billing_server.domain.catalog.read_period import read_billing_period
+from billing_server.domain.catalog.read_tax import read_price_tax
 from billing_server.domain.document import MapNode, Node
 from billing_server.domain.fields import (
     FieldReader,
@@ -34,15 +35,6 @@ from metering.quantity import plain_decimal
 
 GROUP_DIMENSIONS_MAX: Final = 4
 """Dimensions of one `group_by`; each more multiplies the lines of an invoice."""
-_LATER_FEE: Final = {
-    "tax_category": "tax",
-    "tax_behavior": "tax",
-}
-LATER_USAGE_PRICE: Final = {
-    "tax_category": "tax",
-    "tax_behavior": "tax",
-}
-"""Fields of a usage price that this version refuses by name, with what they mean."""
 
 
 def read_price(reader: FieldReader) -> Price | None:
@@ -61,7 +53,8 @@ def _read_recurring(reader: FieldReader) -> RecurringPrice | None:
     own_period = read_billing_period(reader) if reader.has("billing_period") else None
     per_unit = reader.maybe("per_unit", key_text)
     name = reader.optional("name", text, default="")
-    reader.finish(later=_LATER_FEE)
+    category, behavior = read_price_tax(reader)
+    reader.finish()
     if key is None or amount is None:
         return None
     return RecurringPrice(
@@ -71,6 +64,8 @@ def _read_recurring(reader: FieldReader) -> RecurringPrice | None:
         billing_period=own_period,
         per_unit=per_unit,
         name=name,
+        tax_category=category,
+        tax_behavior=behavior,
     )
 
 
@@ -78,9 +73,12 @@ def _read_one_time(reader: FieldReader) -> OneTimePrice | None:
     key = reader.required("key", key_text)
     amount = reader.required("amount", price)
     name = reader.optional("name", text, default="")
-    reader.finish(later=_LATER_FEE)
-    return (
-        None if key is None or amount is None else OneTimePrice(key=key, amount=amount, name=name)
+    category, behavior = read_price_tax(reader)
+    reader.finish()
+    if key is None or amount is None:
+        return None
+    return OneTimePrice(
+        key=key, amount=amount, name=name, tax_category=category, tax_behavior=behavior
     )
 
 
@@ -90,12 +88,21 @@ def _read_usage(reader: FieldReader) -> UsagePrice | None:
     name = reader.optional("name", text, default="")
     where = reader.text_map("where")
     group_by, group_tiers = _read_groups(reader)
+    category, behavior = read_price_tax(reader)
     found = read_usage_terms(reader, key=key or "", meter=meter or "")
     if found is None:
         return None
     if key is None or meter is None:
         return None
-    return replace(found, name=name, where=where, group_by=group_by, group_tiers=group_tiers)
+    return replace(
+        found,
+        name=name,
+        where=where,
+        group_by=group_by,
+        group_tiers=group_tiers,
+        tax_category=category,
+        tax_behavior=behavior,
+    )
 
 
 def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice | None:
@@ -121,7 +128,7 @@ def read_usage_terms(reader: FieldReader, *, key: str, meter: str) -> UsagePrice
         reader.note_misspelt("model")
         return None
     model = read_model(reader)
-    reader.finish(later=LATER_USAGE_PRICE)
+    reader.finish()
     if model is None:
         return None
     return UsagePrice(

@@ -27,10 +27,12 @@ from billing_server.domain.catalog.read import (
 from billing_server.domain.catalog.read_limit import limit_to_dict, read_limits
 from billing_server.domain.catalog.read_period import anchor_to_plain
 from billing_server.domain.catalog.read_spend import spend_to_dict
+from billing_server.domain.catalog.read_tax import read_tax_rate, tax_rate_to_dict
 from billing_server.domain.catalog.write_price import period_to_dict, price_to_dict
 from billing_server.domain.document import node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes, integer, present
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.rate import TaxRate
 from metering.clock import format_instant
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "price_to_dict",
     "subscription_entry_from_dict",
     "subscription_entry_to_dict",
+    "tax_rate_from_dict",
+    "tax_rate_to_dict",
 ]
 
 T = TypeVar("T")
@@ -161,6 +165,9 @@ def customer_to_dict(customer: Customer) -> dict[str, object]:
         "tax_id": customer.tax_id or None,
         "email": customer.email or None,
         "purchase_order": customer.purchase_order or None,
+        # Left out where they are not said: the inputs of an invoice are hashed in this form.
+        **({"region": customer.region} if customer.region else {}),
+        **({"tax_exempt": str(customer.tax_exempt)} if customer.is_tax_exempt else {}),
         # Left out where nothing was said: what is kept so is kept on.
         **(
             {}
@@ -178,6 +185,16 @@ def customer_from_dict(value: Mapping[str, object]) -> Customer:
     """
     mistakes = Mistakes("customer")
     return _checked(read_customer(_reader(value, mistakes)), mistakes)
+
+
+def tax_rate_from_dict(value: Mapping[str, object]) -> TaxRate:
+    """Returns the rate of `tax_rate_to_dict`.
+
+    Raises:
+        ValidationError: CONTENT_MALFORMED, naming the fields.
+    """
+    mistakes = Mistakes("tax rate")
+    return _checked(read_tax_rate(_reader(value, mistakes)), mistakes)
 
 
 def subscription_entry_to_dict(entry: SubscriptionEntry) -> dict[str, object]:
@@ -210,6 +227,7 @@ def catalog_to_dict(catalog: CatalogFile) -> dict[str, object]:
         "meters": [meter_to_dict(meter) for meter in catalog.meters],
         "plans": [_without_version(plan_to_dict(plan)) for plan in catalog.plans],
         "addons": [_without_version(addon_to_dict(addon)) for addon in catalog.addons],
+        "tax_rates": [tax_rate_to_dict(rate) for rate in catalog.tax_rates],
         "customers": [customer_to_dict(customer) for customer in catalog.customers],
         "subscriptions": [subscription_entry_to_dict(entry) for entry in catalog.subscriptions],
     }

@@ -9,6 +9,7 @@ from billing_server.domain.catalog.model import (
     TierScope,
     UsagePrice,
 )
+from billing_server.domain.catalog.read_tax import price_tax_to_dict
 from metering.quantity import plain_decimal
 
 
@@ -22,7 +23,8 @@ def price_to_dict(price: Price) -> dict[str, object]:
         "kind": "one_time" if isinstance(price, OneTimePrice) else "recurring",
         "amount": plain_decimal(price.amount),
     }
-    return fields | _timing(price) if isinstance(price, RecurringPrice) else fields
+    fields |= _timing(price) if isinstance(price, RecurringPrice) else {}
+    return fields | price_tax_to_dict(price.tax_category, price.tax_behavior)
 
 
 def period_to_dict(period: BillingPeriod) -> dict[str, object]:
@@ -84,4 +86,4 @@ def _modifiers(price: UsagePrice) -> dict[str, object]:
         fields["estimate_unit_price"] = plain_decimal(price.estimate_unit_price)
     if price.unit_cost is not None:
         fields["unit_cost"] = plain_decimal(price.unit_cost)
-    return fields
+    return fields | price_tax_to_dict(price.tax_category, price.tax_behavior)

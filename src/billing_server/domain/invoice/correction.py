@@ -58,6 +58,9 @@ class Correction:
     """What the corrected terms charge."""
     late: Money
     """Late usage that stands on no invoice yet: the next one charges it at the period's terms."""
+    tax: Money | None = None
+    """Of a credit note: tax on top that goes with the difference, by the rates of its invoices
+    (R44), at most 0. None: not looked for, or a charge, which is taxed where it is made."""
 
     @property
     def difference(self) -> Money:

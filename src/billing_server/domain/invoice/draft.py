@@ -16,6 +16,7 @@ from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.segment_usage import Used
 from billing_server.domain.subscription.model import Customer
+from billing_server.domain.tax.taxing import TaxableLine, tax_of
 from metering.money import Money
 from metering.period import Period
 
@@ -48,6 +49,8 @@ def make_draft(
     currency = terms.plan.currency
     nothing = Money.zero(currency)
     subtotal = sum((line.amount for line in lines), start=nothing)
+    tax = tax_of([taxable(line) for line in lines], currency=currency)
+    total = subtotal + tax.added
     invoice = Invoice(
         id="",
         reason=reason,
@@ -66,20 +69,27 @@ def make_draft(
             quantities=quantities or {},
             late=late,
             earlier=earlier,
+            taxes={line.charge_key: line.tax for line in lines if line.tax.rates},
         ),
         lines=tuple(lines),
         subtotal=subtotal,
         discount=nothing,
-        tax_total=nothing,
-        total=subtotal,
+        tax=tax.amounts,
+        tax_total=tax.added,
+        total=total,
         credit_notes_applied=nothing,
         credits_applied=nothing,
         amount_paid=nothing,
-        amount_due=subtotal,
+        amount_due=total,
         unpriced=tuple(unpriced),
     )
     check_identities(invoice)
     return invoice
+
+
+def taxable(line: InvoiceLine) -> TaxableLine:
+    """Returns what of a line its tax depends on."""
+    return TaxableLine(amount=line.amount, discount_share=line.discount_share, tax=line.tax)
 
 
 def customer_details(customer: Customer) -> dict[str, str]:
@@ -88,6 +98,8 @@ def customer_details(customer: Customer) -> dict[str, str]:
         "name": customer.name or customer.id,
         "timezone": customer.timezone,
         "country": customer.country,
+        "region": customer.region,
+        "tax_exempt": str(customer.tax_exempt) if customer.is_tax_exempt else "",
         "tax_id": customer.tax_id,
         "email": customer.email,
         "purchase_order": customer.purchase_order,

@@ -1,6 +1,7 @@
 """What holds for every invoice, to the cent (R45): checked whenever one is built or finalized."""
 
 from billing_server.domain.invoice.model import Invoice
+from billing_server.domain.tax.taxing import DocumentTax
 from metering.errors import InvariantError
 from metering.money import Money
 
@@ -14,12 +15,14 @@ def check_identities(invoice: Invoice) -> None:
     """
     nothing = Money.zero(invoice.currency)
     subtotal = sum((line.amount for line in invoice.lines), start=nothing)
+    tax_total = DocumentTax.of(invoice.tax, currency=invoice.currency).added
     total = invoice.subtotal - invoice.discount + invoice.tax_total
     amount_due = (
         invoice.total - invoice.credit_notes_applied - invoice.credits_applied - invoice.amount_paid
     )
     for name, shown, wanted in (
         ("subtotal", invoice.subtotal, subtotal),
+        ("tax_total", invoice.tax_total, tax_total),
         ("total", invoice.total, total),
         ("amount_due", invoice.amount_due, amount_due),
     ):

@@ -18,6 +18,7 @@ from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.rating.assignment import UsageKey
 from billing_server.domain.rating.price_model import EventUsage
 from billing_server.domain.rating.segment_usage import SegmentUsage, Used
+from billing_server.domain.tax.rate import LineTax
 from metering.clock import format_instant
 from metering.period import Period
 from metering.quantity import plain_decimal
@@ -52,13 +53,15 @@ def inputs_sha256(
     quantities: Mapping[UsageKey, Used],
     late: Sequence[LateUsage] = (),
     earlier: Sequence[EarlierLine] = (),
+    taxes: Mapping[str, LineTax] | None = None,
 ) -> str:
     """Returns the hash of an invoice's inputs, 64 hexadecimal digits.
 
     Ids, numbers and times of issue are no inputs: a draft and the invoice made of it share theirs.
+    `taxes` are the taxed lines by charge key, with the rates that were chosen for them.
     """
     subscription = terms.timeline.subscription
-    inputs = {
+    inputs: dict[str, object] = {
         "reason": str(reason),
         "cause": cause,
         "customer": customer_to_dict(terms.customer),
@@ -84,7 +87,15 @@ def inputs_sha256(
         "late": [_late(item) for item in late],
         "earlier": _earlier(earlier),
     }
+    if taxes:
+        # Left out without tax: invoices from before there was any keep their hash.
+        inputs["tax"] = {key: _tax(tax) for key, tax in taxes.items()}
     return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+
+
+def _tax(tax: LineTax) -> list[object]:
+    rates = [[rate.key, rate.name, plain_decimal(rate.rate)] for rate in tax.rates]
+    return [str(tax.behavior), rates]
 
 
 def _late(item: LateUsage) -> dict[str, object]:

@@ -8,6 +8,7 @@ from billing_server.domain.invoice.late_usage import (
     InvoicedPart,
     late_usage_lines,
 )
+from billing_server.domain.invoice.line_tax import invoiced_tax
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import InvoiceLine
 from billing_server.domain.invoice.spend import EarlierLine, spend_lines
@@ -79,6 +80,7 @@ def _usage_lines(terms: BillingTerms, *, item: LatePeriod) -> list[list[InvoiceL
             segment=segment,
             used=item.quantities.get(UsageKey.of(segment), ZERO),
             invoiced=item.invoiced.get(UsageKey.of(segment), NothingInvoiced()),
+            tax=invoiced_tax(item.earlier, price_key=price.key, service=segment.span),
         )
         for price, segment in terms.timeline.usage_segments(item.period)
     ]

@@ -24,6 +24,7 @@ from billing_server.domain.rating.price_model import ZERO
 from billing_server.domain.rating.segment_usage import SegmentUsage, Used
 from billing_server.domain.rating.usage import usage_terms
 from billing_server.domain.subscription.phase import Segment
+from billing_server.domain.tax.rate import LineTax
 from metering.money import Exact, Money
 from metering.quantity import plain_decimal
 
@@ -67,6 +68,7 @@ def late_usage_lines(
     segment: Segment,
     used: Used,
     invoiced: AlreadyInvoiced,
+    tax: LineTax | None = None,
 ) -> list[InvoiceLine]:
     """Returns the lines of usage that was counted after its period was invoiced: one a group.
 
@@ -80,6 +82,7 @@ def late_usage_lines(
         segment: of the period in which the usage happened.
         used: all that was used in it, what was invoiced among it.
         invoiced: what earlier lines carry.
+        tax: how they are taxed; None: there are none, and the catalog says it.
 
     Returns:
         Nothing where nothing changed.
@@ -89,7 +92,8 @@ def late_usage_lines(
         for line in usage_lines(terms, price=price, segment=segment, used=used)
     }
     before: Mapping[str, InvoicedPart] = invoiced.groups or {ALL_GROUPS: invoiced}
-    late = _LateSegment(terms, price, segment, used, sequence=invoiced.late_sequence + 1)
+    sequence = invoiced.late_sequence + 1
+    late = _LateSegment(terms, price, segment, used, sequence=sequence, tax=tax)
     return [
         late.line(lines.get(name), group=name, part=part)
         for name in sorted({*lines, *before})
@@ -123,6 +127,8 @@ class _LateSegment:
     used: Used
     sequence: int
     """Of the late lines, from 1."""
+    tax: LineTax | None
+    """How the lines so far are taxed; None: there are none."""
 
     def line(self, whole: InvoiceLine | None, *, group: str, part: InvoicedPart) -> InvoiceLine:
         """Returns the difference between the line of the whole segment and what is invoiced."""
@@ -148,6 +154,7 @@ class _LateSegment:
             proration=self._amount_share,
             sequence=self.sequence,
             group=values,
+            tax=self.tax,
         )
 
     @property

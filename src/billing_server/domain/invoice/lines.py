@@ -9,6 +9,7 @@ from fractions import Fraction
 from billing_server.domain.catalog.model import Meter, Plan, TierScope, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
 from billing_server.domain.invoice.group_lines import allocated, group_weights, part_of
+from billing_server.domain.invoice.line_tax import catalog_tax
 from billing_server.domain.invoice.model import InvoiceLine, LineKind
 from billing_server.domain.rating.exact import subtract
 from billing_server.domain.rating.price_model import RatingStep, StepKind
@@ -23,6 +24,7 @@ from billing_server.domain.rating.usage import WHOLE, RatedUsage, usage_terms
 from billing_server.domain.subscription.model import Customer
 from billing_server.domain.subscription.phase import Segment
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.tax.rate import LineTax, TaxRate
 from metering.clock import format_instant
 from metering.errors import InvariantError
 from metering.money import Exact, Money, RatedAmount, round_line
@@ -44,6 +46,8 @@ class BillingTerms:
     """By key; those that the plan's prices name."""
     seller: Mapping[str, str] = field(default_factory=dict)
     """The seller's details, copied onto the invoice."""
+    tax_rates: tuple[TaxRate, ...] = ()
+    """Of the catalog; those of other countries may be left out."""
 
     @property
     def plan(self) -> Plan:
@@ -272,9 +276,17 @@ def make_line(
     amount: Money | None = None,
     sequence: int = 0,
     group: Mapping[str, str] | None = None,
+    tax: LineTax | None = None,
 ) -> InvoiceLine:
-    """Returns a line; its amount is the exact one rounded here, unless it is a difference."""
+    """Returns a line; its amount is the exact one rounded here, unless it is a difference.
+
+    It is taxed as the catalog says, unless it belongs to an invoice that is there already.
+    """
     subscription, currency = terms.timeline.subscription, terms.plan.currency
+    if tax is None:
+        tax = catalog_tax(
+            terms.tax_rates, customer=terms.customer, price=segment.price, service=segment.span
+        )
     key = charge_key(
         subscription=subscription.id,
         price=price_key,
@@ -305,4 +317,5 @@ def make_line(
         steps=steps,
         proration=None if proration == WHOLE else proration,
         discount_share=Money.zero(currency),
+        tax=tax,
     )

@@ -8,6 +8,8 @@ from enum import StrEnum
 from fractions import Fraction
 
 from billing_server.domain.rating.price_model import RatingStep
+from billing_server.domain.tax.rate import NOT_TAXED, LineTax
+from billing_server.domain.tax.taxing import TaxAmount
 from metering.money import Exact, Money
 from metering.period import Period
 
@@ -93,8 +95,8 @@ class InvoiceLine:
     """Share of the whole period that was charged; None: all of it."""
     discount_share: Money
     """Part of the invoice's discounts that falls on this line; zero in this version."""
-    tax_rates: tuple[str, ...] = ()
-    """Keys of the tax rates on this line; none in this version."""
+    tax: LineTax = NOT_TAXED
+    """The tax rates on this line, copied (R74), and whether its amount has them inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +153,10 @@ class Invoice:
     """Σ line amounts."""
     discount: Money
     """Σ discounts; zero in this version."""
+    tax: tuple[TaxAmount, ...] = ()
+    """What each tax rate comes to, rounded once (R43)."""
     tax_total: Money
-    """Σ tax; zero in this version."""
+    """Σ tax on top of the lines; tax inside them stands in their amounts."""
     total: Money
     """subtotal − discount + tax_total, never below zero."""
     credit_notes_applied: Money

@@ -1,6 +1,9 @@
 """Invoices as the JSON of the public contract."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from billing_server.domain.invoice.model import (
     Invoice,
@@ -9,6 +12,8 @@ from billing_server.domain.invoice.model import (
     UnpricedUsage,
 )
 from billing_server.domain.rating.steps import steps_to_list
+from billing_server.domain.tax.rate import NOT_TAXED, AppliedRate, LineTax, TaxBehavior
+from billing_server.domain.tax.taxing import TaxAmount
 from metering.clock import format_instant
 from metering.period import Period
 from metering.quantity import plain_decimal
@@ -38,7 +43,7 @@ def invoice_to_dict(invoice: Invoice) -> dict[str, object]:
         "subtotal": invoice.subtotal.decimal_string(),
         "discounts": [],
         "discount": invoice.discount.decimal_string(),
-        "tax": [],
+        "tax": [tax_to_dict(each) for each in invoice.tax],
         "tax_total": invoice.tax_total.decimal_string(),
         "total": invoice.total.decimal_string(),
         "credit_notes_applied": invoice.credit_notes_applied.decimal_string(),
@@ -76,7 +81,41 @@ def line_to_dict(line: InvoiceLine) -> dict[str, object]:
         if proration is None
         else {"numerator": proration.numerator, "denominator": proration.denominator},
         "discount_share": line.discount_share.decimal_string(),
-        "tax_rates": list(line.tax_rates),
+        "tax_rates": [rate.key for rate in line.tax.rates],
+        # Left out without tax: invoices from before there was any stay as they are.
+        **({"tax": line_tax_to_dict(line.tax)} if line.tax.rates else {}),
+    }
+
+
+def line_tax_to_dict(tax: LineTax) -> dict[str, object]:
+    """Returns how a line is taxed, with copies of its rates (R74)."""
+    return {
+        "behavior": str(tax.behavior),
+        "rates": [_rate_to_dict(rate) for rate in tax.rates],
+    }
+
+
+def line_tax_from_dict(line: Mapping[str, Any]) -> LineTax:
+    """Returns how a line is taxed, from the form of `line_to_dict`."""
+    found = line.get("tax")
+    if found is None:
+        return NOT_TAXED
+    return LineTax(
+        tuple(
+            AppliedRate(key=each["key"], name=each["name"], rate=Decimal(each["rate"]))
+            for each in found["rates"]
+        ),
+        TaxBehavior(found["behavior"]),
+    )
+
+
+def tax_to_dict(tax: TaxAmount) -> dict[str, object]:
+    """Returns what one tax rate comes to; the rate is the copy that the document keeps (R74)."""
+    return {
+        **_rate_to_dict(tax.rate),
+        "behavior": str(tax.behavior),
+        "base": tax.base.decimal_string(),
+        "amount": tax.amount.decimal_string(),
     }
 
 
@@ -88,6 +127,10 @@ def unpriced_to_dict(usage: UnpricedUsage) -> dict[str, object]:
         "quantity": plain_decimal(usage.quantity),
         "unit": usage.unit,
     }
+
+
+def _rate_to_dict(rate: AppliedRate) -> dict[str, object]:
+    return {"key": rate.key, "name": rate.name, "rate": plain_decimal(rate.rate)}
 
 
 def _period(period: Period) -> dict[str, str]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
-from billing_server.domain.catalog.model import OneTimePrice
+from billing_server.domain.catalog.model import OneTimePrice, Plan
 from billing_server.domain.invoice.lines import (
     ONE,
     BillingTerms,
@@ -30,6 +30,7 @@ from billing_server.domain.rating.price_model import ZERO, RatingStep
 from billing_server.domain.rating.usage import WHOLE
 from billing_server.domain.subscription.phase import Segment, spans_of
 from billing_server.domain.subscription.timeline import Timeline
+from billing_server.domain.tax.rate import NOT_TAXED, LineTax
 from metering.money import Money, RatedAmount, round_line
 from metering.period import Period
 
@@ -55,6 +56,8 @@ class EarlierLine:
     """When the service was given."""
     amount_minor: int
     """In the currency's minor unit."""
+    tax: LineTax = NOT_TAXED
+    """How it is taxed."""
 
 
 def earlier_line(line: InvoiceLine) -> EarlierLine:
@@ -66,6 +69,7 @@ def earlier_line(line: InvoiceLine) -> EarlierLine:
         sequence=line.sequence,
         service_period=line.service_period,
         amount_minor=line.amount.amount_minor,
+        tax=line.tax,
     )
 
 
@@ -77,6 +81,8 @@ class SpendInvoiced:
     """In all, in minor units; negative: a discount."""
     sequences: tuple[int, ...] = field(default=())
     """Of those lines."""
+    tax: LineTax | None = None
+    """How they are taxed; None: there are none."""
 
 
 def spend_lines(
@@ -198,7 +204,9 @@ def _lies_in(span: Period, *, period: Period) -> bool:
 def _invoiced(earlier: Iterable[EarlierLine], *, key: str) -> SpendInvoiced:
     found = [line for line in earlier if line.price == key and line.kind in SPEND_KINDS]
     return SpendInvoiced(
-        sum(line.amount_minor for line in found), tuple(line.sequence for line in found)
+        sum(line.amount_minor for line in found),
+        tuple(line.sequence for line in found),
+        found[0].tax if found else None,
     )
 
 
@@ -223,12 +231,12 @@ def _spend_line(
             f" ({whole.decimal_string()} for the whole period less {before.decimal_string()} "
             "invoiced)"
         )
-    version = terms.timeline.plan_at(period.start).version
-    price = OneTimePrice(key=key, amount=ZERO)
+    plan = terms.timeline.plan_at(period.start)
+    price = _spend_price(plan, key=key)
     return make_line(
         terms,
         price_key=key,
-        segment=Segment(price, 0, period, WHOLE, version),
+        segment=Segment(price, 0, period, WHOLE, plan.version),
         kind=LineKind.ADJUSTMENT if whole.amount_minor < 0 else LineKind.MINIMUM,
         description=description,
         quantities=LineQuantities(ONE, ZERO, ONE),
@@ -237,4 +245,13 @@ def _spend_line(
         steps=(*steps, *invoiced_steps(before)),
         proration=WHOLE,
         sequence=max(invoiced.sequences, default=-1) + 1,
+        tax=invoiced.tax,
+    )
+
+
+def _spend_price(plan: Plan, *, key: str) -> OneTimePrice:
+    """Returns what is missing as a price: taxed as those of the plan, which are taxed alike."""
+    own = plan.prices[0] if plan.prices else OneTimePrice(key=key, amount=ZERO)
+    return OneTimePrice(
+        key=key, amount=ZERO, tax_category=own.tax_category, tax_behavior=own.tax_behavior
     )

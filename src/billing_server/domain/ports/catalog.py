@@ -1,10 +1,11 @@
-"""The port of the catalog: meters and plan versions."""
+"""The port of the catalog: meters, plan versions and tax rates."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from billing_server.domain.catalog.model import Addon, Meter, Plan
+from billing_server.domain.tax.rate import TaxRate
 
 
 class CatalogRepository(Protocol):
@@ -70,3 +71,9 @@ class CatalogRepository(Protocol):
 
     def add_addon_version(self, addon: Addon, *, create_time: datetime) -> None:
         """Write a new version of an add-on."""
+
+    def tax_rates(self) -> tuple[TaxRate, ...]:
+        """Return every tax rate, by key."""
+
+    def put_tax_rate(self, rate: TaxRate, *, update_time: datetime) -> None:
+        """Write a tax rate, new or changed; invoices keep copies."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing_server.domain.catalog.limit import Limit
+from billing_server.domain.tax.rate import TaxExemption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,11 @@ class Customer:
     timezone: str = "UTC"
     """IANA name of the billing zone in which period boundaries are computed (R2)."""
     country: str = ""
-    """ISO 3166 code, copied onto invoices; empty: unknown."""
+    """ISO 3166 code, copied onto invoices; empty: unknown, and no tax is charged."""
+    region: str = ""
+    """Part of the country in which it is taxed, such as a state; empty: none is told."""
+    tax_exempt: TaxExemption = TaxExemption.NONE
+    """Whether it is charged tax."""
     tax_id: str = ""
     """Copied onto invoices; empty: none."""
     email: str = ""
@@ -31,6 +36,11 @@ class Customer:
     limits: tuple[Limit, ...] | None = None
     """Its own limits, beside and before those of its plans. None: not said, those that are there
     stay."""
+
+    @property
+    def is_tax_exempt(self) -> bool:
+        """Whether it is charged no tax."""
+        return self.tax_exempt is not TaxExemption.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,18 @@ def credit_note(
         ValidationError: CREDIT_ITEM_INVALID, one violation an item: CREDIT_EXCEEDS_LINE and the
             like; CREDIT_EXCEEDS_INVOICE where lines below zero leave less than the items.
     """
+    note = credited_amounts(lines, items=items, earlier=earlier)
+    _check_total(_Credited(lines, earlier), note=note)
+    return note
+
+
+def credited_amounts(
+    lines: Sequence[TaxableLine],
+    *,
+    items: Mapping[int, Money],
+    earlier: Sequence[CreditNoteAmounts] = (),
+) -> CreditNoteAmounts:
+    """Returns the same where a charge elsewhere makes up for what passes the invoice's total."""
     credited = _Credited(lines, earlier)
     _check_items(credited, items=items)
     found = tuple(
@@ -81,9 +93,7 @@ def credit_note(
         )
         for index, amount in sorted(items.items())
     )
-    note = _with_tax(credited, items=found)
-    _check_total(credited, note=note)
-    return note
+    return _with_tax(credited, items=found)
 
 
 class _Credited:
@@ -139,7 +149,7 @@ class _Credited:
         taxed = {
             index
             for index, line in enumerate(self.lines)
-            if line.behavior is behavior and rate in line.rates
+            if line.tax.behavior is behavior and rate in line.tax.rates
         }
         taken_now = {item.line: item.amount for item in items}
         nothing = Money.zero(self.currency)
@@ -198,7 +208,7 @@ def _moved(
     nothing = Money.zero(tax.amount.currency)
     if tax.behavior is TaxBehavior.EXCLUSIVE:
         return nothing
-    beside = {rate for line in lines if tax.rate in line.rates for rate in line.rates}
+    beside = {rate for line in lines if tax.rate in line.tax.rates for rate in line.tax.rates}
     return sum(
         (
             new.amount - old.amount

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations
+from typing import Final
 
 
 class TaxBehavior(StrEnum):
@@ -40,6 +41,19 @@ class AppliedRate:
     """Fraction of the base, 0 to 1: 0.19 is 19 %."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineTax:
+    """How one line is taxed."""
+
+    rates: tuple[AppliedRate, ...] = ()
+    """Each on the same base; empty: not at all."""
+    behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
+    """Whether the line's amount has its tax inside."""
+
+
+NOT_TAXED: Final = LineTax()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxRate:
     """A rate of one tax, in the country and for the time in which it is law."""
@@ -56,10 +70,10 @@ class TaxRate:
     """Part of the country, such as a state; empty: all of it."""
     category: str = ""
     """Tax category of the prices that it is for; empty: all of them."""
-    start: datetime | None = None
-    """From when on it is law, UTC; None: from ever."""
-    end: datetime | None = None
-    """Until when, UTC, exclusive; None: for ever."""
+    start: date | None = None
+    """First day on which it is law, by the customer's calendar; None: from ever."""
+    end: date | None = None
+    """First day on which it no longer is; None: for ever."""
 
     @property
     def applied(self) -> AppliedRate:
@@ -71,10 +85,10 @@ class TaxRate:
         """Returns what one rate at a time may be for: tax, country, region and category."""
         return self.name, self.country, self.region, self.category
 
-    def is_law_until(self, instant: datetime) -> bool:
-        """Tells whether it is law up to an instant, which itself no longer counts."""
-        has_begun = self.start is None or self.start < instant
-        return has_begun and (self.end is None or instant <= self.end)
+    def is_law_on(self, day: date) -> bool:
+        """Tells whether it is law on a day."""
+        has_begun = self.start is None or self.start <= day
+        return has_begun and (self.end is None or day < self.end)
 
 
 def overlapping_rates(rates: Sequence[TaxRate]) -> tuple[tuple[TaxRate, TaxRate], ...]:

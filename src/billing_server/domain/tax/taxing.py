@@ -9,10 +9,10 @@ inside, 119.00 − 119.00 / 1.19 = 19.00 is tax.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from billing_server.domain.tax.rate import AppliedRate, TaxBehavior
+from billing_server.domain.tax.rate import NOT_TAXED, AppliedRate, LineTax, TaxBehavior
 from metering.money import Money, round_to_minor
 
 RateOnDocument = tuple[AppliedRate, TaxBehavior]
@@ -27,10 +27,8 @@ class TaxableLine:
     """Of the line; an inclusive one has its tax inside. Below zero where it undoes another."""
     discount_share: Money
     """Part of the document's discounts that falls on the line."""
-    rates: tuple[AppliedRate, ...] = ()
-    """Each on the same base; empty: not taxed."""
-    behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
-    """Whether the amount has its tax inside."""
+    tax: LineTax = NOT_TAXED
+    """How it is taxed."""
 
     @property
     def taxable(self) -> Money:
@@ -61,6 +59,13 @@ class DocumentTax:
     added: Money
     """Σ amounts on top of the lines; what stands inside them is not added again."""
 
+    @classmethod
+    def of(cls, amounts: Sequence[TaxAmount], *, currency: str) -> "DocumentTax":
+        """Returns amounts with their sum."""
+        return cls(
+            amounts=tuple(amounts), added=_sum(amounts, TaxBehavior.EXCLUSIVE, currency=currency)
+        )
+
     @property
     def included(self) -> Money:
         """Returns Σ amounts that stand inside the lines."""
@@ -76,8 +81,8 @@ def tax_of(lines: Sequence[TaxableLine], *, currency: str) -> DocumentTax:
     """
     taxed: dict[RateOnDocument, list[TaxableLine]] = defaultdict(list)
     for line in lines:
-        for rate in line.rates:
-            taxed[rate, line.behavior].append(line)
+        for rate in line.tax.rates:
+            taxed[rate, line.tax.behavior].append(line)
     amounts = tuple(
         TaxAmount(
             rate=rate,
@@ -89,9 +94,20 @@ def tax_of(lines: Sequence[TaxableLine], *, currency: str) -> DocumentTax:
         )
         for (rate, behavior), found in sorted(taxed.items(), key=_order)
     )
-    return DocumentTax(
-        amounts=amounts, added=_sum(amounts, TaxBehavior.EXCLUSIVE, currency=currency)
-    )
+    return DocumentTax.of(amounts, currency=currency)
+
+
+def merged_amounts(documents: Sequence[Sequence[TaxAmount]]) -> tuple[TaxAmount, ...]:
+    """Returns the amounts of several documents together: each stays rounded by itself."""
+    merged: dict[RateOnDocument, TaxAmount] = {}
+    for each in (amount for document in documents for amount in document):
+        known = merged.get((each.rate, each.behavior))
+        merged[each.rate, each.behavior] = (
+            each
+            if known is None
+            else replace(known, base=known.base + each.base, amount=known.amount + each.amount)
+        )
+    return tuple(amount for _, amount in sorted(merged.items(), key=_order))
 
 
 def exact_tax(line: TaxableLine, rate: AppliedRate) -> Fraction:
@@ -108,13 +124,10 @@ def rounded(exact: Fraction, *, currency: str) -> Money:
 
 
 def _share(line: TaxableLine, rate: AppliedRate) -> Fraction:
-    if line.behavior is TaxBehavior.EXCLUSIVE:
-        return Fraction(rate.rate)
-    return Fraction(rate.rate) / (1 + _rate_sum(line))
-
-
-def _rate_sum(line: TaxableLine) -> Fraction:
-    return sum((Fraction(each.rate) for each in line.rates), Fraction(0))
+    share = Fraction(rate.rate)
+    if line.tax.behavior is TaxBehavior.EXCLUSIVE:
+        return share
+    return share / (1 + sum((Fraction(each.rate) for each in line.tax.rates), Fraction(0)))
 
 
 def _base(lines: Sequence[TaxableLine], behavior: TaxBehavior, *, currency: str) -> Money:
@@ -125,7 +138,7 @@ def _base(lines: Sequence[TaxableLine], behavior: TaxBehavior, *, currency: str)
     taxable = sum((line.taxable for line in lines), Money.zero(currency))
     if behavior is TaxBehavior.EXCLUSIVE:
         return taxable
-    inside = sum((exact_tax(line, rate) for line in lines for rate in line.rates), Fraction(0))
+    inside = sum((exact_tax(line, rate) for line in lines for rate in line.tax.rates), Fraction(0))
     return taxable - rounded(inside, currency=currency)
 
 

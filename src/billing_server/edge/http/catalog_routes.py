@@ -1,10 +1,15 @@
-"""`/v1/meters`, `/v1/plans`, `/v1/addons` and `/v1/catalog/…`."""
+"""`/v1/meters`, `/v1/plans`, `/v1/addons`, `/v1/tax-rates` and `/v1/catalog/…`."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from billing_server.domain.catalog.serialize import addon_to_dict, meter_to_dict, plan_to_dict
+from billing_server.domain.catalog.serialize import (
+    addon_to_dict,
+    meter_to_dict,
+    plan_to_dict,
+    tax_rate_to_dict,
+)
 from billing_server.edge.http.convert import all_to_json
 from billing_server.edge.http.models import (
     AddonAnswer,
@@ -12,6 +17,7 @@ from billing_server.edge.http.models import (
     ListAnswer,
     MeterAnswer,
     PlanAnswer,
+    TaxRateAnswer,
 )
 from billing_server.edge.http.models_requests import ApplyCatalogRequest
 from billing_server.edge.http.route import ApiRoute, Caller, Context
@@ -21,9 +27,11 @@ from billing_server.services.list_catalog import (
     list_addons,
     list_meters,
     list_plans,
+    list_tax_rates,
     show_addon,
     show_meter,
     show_plan,
+    show_tax_rate,
 )
 from billing_server.services.plan_catalog import CatalogSource
 from metering.errors import ValidationError
@@ -70,6 +78,18 @@ def get_addon(key: str, context: Context, version: WantedVersion = None) -> Any:
     return addon_to_dict(show_addon(context, key=key, version=version))
 
 
+@router.get("/tax-rates", response_model=ListAnswer[TaxRateAnswer])
+def get_tax_rates(context: Context) -> Any:
+    """List every tax rate by key."""
+    return all_to_json(list_tax_rates(context), show=tax_rate_to_dict)
+
+
+@router.get("/tax-rates/{key}", response_model=TaxRateAnswer)
+def get_tax_rate(key: str, context: Context) -> Any:
+    """Show a tax rate."""
+    return tax_rate_to_dict(show_tax_rate(context, key=key))
+
+
 @router.post("/catalog/apply", response_model=ApplyCatalogAnswer)
 def post_apply(request: ApplyCatalogRequest, context: Context, caller: Caller) -> Any:
     """Make the catalog equal to its files: all of it or nothing, and nothing a second time.
@@ -102,5 +122,5 @@ def post_apply(request: ApplyCatalogRequest, context: Context, caller: Caller) -
 
 @router.get("/catalog/export")
 def get_export(context: Context) -> Any:
-    """Show meters, plans and add-ons as one catalog: applied again it changes nothing."""
+    """Show meters, plans, add-ons and tax rates as one catalog: applied, it changes nothing."""
     return export_catalog(context)

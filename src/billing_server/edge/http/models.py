@@ -64,6 +64,21 @@ class AddonAnswer(BaseModel):
     prices: list[dict[str, Any]] = Field(description="As in the catalog file.")
 
 
+class TaxRateAnswer(BaseModel):
+    """A rate of one tax, in the place and for the time in which it is law."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    key: str = Field(description="Unique name.", examples=["de-vat"])
+    name: str = Field(description="Of the tax: rates of one name take each other's place.")
+    rate: str = Field(description="Fraction of the base.", examples=["0.19"])
+    country: str = Field(description="ISO 3166 code.", examples=["DE"])
+    region: str | None = Field(description="Part of the country; null: all of it.")
+    category: str | None = Field(description="Tax category of prices; null: all of them.")
+    start: str | None = Field(alias="from", description="First day; null: from ever.")
+    until: str | None = Field(description="First day without it; null: for ever.")
+
+
 class CustomerAnswer(BaseModel):
     """Who is invoiced."""
 
@@ -71,7 +86,11 @@ class CustomerAnswer(BaseModel):
     name: str | None = Field(description="For people.")
     currency: str | None = Field(description="ISO 4217 code; null: not settled yet.")
     timezone: str = Field(description="IANA name of the billing zone.")
-    country: str | None = Field(description="ISO 3166 code.")
+    country: str | None = Field(description="ISO 3166 code; its tax rates apply.")
+    region: str | None = Field(default=None, description="Part of the country, for tax.")
+    tax_exempt: str = Field(
+        default="none", description="`none`, `exempt` or `reverse_charge`: no tax, and it says so."
+    )
     tax_id: str | None = Field(description="Copied onto invoices.")
     email: str | None = Field(description="Where documents go.")
     purchase_order: str | None = Field(description="The customer's own reference.")
@@ -138,6 +157,17 @@ class InvoiceLineAnswer(BaseModel):
     steps: list[dict[str, Any]] = Field(description="How the exact amount came about.")
 
 
+class InvoiceTaxAnswer(BaseModel):
+    """What one tax rate comes to on an invoice: rounded once, on the sum of its lines."""
+
+    key: str = Field(description="Of the rate.", examples=["de-vat"])
+    name: str = Field(description="Of the tax.", examples=["VAT"])
+    rate: str = Field(description="Fraction of the base, as it was.", examples=["0.19"])
+    behavior: str = Field(description="`exclusive`: added; `inclusive`: inside the lines.")
+    base: str = Field(description="Without any tax, less discounts.")
+    amount: str = Field(description="Rounded half up.")
+
+
 class InvoiceAnswer(BaseModel):
     """An invoice. `subtotal` is the sum of the line amounts, to the cent, always."""
 
@@ -157,6 +187,10 @@ class InvoiceAnswer(BaseModel):
     issue_time: str | None = Field(description="When it was finalized, UTC.")
     lines: list[InvoiceLineAnswer] = Field(description="In the order of the plan's prices.")
     subtotal: str = Field(description="Sum of the line amounts.")
+    tax: list[InvoiceTaxAnswer] = Field(description="One entry a tax rate and behaviour.")
+    tax_total: str = Field(
+        description="Sum of the exclusive tax; inclusive tax stands inside the lines."
+    )
     total: str = Field(description="subtotal − discount + tax_total.")
     amount_due: str = Field(description="What is left to pay.")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing_server.edge.http.models import InvoiceLineAnswer, PeriodAnswer
+from billing_server.edge.http.models import InvoiceLineAnswer, InvoiceTaxAnswer, PeriodAnswer
 
 
 class AlertAnswer(BaseModel):
@@ -97,6 +97,8 @@ class ExplainedInvoiceAnswer(BaseModel):
     issue_time: str | None = Field(description="When it was finalized, UTC.")
     lines: list[ExplainedLineAnswer] = Field(description="In the order of the invoice.")
     subtotal: str = Field(description="Sum of the line amounts.")
+    tax: list[InvoiceTaxAnswer] = Field(description="One entry a tax rate and behaviour.")
+    tax_total: str = Field(description="Sum of the exclusive tax.")
     total: str = Field(description="subtotal − discount + tax_total.")
     amount_due: str = Field(description="What is left to pay.")
     margin: MarginAnswer | None = Field(description="Null where no cost is known.")
@@ -165,4 +167,5 @@ class ComparisonAnswer(BaseModel):
     difference: str = Field(description="Of the totals.")
     usage_effect: str = Field(description="Sum over the lines.")
     price_effect: str = Field(description="Sum over the lines.")
+    tax_effect: str = Field(description="Of the tax on top of the lines.")
     lines: list[ComparedLineAnswer] = Field(description="Those of the later one first.")

@@ -43,6 +43,10 @@ class CorrectionAnswer(BaseModel):
     )
     corrected: str = Field(description="What the corrected prices charge, late usage among it.")
     difference: str = Field(description="corrected − invoiced − late.")
+    tax: str | None = Field(
+        description="Of a credit note: tax that goes back on top of the difference, by the rates "
+        "of the invoices; null: a charge, which is taxed on the invoice that carries it."
+    )
     proposal: str = Field(
         description="`credit_note` on those invoices, or `charge` on the next one. Not issued."
     )

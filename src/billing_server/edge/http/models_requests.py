@@ -35,7 +35,11 @@ class CreateCustomerRequest(RequestModel):
         description="IANA name of the billing zone: period boundaries are computed in it.",
         examples=["Europe/Berlin"],
     )
-    country: str = Field(default="", description="ISO 3166 code, copied onto invoices.")
+    country: str = Field(
+        default="", description="ISO 3166 code, copied onto invoices; its tax rates apply."
+    )
+    region: str = Field(default="", description="Part of the country, for tax rates of it.")
+    tax_exempt: str = Field(default="", description="`none`, `exempt` or `reverse_charge`.")
     tax_id: str = Field(default="", description="Copied onto invoices.")
     email: str = Field(default="", description="Where documents go.")
     purchase_order: str = Field(default="", description="The customer's own reference.")

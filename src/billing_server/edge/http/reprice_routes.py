@@ -85,5 +85,6 @@ def _correction_to_json(correction: Correction) -> dict[str, Any]:
         "late": correction.late.decimal_string(),
         "corrected": correction.corrected.decimal_string(),
         "difference": correction.difference.decimal_string(),
+        "tax": None if correction.tax is None else correction.tax.decimal_string(),
         "proposal": str(correction.proposal),
     }

@@ -84,7 +84,13 @@ plans:
 
 def test_an_empty_catalog_has_no_mistakes() -> None:
     empty = ReadCatalog(
-        meters={}, plans={}, addons={}, customers={}, subscriptions={}, keys={"addons": frozenset()}
+        meters={},
+        plans={},
+        addons={},
+        tax_rates={},
+        customers={},
+        subscriptions={},
+        keys={"addons": frozenset(), "tax_rates": frozenset()},
     )
     CrossChecks(CatalogFile(), read=empty).note_all()
     assert empty.values() == CatalogFile()

@@ -222,3 +222,16 @@ def test_a_customer_of_a_file_without_limits_is_no_change_of_its_limits() -> Non
     old = parse_catalog(text, name="catalog.yaml")
     new = parse_catalog("customers: [{id: acme}]", name="catalog.yaml")
     assert plan_changes(old, wanted=new).changes == ()
+
+
+def test_a_rate_is_created_changed_in_place_and_left_alone_where_it_is_the_same() -> None:
+    rate = 'tax_rates: [{key: vat, name: VAT, rate: "0.16", country: DE%s}]'
+    before = catalog(rate % "")
+    assert summaries(plan_changes(CatalogFile(), wanted=before)) == ["create tax rate vat"]
+    assert plan_changes(before, wanted=before).unchanged == (("tax_rate", "vat"),)
+    (change,) = plan_changes(before, wanted=catalog(rate % ", until: 2027-01-01")).changes
+    assert (change.kind, change.summary) == (ChangeKind.UPDATE, "update tax rate vat")
+    assert change.details == (
+        'until: nothing -> "2027-01-01"',
+        "issued invoices keep what they have",
+    )

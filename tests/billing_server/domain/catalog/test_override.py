@@ -72,3 +72,10 @@ def test_located_values_become_plain_ones_and_never_a_float() -> None:
     assert plain_from_node(node) == {"a": ["x", "3", True, None], "b": {"c": "1.50"}}
     with pytest.raises(FieldMistake, match="quote it"):
         plain_from_node(load_yaml("{a: 1.5}", name="x.yaml"))
+
+
+@pytest.mark.parametrize("field", ["tax_category", "tax_behavior"])
+def test_how_a_price_is_taxed_cannot_differ_for_one_subscription(field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        overridden(OneTimePrice(key="setup", amount=Decimal(1)), fields={field: "inclusive"})
+    assert [each.reason for each in caught.value.violations] == ["OVERRIDE_FIXED_FIELD"]

@@ -181,10 +181,16 @@ def test_r32_a_possible_tie_is_refused_and_names_both_prices() -> None:
         ("{key: a, kind: usage, model: per_unit, unit_price: '1'}", "meter", "FIELD_MISSING"),
         ("{key: a, kind: usage, meter: tokens, model: per_unit}", "unit_price", "FIELD_MISSING"),
         (
-            "{key: a, kind: usage, meter: tokens, model: flat, amount: '1', tax_category: saas}",
-            "tax_category",
-            "NOT_SUPPORTED_YET",
+            "{key: a, kind: usage, meter: tokens, model: flat, amount: '1', tax_behavior: net}",
+            "tax_behavior",
+            "CHOICE_UNKNOWN",
         ),
+        (
+            "{key: a, kind: recurring, amount: '1', tax_category: 7}",
+            "tax_category",
+            "TEXT_NOT_QUOTED",
+        ),
+        ("{key: a, kind: one_time, amount: '1', tax_rate: vat}", "tax_rate", "FIELD_UNKNOWN"),
         (
             "{key: a, kind: usage, meter: tokens, model: per_unit, unit_price: '1', where: {m: 4}}",
             "where.m",
@@ -283,7 +289,7 @@ def test_free_units_are_the_included_units() -> None:
         ("meters: {key: a}", "meters", "FIELD_MALFORMED"),
         ("meters: [7]", "meters[0]", "FIELD_MALFORMED"),
         ("customers: [{id: a, billable: false}]", "customers[0].billable", "NOT_SUPPORTED_YET"),
-        ("customers: [{id: a, tax_exempt: full}]", "customers[0].tax_exempt", "NOT_SUPPORTED_YET"),
+        ("customers: [{id: a, tax_exempt: full}]", "customers[0].tax_exempt", "CHOICE_UNKNOWN"),
         ("7", "", "FIELD_MALFORMED"),
         ("", "", "FIELD_MALFORMED"),
         ("metres: []", "metres", "FIELD_UNKNOWN"),

@@ -26,7 +26,7 @@ def test_r45_what_was_built_adds_up(invoice: Invoice) -> None:
     check_identities(invoice)
 
 
-@pytest.mark.parametrize("field", ["subtotal", "total", "amount_due"])
+@pytest.mark.parametrize("field", ["subtotal", "tax_total", "total", "amount_due"])
 def test_r45_a_sum_that_is_a_cent_off_is_a_defect(invoice: Invoice, field: str) -> None:
     wrong = getattr(invoice, field) + Money(1, "USD")
     with pytest.raises(InvariantError) as caught:

@@ -9,6 +9,7 @@ from billing_server.domain.invoice.inputs import inputs_sha256
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import InvoiceReason
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.tax.rate import AppliedRate, LineTax, TaxBehavior
 from metering.period import Period
 
 INPUT = UsageKey("input")
@@ -51,3 +52,24 @@ def test_r38_every_input_is_in_the_hash(make_terms: Make) -> None:
         digest(make_terms(timezone="Asia/Tokyo"), usage),
     ]
     assert len(set(variants)) == len(variants)
+
+
+def test_r38_the_rates_that_were_chosen_are_in_the_hash_and_no_rate_leaves_it_as_it_was(
+    make_terms: Make,
+) -> None:
+    def of(*fractions: str, behavior: TaxBehavior = TaxBehavior.EXCLUSIVE) -> str:
+        rates = [
+            AppliedRate(key="vat", name="VAT", rate=Decimal(fraction)) for fraction in fractions
+        ]
+        return inputs_sha256(
+            make_terms(),
+            reason=InvoiceReason.PERIODIC,
+            cause="x",
+            period=JANUARY,
+            quantities={},
+            taxes={"line": LineTax(tuple(rates), behavior)} if rates else {},
+        )
+
+    assert of() == digest(make_terms(), {})
+    assert of("0.190") == of("0.19")
+    assert len({of(), of("0.19"), of("0.2"), of("0.19", behavior=TaxBehavior.INCLUSIVE)}) == 4

@@ -100,3 +100,38 @@ def test_usage_without_a_price_is_a_defect(make_terms: Make) -> None:
         check_usage_keys(terms, period=JANUARY, quantities={UsageKey("calls", 1): Decimal(1)})
     assert caught.value.reason == "USAGE_WITHOUT_PRICE"
     assert NothingInvoiced().late_sequence == 0
+
+
+def test_r76_late_usage_and_what_it_gives_back_keep_the_rate_of_their_invoice(
+    make_terms: Make,
+) -> None:
+    rate = 'tax_rates: [{key: vat, name: VAT, rate: "%s", country: DE}]'
+    late = late_january(make_terms(catalog=CATALOG + rate % "0.16"), invoiced=20, quantity=80)
+    edited = make_terms(catalog=CATALOG + rate % "0.19")
+    invoice = build_late(edited, late=late, sequence=1).invoice
+    assert invoice is not None
+    assert [line.tax.rates[0].rate for line in invoice.lines] == [Decimal("0.16")] * 2
+    # 60.00 of usage less 30.00 of the minimum.
+    (tax,) = invoice.tax
+    assert (tax.base.amount_minor, tax.amount.amount_minor) == (3000, 480)
+
+
+def test_r76_late_usage_of_an_invoice_without_tax_has_none_though_there_is_a_rate_now(
+    make_terms: Make,
+) -> None:
+    late = late_january(make_terms(catalog=CATALOG), invoiced=80, quantity=90)
+    rate = 'tax_rates: [{key: vat, name: VAT, rate: "0.19", country: DE}]'
+    invoice = build_late(make_terms(catalog=CATALOG + rate), late=late, sequence=1).invoice
+    assert invoice is not None
+    assert (invoice.tax, invoice.total.amount_minor) == ((), 1000)
+
+
+def test_late_usage_of_a_price_that_no_invoice_carries_is_taxed_by_the_catalog(
+    make_terms: Make,
+) -> None:
+    rate = 'tax_rates: [{key: vat, name: VAT, rate: "0.19", country: DE}]'
+    late = late_january(make_terms(catalog=CATALOG), invoiced=80, quantity=90)
+    plain = LatePeriod(period=JANUARY, quantities=late.quantities, invoiced={})
+    invoice = build_late(make_terms(catalog=CATALOG + rate), late=plain, sequence=1).invoice
+    assert invoice is not None
+    assert invoice.tax_total.amount_minor == 1710

@@ -9,8 +9,9 @@ from billing_server.domain.invoice.build import build_periodic, build_start, bui
 from billing_server.domain.invoice.finalize import finalize
 from billing_server.domain.invoice.lines import BillingTerms
 from billing_server.domain.invoice.model import UnpricedUsage
-from billing_server.domain.invoice.serialize import invoice_to_dict
+from billing_server.domain.invoice.serialize import invoice_to_dict, line_tax_from_dict
 from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.tax.rate import NOT_TAXED
 
 INPUT = UsageKey("input")
 
@@ -121,3 +122,34 @@ def test_a_draft_shows_what_no_price_charges(make_terms: Make) -> None:
     assert content["unpriced"] == [
         {"meter": "images", "dimensions": {"a": "2", "z": "1"}, "quantity": "3.5", "unit": "image"}
     ]
+
+
+def test_r74_a_taxed_invoice_carries_copies_of_its_rates(make_terms: Make) -> None:
+    terms = make_terms(
+        catalog="""
+plans:
+  - key: pro
+    currency: EUR
+    anchor: calendar
+    prices:
+      - {key: a, kind: recurring, amount: "100"}
+      - {key: b, kind: recurring, amount: "11.90", tax_behavior: inclusive}
+tax_rates: [{key: de-vat, name: VAT, rate: "0.190", country: DE}]
+"""
+    )
+    invoice = build_start(terms).invoice
+    assert invoice is not None
+    content = invoice_to_dict(invoice)
+    vat = {"key": "de-vat", "name": "VAT", "rate": "0.19"}
+    assert content["tax"] == [
+        {**vat, "behavior": "exclusive", "base": "100.00", "amount": "19.00"},
+        {**vat, "behavior": "inclusive", "base": "10.00", "amount": "1.90"},
+    ]
+    assert (content["tax_total"], content["total"]) == ("19.00", "130.90")
+    first, second = json.loads(json.dumps(content["lines"]))
+    assert (first["tax_rates"], second["tax_rates"]) == (["de-vat"], ["de-vat"])
+    assert second["tax"] == {"behavior": "inclusive", "rates": [vat]}
+    assert [line_tax_from_dict(line) for line in (first, second)] == [
+        line.tax for line in invoice.lines
+    ]
+    assert line_tax_from_dict({"tax_rates": []}) == NOT_TAXED

@@ -209,3 +209,30 @@ def test_what_is_paid_under_a_commitment_is_never_less_than_it_and_never_falls_w
 
     assert paid(usage) >= committed
     assert paid(usage + 1) >= paid(usage)
+
+
+def test_what_is_missing_to_a_minimum_is_taxed_as_the_prices_of_the_plan(make_terms: Make) -> None:
+    terms = make_terms(
+        catalog="""
+meters: [{key: calls, aggregation: sum}]
+plans:
+  - key: pro
+    currency: EUR
+    anchor: calendar
+    minimum_spend: "119"
+    prices:
+      - {key: calls, kind: usage, meter: calls, model: per_unit, unit_price: "1",
+         tax_category: saas, tax_behavior: inclusive}
+tax_rates:
+  - {key: saas, name: VAT, rate: "0.19", country: DE, category: saas}
+  - {key: other, name: VAT, rate: "0.5", country: DE}
+"""
+    )
+    invoice = build_periodic(
+        terms, period=JANUARY, quantities={UsageKey("calls"): Decimal(50)}
+    ).invoice
+    assert invoice is not None
+    # 50.00 and 69.00 are 119.00, with 19.00 inside.
+    (tax,) = invoice.tax
+    assert (tax.rate.key, tax.base.amount_minor, tax.amount.amount_minor) == ("saas", 10000, 1900)
+    assert (invoice.total.amount_minor, invoice.tax_total.amount_minor) == (11900, 0)

@@ -1,8 +1,9 @@
 """Which rates a line has."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -69,11 +70,23 @@ def test_a_rate_of_a_region_wins_over_one_of_a_category_of_the_whole_country() -
 
 def test_r43_a_rate_is_chosen_by_the_end_of_the_service() -> None:
     rates = [
-        TaxRate(key="16", name="VAT", rate=Decimal("0.16"), country="DE", end=NEW_YEAR),
-        TaxRate(key="19", name="VAT", rate=Decimal("0.19"), country="DE", start=NEW_YEAR),
+        TaxRate(key="16", name="VAT", rate=Decimal("0.16"), country="DE", end=date(2021, 1, 1)),
+        TaxRate(key="19", name="VAT", rate=Decimal("0.19"), country="DE", start=date(2021, 1, 1)),
     ]
     assert keys(rates, GERMANY, end=NEW_YEAR) == ["16"]
     assert keys(rates, GERMANY, end=NEW_YEAR.replace(second=1)) == ["19"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo"])
+def test_r43_the_day_of_a_rate_begins_where_the_customer_is(zone: str) -> None:
+    rates = [
+        TaxRate(key="16", name="VAT", rate=Decimal("0.16"), country="DE", end=date(2021, 1, 1)),
+        TaxRate(key="19", name="VAT", rate=Decimal("0.19"), country="DE", start=date(2021, 1, 1)),
+    ]
+    place = TaxPlace(country="DE", timezone=ZoneInfo(zone))
+    midnight = datetime(2021, 1, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    assert keys(rates, place, end=midnight) == ["16"]
+    assert keys(rates, place, end=midnight.replace(microsecond=1)) == ["19"]
 
 
 def test_another_country_and_an_unknown_one_have_no_tax() -> None:

@@ -1,23 +1,23 @@
 """Tax rates: when they are law, and which of them stand in each other's way."""
 
-from datetime import UTC, datetime
+from datetime import date
 from decimal import Decimal
 
 from billing_server.domain.tax.rate import AppliedRate, TaxRate, overlapping_rates
 
-JULY = datetime(2020, 7, 1, tzinfo=UTC)
-JANUARY = datetime(2021, 1, 1, tzinfo=UTC)
+JULY = date(2020, 7, 1)
+JANUARY = date(2021, 1, 1)
 
 
-def vat(key: str, *, start: datetime | None = None, end: datetime | None = None) -> TaxRate:
+def vat(key: str, *, start: date | None = None, end: date | None = None) -> TaxRate:
     return TaxRate(key=key, name="VAT", rate=Decimal("0.19"), country="DE", start=start, end=end)
 
 
-def test_a_rate_is_law_for_service_that_ends_in_its_time_its_start_excluded() -> None:
+def test_a_rate_is_law_from_its_first_day_until_the_day_that_is_none() -> None:
     rate = vat("low", start=JULY, end=JANUARY)
-    ends = [JULY, JULY.replace(hour=1), JANUARY, JANUARY.replace(hour=1)]
-    assert [rate.is_law_until(end) for end in ends] == [False, True, True, False]
-    assert vat("ever").is_law_until(JULY)
+    days = [date(2020, 6, 30), JULY, date(2020, 12, 31), JANUARY]
+    assert [rate.is_law_on(day) for day in days] == [False, True, True, False]
+    assert vat("ever").is_law_on(JULY)
 
 
 def test_rates_of_one_scope_that_are_law_at_one_time_are_found() -> None:

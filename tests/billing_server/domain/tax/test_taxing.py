@@ -5,8 +5,14 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_server.domain.tax.rate import AppliedRate, TaxBehavior
-from billing_server.domain.tax.taxing import DocumentTax, TaxableLine, TaxAmount, tax_of
+from billing_server.domain.tax.rate import AppliedRate, LineTax, TaxBehavior
+from billing_server.domain.tax.taxing import (
+    DocumentTax,
+    TaxableLine,
+    TaxAmount,
+    merged_amounts,
+    tax_of,
+)
 from metering.money import Money
 
 EXCLUSIVE, INCLUSIVE = TaxBehavior.EXCLUSIVE, TaxBehavior.INCLUSIVE
@@ -24,7 +30,7 @@ def line(
     amount: str, *rates: AppliedRate, behavior: TaxBehavior = EXCLUSIVE, discount: str = "0.00"
 ) -> TaxableLine:
     return TaxableLine(
-        amount=money(amount), discount_share=money(discount), rates=rates, behavior=behavior
+        amount=money(amount), discount_share=money(discount), tax=LineTax(rates, behavior)
     )
 
 
@@ -107,7 +113,9 @@ def test_r71_ninety_after_the_coupon_are_taxed_with_nine() -> None:
 
 def test_a_rate_of_zero_is_shown_and_a_currency_without_minor_units_is_rounded_to_whole() -> None:
     lines = [
-        TaxableLine(amount=Money(1005, "JPY"), discount_share=Money(0, "JPY"), rates=(found,))
+        TaxableLine(
+            amount=Money(1005, "JPY"), discount_share=Money(0, "JPY"), tax=LineTax((found,))
+        )
         for found in (rate("0"), rate("0.1"))
     ]
     assert shown(tax_of(lines, currency="JPY")) == [
@@ -126,8 +134,7 @@ LINES = st.lists(
         lambda minor, share, rates, behavior: TaxableLine(
             amount=Money(minor, "USD"),
             discount_share=Money(minor * share // 100, "USD"),
-            rates=tuple(rates),
-            behavior=behavior,
+            tax=LineTax(tuple(rates), behavior),
         ),
         st.integers(0, 10_000_00),
         st.integers(0, 100),
@@ -159,8 +166,7 @@ def test_r43_one_rate_inside_adds_up_to_what_the_lines_show(lines: list[TaxableL
         TaxableLine(
             amount=each.amount,
             discount_share=each.discount_share,
-            rates=(vat,),
-            behavior=INCLUSIVE,
+            tax=LineTax((vat,), INCLUSIVE),
         )
         for each in lines
     ]
@@ -174,3 +180,15 @@ def test_r43_one_rate_inside_adds_up_to_what_the_lines_show(lines: list[TaxableL
 def test_r38_the_order_of_lines_changes_no_tax(lines: list[TaxableLine]) -> None:
     turned = list(reversed(lines))
     assert tax_of(turned, currency="USD") == tax_of(lines, currency="USD")
+
+
+def test_amounts_of_several_documents_stay_rounded_each_by_itself() -> None:
+    vat, gst = rate("0.20"), rate("0.05", "GST")
+    first = tax_of([line("0.12", vat)], currency="USD").amounts
+    second = tax_of([line("0.12", vat), line("1.00", gst)], currency="USD").amounts
+    # 0.024 twice are 0.02 + 0.02; 0.24 together would have 0.05.
+    merged = merged_amounts([first, second])
+    assert [(each.rate, each.base, each.amount) for each in merged] == [
+        (gst, money("1.00"), money("0.05")),
+        (vat, money("0.24"), money("0.04")),
+    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from billing_server.store.unit_of_work import SqlStore
-from tests.billing_server.world import CATALOG, Api, make_context
+from tests.billing_server.world import CATALOG, TAXED, Api, make_context
 
 
 @pytest.fixture
@@ -42,3 +42,29 @@ def test_add_ons_are_shown_in_the_form_of_the_catalog(api: Api) -> None:
     assert (shown["version"], shown["prices"][0]["amount"]) == (2, "3")
     assert api.get("/v1/addons/help") == shown
     assert api.get("/v1/addons/help", params={"version": 1})["prices"][0]["amount"] == "2"
+
+
+def test_tax_rates_are_shown_and_exported_in_the_form_of_the_catalog(api: Api) -> None:
+    api.post("/v1/catalog/apply", {"text": TAXED})
+    rate = {
+        "key": "de-vat",
+        "name": "VAT",
+        "rate": "0.19",
+        "country": "DE",
+        "region": None,
+        "category": None,
+        "from": None,
+        "until": None,
+    }
+    assert api.get("/v1/tax-rates")["data"] == [rate]
+    assert api.get("/v1/tax-rates/de-vat") == rate
+    assert api.get("/v1/catalog/export")["tax_rates"] == [rate]
+    assert api.call("GET", "/v1/tax-rates/none").json()["reason"] == "TAX_RATE_NOT_FOUND"
+
+
+def test_a_wrong_rate_names_file_line_and_field(api: Api) -> None:
+    wrong = TAXED.replace('"0.19"', '"19"')
+    problem = api.post("/v1/catalog/apply", {"text": wrong, "name": "tax.yaml"}).json()
+    (violation,) = problem["violations"]
+    assert (violation["field"], violation["reason"]) == ("tax_rates[0].rate", "TAX_RATE_ABOVE_ONE")
+    assert violation["description"].startswith("tax.yaml:19: tax_rates[0].rate: 19 is more than")

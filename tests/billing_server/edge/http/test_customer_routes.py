@@ -74,3 +74,14 @@ def test_a_year_at_the_end_of_the_calendar_is_refused_by_field(
     body = {"id": "sub-2", "customer": "acme", "plan": "pro", field: text}
     answer = api.post("/v1/subscriptions", body)
     assert (answer.status_code, answer.json()["violations"][0]["field"]) == (400, field)
+
+
+def test_a_customer_says_where_it_is_taxed_and_whether(api: Api) -> None:
+    plain = api.post("/v1/customers", {"id": "plain"}).json()
+    assert (plain["region"], plain["tax_exempt"]) == (None, "none")
+    body = {"id": "acme", "country": "CA", "region": "BC", "tax_exempt": "exempt"}
+    created = api.post("/v1/customers", body).json()
+    assert (created["region"], created["tax_exempt"]) == ("BC", "exempt")
+    assert api.get("/v1/customers/acme") == created
+    wrong = api.post("/v1/customers", {"id": "x", "tax_exempt": "yes"}).json()
+    assert [each["field"] for each in wrong["violations"]] == ["tax_exempt"]

@@ -34,6 +34,7 @@ def test_a_dry_run_tells_what_makes_invoices_right(api: Api) -> None:
             "late": "0.00",
             "corrected": "2.00",
             "difference": "-3.00",
+            "tax": "0.00",
             "proposal": "credit_note",
         }
     ]
