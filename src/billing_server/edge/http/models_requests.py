@@ -1,18 +1,39 @@
 """What callers send. Unknown fields are refused, and numbers are decimal strings, never floats."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from billing_server.domain.catalog.read import QUANTITY_MAX
 
 ID_LENGTH_MAX = 128
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class RequestModel(BaseModel):
     """A request body: an unknown field is a mistake, not a wish that is silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def refuse_unstorable(cls, value: Any) -> Any:
+        """Refuse text that no database keeps, by the name of its field."""
+        if not _is_storable(value):
+            raise ValueError("the text holds a NUL character or half of a surrogate pair")
+        return value
+
+
+def _is_storable(value: object) -> bool:
+    match value:
+        case str():
+            return _UNSTORABLE.search(value) is None
+        case dict():
+            return all(_is_storable(name) and _is_storable(each) for name, each in value.items())
+        case list():
+            return all(map(_is_storable, value))
+    return True
 
 
 class CreateCustomerRequest(RequestModel):
