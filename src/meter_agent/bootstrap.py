@@ -4,7 +4,10 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Final
+
+import structlog
 
 from meter_agent.admin.http import AdminServer, parse_admin_address
 from meter_agent.admin.observer import ObservedParts, Observer
@@ -19,6 +22,7 @@ from meter_agent.quota_wiring import QuotaParts
 from meter_agent.store.admission import AdmissionControl
 from meter_agent.store.ballast import Ballast
 from meter_agent.store.data_dir import DataDirectory
+from meter_agent.store.outbox import Outbox
 from meter_agent.store.reader import OutboxReader
 from meter_agent.store.repair import damage_reports, damage_warnings
 from meter_agent.store.repairer import (
@@ -34,8 +38,11 @@ from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.token import TokenSource
 from metering.api.v1 import agent_pb2
 from metering.clock import Clock, SystemClock
+from metering.errors import MeteringError
 
 DISTRIBUTION: Final = "meter-agent"
+
+_LOG = structlog.get_logger("meter_agent.store")
 
 
 def agent_version() -> str:
@@ -168,14 +175,14 @@ class Agent:
     ) -> None:
         path = self._directory.database_path
         is_check_due = ended_uncleanly(path)
-        outbox = open_outbox(path, now=clock.now)
+        ballast = Ballast(self._directory.path, size_bytes=settings.ballast_bytes)
+        outbox = _open_with_room(path, ballast=ballast, clock=clock)
         outbox.retention = Retention(
             seconds=settings.replay_retention_seconds, bytes_max=settings.disk_budget_bytes
         )
         outbox.now_us = lambda: int(clock.now().timestamp() * 1_000_000)
         self._readers: list[OutboxReader] = []
         self._budget = DiskBudget(settings.disk_budget_bytes)
-        ballast = Ballast(self._directory.path, size_bytes=settings.ballast_bytes)
         ballast.make()
         outbox.is_disk_short = lambda: ballast.is_missing
         self._writer = Writer(
@@ -326,6 +333,17 @@ class Agent:
     def _close_readers(self) -> None:
         for reader in self._readers:
             reader.close()
+
+
+def _open_with_room(path: Path, *, ballast: Ballast, clock: Clock) -> Outbox:
+    """Opens the buffer; on a full disk in the room of the ballast, as a start needs some too."""
+    try:
+        return open_outbox(path, now=clock.now)
+    except MeteringError as error:
+        if error.reason != "DISK_FULL" or not ballast.release():
+            raise
+        _LOG.error("disk_full", path=str(path.parent), freed_bytes=ballast.size_bytes)
+    return open_outbox(path, now=clock.now)
 
 
 def _disk_used_bytes(directory: DataDirectory) -> int:

@@ -8,7 +8,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from meter_agent.doctor.disk import check_database, check_free_space
 from metering.api.v1.usage_pb2 import UsageEvent
+from metering.errors import MeteringError
 from metering.rpc import error_from_rpc
 from tests.meter_agent.fake_server import TOKEN, FakeServer
 from tests.meter_agent.support import RunningAgent, event, wait_until
@@ -103,7 +105,7 @@ def test_a_disk_filled_by_the_agent_itself_is_emptied_by_shipping_without_a_rest
         count, refusal = fill(agent)
         assert error_from_rpc(refusal).reason == "DISK_FULL"
         # The room of the ballast is there now, and new events do not take it.
-        assert not ballast.exists()
+        assert ballast.stat().st_size == 0
         assert names(agent) == ["DISK_FULL"]
         with pytest.raises(grpc.RpcError):
             agent.record(batch(500))
@@ -130,3 +132,67 @@ def test_an_agent_restarts_on_a_full_disk_with_what_it_held(small_disk: Path) ->
         count, _ = fill(agent)
     with RunningAgent(small_disk) as agent:
         assert agent.status().buffered_event_count == count * 400
+
+
+def free_bytes(disk: Path) -> int:
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
+
+
+def test_with_not_a_byte_free_it_ships_and_no_acknowledgement_is_lost(small_disk: Path) -> None:
+    ballast_bytes = 4 << 20
+    with (
+        FakeServer() as server,
+        RunningAgent(
+            small_disk, server=server.address, token=TOKEN, ballast_bytes=ballast_bytes
+        ) as agent,
+    ):
+        server.stop()
+        count, _ = fill(agent)
+        # Somebody else takes the room of the ballast too.
+        (small_disk / "filler").write_bytes(b"x" * free_bytes(small_disk))
+        assert free_bytes(small_disk) == 0
+        server.start()
+        assert server.wait_for_event_count(count * 400)
+        agent.wait_until_drained()
+        # The log fills up on the way, is moved into the database and used again.
+        assert "DISK_FULL" not in agent.status().last_error
+        assert agent.agent._writer.commit_times.view().failed_count > 1
+        assert server.books.duplicate_count == 0
+
+
+def test_it_starts_on_a_full_disk_in_the_room_of_its_ballast(small_disk: Path) -> None:
+    with RunningAgent(small_disk, ballast_bytes=4 << 20) as agent:
+        agent.record(batch(1))
+    (small_disk / "filler").write_bytes(b"x" * free_bytes(small_disk))
+    assert free_bytes(small_disk) == 0
+    with RunningAgent(small_disk, ballast_bytes=4 << 20) as agent:
+        assert agent.status().buffered_event_count == 400
+        assert names(agent) == ["DISK_FULL"]
+        # The room serves to ship and delete: new events do not take it.
+        with pytest.raises(grpc.RpcError):
+            agent.record(batch(2))
+
+
+def test_a_start_without_any_room_says_that_the_disk_is_full(small_disk: Path) -> None:
+    with RunningAgent(small_disk):
+        pass
+    (small_disk / "filler").write_bytes(b"x" * free_bytes(small_disk))
+    with pytest.raises(MeteringError) as caught:
+        RunningAgent(small_disk)
+    assert caught.value.reason == "DISK_FULL"
+
+
+def test_a_start_on_a_disk_without_inodes_names_them(small_disk: Path) -> None:
+    with RunningAgent(small_disk):
+        pass
+    subprocess.run(["mount", "-o", "remount,nr_inodes=6", str(small_disk)], check=True)
+    while os.statvfs(small_disk).f_favail:
+        (small_disk / f"file-{os.statvfs(small_disk).f_favail}").touch()
+    [found] = check_free_space(small_disk / "data", budget_bytes=1)
+    assert (found.reason, "no inode" in found.message) == ("DISK_FULL", True)
+    [found] = check_database(small_disk / "data")
+    assert found.reason == "DISK_FULL"
+    with pytest.raises(MeteringError, match="no inode left") as caught:
+        RunningAgent(small_disk)
+    assert caught.value.reason == "DISK_FULL"

@@ -10,7 +10,7 @@ import sqlite_utils
 
 from meter_agent.doctor.finding import Finding, error, ok, warning
 from meter_agent.store.data_dir import DATABASE_NAME, refuse_network_file_system
-from meter_agent.store.database import damage_cause, open_reader
+from meter_agent.store.database import damage_cause, has_no_inode, open_reader
 from meter_agent.store.schema import MIGRATIONS
 from metering.errors import MeteringError
 
@@ -46,13 +46,23 @@ def check_free_space(path: Path, *, budget_bytes: int) -> list[Finding]:
         budget_bytes: Bytes that buffered events may take, >= 1.
     """
     existing = next(part for part in (path, *path.parents) if part.exists())
+    if has_no_inode(existing):
+        return [
+            error(
+                "disk",
+                "DISK_FULL",
+                f"no inode is free under {existing}: the agent cannot start",
+                remedy="delete files on it (`df -i`), or give a --data-dir on another disk",
+            )
+        ]
     free = shutil.disk_usage(existing).free
     if free < DISK_FREE_BYTES_MIN:
         return [
             error(
                 "disk",
                 "DISK_FULL",
-                f"{free // _MIB} MiB are free under {existing}: events are refused",
+                f"{free // _MIB} MiB are free under {existing}: the agent is not ready, and "
+                "refuses events once its log has no room",
                 remedy="free at least 16 MiB; the agent goes on by itself",
             )
         ]
@@ -148,6 +158,9 @@ def _known_migrations() -> set[str]:
 
 
 def _damaged_or_unreadable(database: Path, refused: MeteringError) -> Finding:
+    if refused.reason == "DISK_FULL":
+        remedy = "free some space; it needs room beside the database even to be read"
+        return error("database", refused.reason, f"{database} cannot be read", remedy=remedy)
     cause = damage_cause(refused)
     return _not_readable(database, refused.message) if cause is None else _damaged(database, cause)
 

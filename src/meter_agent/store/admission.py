@@ -36,7 +36,8 @@ class AdmissionControl:
         self._budget = budget
         self._ballast = ballast
         self._accounts = CallerAccounts(budget)
-        self._is_disk_short = False
+        # Given free by a process before this one: what is free is still that room.
+        self._is_disk_short = ballast.is_missing and ballast.is_given_up
         self._is_budget_short = False
         self._tend_at = 0.0
         self._end_bytes = 0

@@ -145,9 +145,10 @@ def store_positions(connection: sqlite3.Connection, positions: Positions) -> Non
 
 
 def is_disk_full(error: sqlite3.Error) -> bool:
-    """Returns whether SQLite found no room."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code == sqlite3.SQLITE_FULL or "disk is full" in str(error)
+    """Returns whether SQLite found no room, in the database or for the log's index."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    is_full = code & 0xFF == sqlite3.SQLITE_FULL or "disk is full" in str(error)
+    return is_full or code == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -165,17 +166,28 @@ def damage_cause(error: MeteringError | None) -> str | None:
 
 def disk_full_error(directory: Path) -> UnavailableError:
     """Returns what callers are told when the disk under a data directory is full."""
+    what = "has no inode left, which is too many files" if has_no_inode(directory) else "is full"
     return UnavailableError(
         reason="DISK_FULL",
-        message=f"the disk under {directory} is full, nothing was recorded; free some space: the "
+        message=f"the disk under {directory} {what}, nothing was recorded; free some space: the "
         "agent goes on by itself",
         retry_after_seconds=DISK_FULL_RETRY_SECONDS,
     )
 
 
+def has_no_inode(directory: Path) -> bool:
+    """Returns whether no file can be made under a directory, however many bytes are free."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_files > 0 and found.f_favail == 0
+
+
 def store_error(error: sqlite3.Error, *, path: Path) -> UnavailableError | InvalidStateError:
     """Returns what callers are told about an error of SQLite."""
-    if is_disk_full(error):
+    is_not_made = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+    if is_disk_full(error) or (is_not_made and has_no_inode(path.parent)):
         return disk_full_error(path.parent)
     if is_damage(error):
         return InvalidStateError(

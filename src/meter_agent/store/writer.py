@@ -286,12 +286,13 @@ class Writer:
         damage = damage_cause(error)
         if damage is not None and self._repair(damage):
             error = self._try_commit(admitted, transitions)
-        if error is not None and error.reason == "DISK_FULL":
-            # What was asked for is refused; with the ballast's room, rows can still be deleted.
-            is_retried = self.admission.disk_filled() or (admitted and transitions)
-            left = self._try_commit([], transitions) if is_retried else error
-        else:
-            left = error
+        left = error
+        is_full = error is not None and error.reason == "DISK_FULL"
+        # What was asked for is refused. With the ballast's room, or the log's once it is moved into
+        # the database, what is shipped can still be noted and deleted.
+        if is_full and (self.admission.disk_filled() or transitions):
+            self._outbox.checkpoint()
+            left = self._try_commit([], transitions)
         with self._lock:
             self._queued_bytes -= sum(len(item.events) for item in queued)
             for item in queued:

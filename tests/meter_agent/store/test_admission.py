@@ -102,7 +102,7 @@ def test_a_new_count_of_bytes_begins_new_accounts(world: World) -> None:
 
 def test_on_a_full_disk_the_ballast_goes_and_nothing_eats_its_room(world: World) -> None:
     assert world.control.disk_filled()
-    assert not world.ballast.path.exists()
+    assert world.ballast.is_given_up
     assert world.warned == ["DISK_FULL"]
     assert not world.control.disk_filled()  # There is nothing left to give.
     world.free_bytes = SIZE
@@ -129,8 +129,16 @@ def test_the_ballast_is_made_again_once_there_is_room_and_looked_for_rarely(worl
     assert world.control.is_work_due
     world.now += 2
     world.control.tend()
-    assert world.ballast.path.exists()
+    assert world.ballast.is_there
     assert (world.warned, world.control.is_work_due) == ([], False)
+
+
+def test_after_a_restart_nothing_eats_the_room_of_a_ballast_given_up(world: World) -> None:
+    world.control.disk_filled()
+    world.free_bytes = LOG_ROOM_BYTES + SIZE
+    world.control = AdmissionControl(budget=DiskBudget(1_000), ballast=world.ballast)
+    assert world.warned == ["DISK_FULL"]
+    assert world.record("a", 10) == "DISK_FULL"
 
 
 def test_a_missing_ballast_is_a_warning(world: World) -> None:

@@ -70,6 +70,8 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     ("code", "reason"),
     [
         (sqlite3.SQLITE_FULL, "DISK_FULL"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "DISK_FULL"),
+        (sqlite3.SQLITE_CANTOPEN, "DATABASE_UNAVAILABLE"),
         (sqlite3.SQLITE_IOERR_FSYNC, "DATABASE_UNAVAILABLE"),
         (sqlite3.SQLITE_READONLY, "DATABASE_UNAVAILABLE"),
         (sqlite3.SQLITE_CORRUPT, "DATABASE_DAMAGED"),
