@@ -123,7 +123,7 @@ class BillingCycle:
         """
         if n == 0:
             return self.anchor
-        wall = self._local(self.anchor)
+        wall = local_time(self.anchor, timezone=self.timezone)
         try:
             day = self._boundary_date(wall.date(), n)
             return _from_wall(
@@ -197,12 +197,6 @@ class BillingCycle:
             start, end = end, self.boundary(index + 1)
         return index, start, end
 
-    def _local(self, instant: datetime) -> datetime:
-        try:
-            return instant.astimezone(time_zone(self.timezone)).replace(tzinfo=None)
-        except OverflowError as error:
-            raise _out_of_range(format_instant(instant)) from error
-
     def _boundary_date(self, anchor_date: date, n: int) -> date:
         months = _MONTHS.get(self.unit)
         if months is None:
@@ -212,7 +206,8 @@ class BillingCycle:
         return _clamped_date(year, month, self.anchor_day or anchor_date.day)
 
     def _estimate_index(self, instant: datetime) -> int:
-        there, anchor = self._local(instant), self._local(self.anchor)
+        there = local_time(instant, timezone=self.timezone)
+        anchor = local_time(self.anchor, timezone=self.timezone)
         months = _MONTHS.get(self.unit)
         if months is None:
             days = _DAYS_PER_WEEK if self.unit is PeriodUnit.WEEK else 1
@@ -336,11 +331,27 @@ def time_zone(name: str) -> ZoneInfo:
     )
 
 
+def local_time(instant: datetime, *, timezone: str) -> datetime:
+    """Returns what the clocks of a zone show at an instant, without a zone.
+
+    Raises:
+        ValidationError: PERIOD_OUT_OF_RANGE where they show a year beyond 1 to 9999.
+    """
+    try:
+        return instant.astimezone(time_zone(timezone)).replace(tzinfo=None)
+    except OverflowError as error:
+        raise _out_of_range(format_instant(instant)) from error
+
+
 def _midnight_cycle(
     anchor_date: date, *, unit: PeriodUnit, timezone: str, every: int, day: int | None = None
 ) -> BillingCycle:
+    try:
+        anchor = _from_wall(anchor_date, _MIDNIGHT, timezone=timezone)
+    except OverflowError as error:
+        raise _out_of_range(f"midnight of {anchor_date} in {timezone}") from error
     return BillingCycle(
-        anchor=_from_wall(anchor_date, _MIDNIGHT, timezone=timezone),
+        anchor=anchor,
         unit=unit,
         every=every,
         timezone=timezone,
@@ -350,7 +361,7 @@ def _midnight_cycle(
 
 
 def _local_date(at: datetime, *, timezone: str) -> date:
-    return as_utc(at).astimezone(time_zone(timezone)).date()
+    return local_time(as_utc(at), timezone=timezone).date()
 
 
 def _from_wall(day: date, wall_time: time, *, timezone: str) -> datetime:

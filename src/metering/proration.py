@@ -15,7 +15,7 @@ from typing import Final
 from metering.clock import as_utc, format_instant
 from metering.errors import ValidationError
 from metering.money import Exact
-from metering.period import Period, time_zone
+from metering.period import Period, local_time
 
 _MONTH_30_DAYS: Final = 30
 _YEAR_360_DAYS: Final = 360
@@ -129,9 +129,9 @@ def prorate_change(
 
 
 def _day_count(start: datetime, end: datetime, *, unit: ProrationUnit, timezone: str) -> int:
-    zone = time_zone(timezone)
+    first, last = (local_time(at, timezone=timezone).date() for at in (start, end))
     number = _day_30_number if unit is ProrationUnit.DAY_30 else date.toordinal
-    return number(end.astimezone(zone).date()) - number(start.astimezone(zone).date())
+    return number(last) - number(first)
 
 
 def _day_30_number(day: date) -> int:

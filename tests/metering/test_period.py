@@ -338,6 +338,12 @@ def test_settings_out_of_range_are_refused_with_their_reason() -> None:
             lambda: cycle("2026-01-01T00:00:00Z", zone="Asia/Tokyo").period_index_at(
                 datetime.max.replace(tzinfo=UTC)
             ),
+            lambda: billing_day_cycle(
+                day=1, timezone="Asia/Tokyo", at=datetime.max.replace(tzinfo=UTC)
+            ),
+            lambda: billing_day_cycle(
+                day=1, timezone="Asia/Tokyo", at=datetime.min.replace(tzinfo=UTC)
+            ),
         ],
     }
     for reason, calls in cases.items():

@@ -1,6 +1,6 @@
 """Tests of proration: the numbers of R42 and R46 to R61, in every unit."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -241,3 +241,13 @@ def test_seconds_are_exact_to_the_microsecond() -> None:
     assert share(JANUARY, "2026-01-01", "2026-01-01T00:00:00.000001Z", SECOND) == Fraction(
         1, 31 * 86_400 * 1_000_000
     )
+
+
+def test_a_day_beyond_the_calendar_is_refused() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    whole = Period(datetime(9999, 12, 1, tzinfo=UTC), last)
+    with pytest.raises(ValidationError) as caught:
+        proration_share(
+            whole=whole, start=whole.start, end=last, unit=ProrationUnit.DAY, timezone="Asia/Tokyo"
+        )
+    assert caught.value.reason == "PERIOD_OUT_OF_RANGE"
