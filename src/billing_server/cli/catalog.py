@@ -46,7 +46,7 @@ def apply_command(
         print(change["description"])
     count = len(answer["changes"])
     for each in answer["unchanged"] if count else ():
-        print(f"unchanged {each['kind']} {each['key']}")
+        print(f"unchanged {each['kind'].replace('_', ' ')} {each['key']}")
     if count == 0:
         print("no change: all of it is applied already")
     else:

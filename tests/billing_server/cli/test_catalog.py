@@ -61,3 +61,5 @@ def test_tax_rates_are_listed(commands: Commands) -> None:
     for word in ("tax rates", "de-vat", "VAT", "0.19", "DE"):
         assert word in table
     assert commands.json("catalog", "list")["tax_rates"][0]["key"] == "de-vat"
+    changed = commands.output("apply", "-", stdin=TAXED.replace('"20.00"', '"30.00"'))
+    assert "unchanged tax rate de-vat" in changed
