@@ -120,7 +120,7 @@ def tell_leases(
     The time of those that have one begins anew.
     """
     told = [_renewed(lease, sync_no=sync_no, now=now) for lease in leases]
-    unit.leases.put([lease for lease, before in zip(told, leases, strict=True) if lease != before])
+    unit.leases.tell([lease for lease, before in zip(told, leases, strict=True) if lease != before])
     accounts = unit.limits.find_accounts({lease.key for lease in told})
     return tuple(
         told_lease(lease, account=accounts.get(lease.key), now=now) for lease in _ordered(told)

@@ -35,7 +35,9 @@ from billing_server.store.lease_upkeep import (
     lease_totals,
     left_leases,
     purge_leases,
+    released_rest,
     silent_leases,
+    tell_leases,
 )
 from billing_server.store.tables import (
     customer,
@@ -124,19 +126,13 @@ class SqlLeaseRepository:
             [_lease_values(each) for each in leases],
         )
 
+    def tell(self, leases: Sequence[Lease]) -> None:
+        """Marks leases as told; one that was changed since it was read stays to be told."""
+        tell_leases(self._connection, leases)
+
     def released_rest(self, key: WindowKey) -> int:
         """Returns what may still be used of leases that an operator released."""
-        columns = lease.c
-        rest = columns.granted - columns.returned - columns.settled
-        # Of a closed lease of an amount something is left only where a person released it.
-        statement = select(func.coalesce(func.sum(rest), 0)).where(
-            columns.customer_id == key.customer_id,
-            columns.limit_key == key.limit_key,
-            columns.window_id == key.window_id,
-            columns.state == LeaseState.CLOSED.value,
-            rest > 0,
-        )
-        return int(self._connection.execute(statement).scalar_one())
+        return int(self._connection.execute(released_rest(key)).scalar_one())
 
     def silent(self, *, before: datetime, after: bytes, limit: int) -> tuple[Lease, ...]:
         """Returns live leases of running windows whose agents have not synced since, by id."""

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, delete, func, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, or_, select, tuple_
 
-from billing_server.domain.limit.lease import LeaseState
+from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
 from billing_server.domain.ports.limits import RepeatedDebit
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import (
@@ -43,6 +43,55 @@ def silent_leases(*, before: datetime, after: bytes, limit: int) -> Select[Any]:
         )
         .order_by(lease.c.lease_id)
         .limit(limit)
+    )
+
+
+def tell_leases(connection: Connection, leases: Collection[Lease]) -> None:
+    """Writes in which sync leases were told, and until when they are; nothing else of them.
+
+    Their accounts need not be held: one that another server changed since it was read, and that is
+    to be told once more, is left as it is.
+    """
+    if not leases:
+        return
+    columns = lease.c
+    statement = (
+        lease.update()
+        .where(
+            columns.lease_id == bindparam("of_lease"),
+            columns.granted == bindparam("of_granted"),
+            columns.recall_no == bindparam("of_recall_no"),
+            columns.state == bindparam("of_state"),
+        )
+        .values(told_in=bindparam("in_sync"), expire_time=bindparam("until"))
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "of_lease": each.lease_id,
+                "of_granted": each.granted,
+                "of_recall_no": each.recall_no,
+                "of_state": each.state.value,
+                "in_sync": each.told_in,
+                "until": each.expire_time,
+            }
+            for each in leases
+        ],
+    )
+
+
+def released_rest(key: WindowKey) -> Select[Any]:
+    """Returns the query of what may still be used of leases that an operator released."""
+    columns = lease.c
+    rest = columns.granted - columns.returned - columns.settled
+    # Of a closed lease of an amount something is left only where a person released it.
+    return select(func.coalesce(func.sum(rest), 0)).where(
+        columns.customer_id == key.customer_id,
+        columns.limit_key == key.limit_key,
+        columns.window_id == key.window_id,
+        columns.state == LeaseState.CLOSED.value,
+        rest > 0,
     )
 
 

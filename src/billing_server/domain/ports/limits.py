@@ -273,6 +273,9 @@ class LeaseRepository(Protocol):
     def put(self, leases: Sequence[Lease]) -> None:
         """Write leases, new or over what is there."""
 
+    def tell(self, leases: Sequence[Lease]) -> None:
+        """Mark leases as told; one that was changed since it was read stays to be told."""
+
     def released_rest(self, key: WindowKey) -> int:
         """Return what may still be used of leases that an operator released."""
 
