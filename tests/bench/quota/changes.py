@@ -14,6 +14,7 @@ RAISED_ROUNDS: Final = 20
 LOWERED_ROUNDS: Final = 5
 REFUSALS: Final = 3
 """So many refusals in a row: the limit is used up, also for this agent."""
+COUNTED_SECONDS: Final = 10.0
 WARM_CALLS: Final = 30
 """Calls that give each agent demand, and so a lease."""
 LOWERED_SECONDS: Final = 3.0
@@ -54,9 +55,17 @@ def measure(*, host_count: int) -> list[BenchRow]:
 def _raise(design: Leases, pool: futures.Executor) -> list[tuple[float, int]]:
     """Raises a limit that is used up; returns by host how long its call took, and its refusals."""
     list(pool.map(_use_up, design.agents))
+    _wait_until_counted(design)
     # One call each, and for each what another may have reserved beyond its own.
     design.set_limit(design.known_use() + 2 * CALL * len(design.agents))
     return list(pool.map(_until_granted, design.agents))
+
+
+def _wait_until_counted(design: Leases) -> None:
+    """Waits until the server has heard of all use; of what was on its way the limit would lack."""
+    end = time.monotonic() + COUNTED_SECONDS
+    while (view := design.view())["used"] != view["max"] and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _use_up(host: AgentHost) -> None:
