@@ -132,7 +132,7 @@ def tell_terms(
             customer_id=customer_id,
             limits=entries,
             is_unknown=of_customer is None,
-            valid_until=_valid_until(entries, limits=of_customer),
+            valid_until=_valid_until(entries, limits=of_customer, now=now),
             catalog_revision=catalog_revision,
             customer_revision=revisions.get(customer_id, 0),
         )
@@ -208,7 +208,9 @@ class _Standing:
         left = escrow.left(maximum=maximum, unknown_max=limit.scaled(limit.limit.reclaim_max))
         prices: tuple[PriceBound, ...] = ()
         if limit.kind is LimitKind.MONEY:
-            outstanding = unscale_quantity(max(escrow.taken - settled, 0), decimals=MONEY_DECIMALS)
+            # What silent agents hold was freed for others, and they may spend it all the same.
+            buying = max(escrow.taken + escrow.unknown - settled, 0)
+            outstanding = unscale_quantity(buying, decimals=MONEY_DECIMALS)
             prices = price_bounds(
                 self._unit, sources=sources, outstanding=outstanding, now=self._now
             )
@@ -290,8 +292,16 @@ def _used_by_segment(
     }
 
 
-def _valid_until(entries: Sequence[ToldLimit], *, limits: CustomerLimits | None) -> datetime | None:
+def _valid_until(
+    entries: Sequence[ToldLimit], *, limits: CustomerLimits | None, now: datetime
+) -> datetime | None:
     ends = [entry.span.end for entry in entries]
     if limits is not None:
         ends.append(limits.valid_until)
+    for entry in entries:
+        timeline = entry.limit.timeline
+        if entry.prices and timeline is not None:
+            # Tiers begin again with a billing period, also where it is not the limit's window.
+            period = timeline.period_at(now)
+            ends.append(None if period is None else period.end)
     return min((end for end in ends if end is not None), default=None)

@@ -1,5 +1,7 @@
 """Terms as agents are told them: anew when they change, under revisions that rise."""
 
+from billing_server.domain.catalog.limit import WindowUnit
+from billing_server.domain.limit.lease import Lease, LeaseState, WindowKey
 from billing_server.services.acquire_leases import AcquireAnswer
 from billing_server.services.lease_terms import tell_terms, watch_terms
 from billing_server.services.limit_book import LimitBook
@@ -105,6 +107,68 @@ def test_money_that_is_granted_comes_with_what_it_buys_where_others_moved_the_cu
     assert first_price(idle.look(want("cap", 10), rung=["acme"])) == ["1/200"]
 
 
+def test_money_is_priced_anew_when_a_billing_period_ends_that_is_no_window_of_its_limit(
+    store: SqlStore,
+) -> None:
+    # 1,000 tokens are included, then 0.01 each for 10,000, then 0.005: in each month anew.
+    world = LeaseWorld(store, money("cap", "500", unit=WindowUnit.LIFETIME))
+    agent = world.leasing()
+    agent.push(event("e1", quantities={"input_tokens": "12000"}))
+    (told,) = agent.sync(customer_ids=("acme",)).customers
+    assert [str(step.unit_price) for step in told.limits[0].prices[0].steps] == ["1/200"]
+    assert told.valid_until == parse_instant("2026-04-01T00:00:00Z")
+    world.clock.advance(parse_instant("2026-04-01T00:00:00Z") - world.clock.now())
+    (told,) = agent.sync().customers
+    found = [
+        (str(step.from_quantity), str(step.unit_price)) for step in told.limits[0].prices[0].steps
+    ]
+    assert found == [("0", "1/100"), ("10000", "1/200")]
+
+
+def test_what_a_silent_agent_may_buy_is_looked_past_although_it_was_freed(
+    memory_store: SqlStore,
+) -> None:
+    context = make_context(memory_store, start="2026-01-17T00:00:00Z")
+    apply(context, RECLAIMING)
+
+    def steps() -> list[tuple[str, str]]:
+        with memory_store.read() as unit:
+            found = tell_terms(
+                unit, book=LimitBook(), customer_ids=["acme"], now=context.clock.now()
+            )
+        (limit,) = found["acme"].limits
+        return [(str(step.from_quantity), str(step.unit_price)) for step in limit.prices[0].steps]
+
+    assert steps() == [("0", "1/100"), ("100", "1/50")]
+    with memory_store.write() as unit:
+        found = tell_terms(unit, book=LimitBook(), customer_ids=["acme"], now=context.clock.now())
+        (limit,) = found["acme"].limits
+        reclaimed = Lease(
+            lease_id=bytes(16),
+            key=WindowKey("acme", "cap", limit.span.window_id),
+            agent_ref=1,
+            granted=400_000,
+            state=LeaseState.RECLAIMED,
+            create_time=context.clock.now(),
+        )
+        unit.leases.put([reclaimed])
+    # 0.40 buy 40 tokens.
+    assert steps() == [("0", "1/100"), ("60", "1/50")]
+
+
+RECLAIMING = """
+meters: [{key: tokens, aggregation: sum}]
+plans:
+  - key: pro
+    currency: USD
+    prices:
+      - {key: tokens, kind: usage, meter: tokens, model: graduated,
+         tiers: [{up_to: "100", unit_price: "0.01"}, {unit_price: "0.02"}]}
+    limits: [{key: cap, amount: "100", window: billing_period, unconfirmed: reclaim,
+              reclaim_max: "1"}]
+customers: [{id: acme}]
+subscriptions: [{id: sub-1, customer: acme, plan: pro, start: 2026-01-17T00:00:00Z}]
+"""
 PRICED = """
 meters: [{key: tokens, aggregation: sum}]
 plans:
