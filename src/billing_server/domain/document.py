@@ -75,6 +75,11 @@ class MapNode:
 Node = Scalar | ListNode | MapNode
 
 
+def as_it_is(node: Node) -> Node:
+    """Returns a node unread: what it is read as depends on its kind."""
+    return node
+
+
 def node_content(node: Node) -> Hashable:
     """Returns what a node holds: equal for equal texts, on whatever lines they stand."""
     if isinstance(node, Scalar):

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from billing_server.domain.catalog.model import RecurringPrice, UsagePrice
 from billing_server.domain.catalog.serialize import canonical_json
-from billing_server.domain.invoice.calculation import USAGE_KINDS
 from billing_server.domain.invoice.comparison import ChargeChange, ComparedCharge, split_change
+from billing_server.domain.invoice.model import USAGE_KINDS
 from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.rating.usage import usage_terms

@@ -8,9 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from billing_server.domain.catalog.model import Meter, Plan, Price, UsagePrice
-from billing_server.domain.invoice.calculation import USAGE_KINDS
 from billing_server.domain.invoice.margin import LineMargin, Margin, line_margin, margin_of
-from billing_server.domain.invoice.model import LineKind
+from billing_server.domain.invoice.model import USAGE_KINDS, LineKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.subscription.model import AttachedAddon, Override
 from billing_server.domain.subscription.phase import Segment

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_server.domain.invoice.late_usage import ALL_GROUPS, group_name
 from billing_server.domain.invoice.lines import sequence_of
-from billing_server.domain.invoice.model import Invoice, InvoiceState, LineKind
+from billing_server.domain.invoice.model import USAGE_KINDS, Invoice, InvoiceState, LineKind
 from billing_server.domain.invoice.serialize import line_tax_from_dict
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import (
@@ -28,7 +28,6 @@ from metering.period import Period
 INVOICE_SERIES = "invoice"
 NUMBER_DIGITS = 6
 """Digits that a number has at least: INV-000001."""
-USAGE_KINDS = (LineKind.USAGE.value, LineKind.LATE_USAGE.value)
 
 
 class SqlInvoiceRepository:
@@ -167,7 +166,7 @@ class SqlInvoiceRepository:
                 invoice_line.c.subscription_id == subscription_id,
                 invoice_line.c.period_start >= period.start,
                 invoice_line.c.period_start < period.end,
-                invoice_line.c.kind.in_(USAGE_KINDS),
+                invoice_line.c.kind.in_([kind.value for kind in USAGE_KINDS]),
                 invoice.c.state != InvoiceState.VOID.value,
             )
         )

@@ -116,6 +116,17 @@ Index(
     postgresql_where=subscription.c.is_start_invoice_due,
 )
 
+_CHARGE_KEY = (
+    "customer_id",
+    "subscription_id",
+    "period_start",
+    "price_key",
+    "segment",
+    "group_key",
+)
+"""What names a running charge. Its group: the values of the dimensions that the price is grouped
+by, as canonical JSON; empty: the whole."""
+
 running_charge = row_table(
     "running_charge",
     Column("customer_id", Key, nullable=False),
@@ -134,15 +145,7 @@ running_charge = row_table(
     # Of the event that brought the latest value; NULL for other aggregations.
     Column("last_time", Instant),
     Column("last_event_id", Key),
-    PrimaryKeyConstraint(
-        "customer_id",
-        "subscription_id",
-        "period_start",
-        "price_key",
-        "segment",
-        "group_key",
-        name="pk_running_charge",
-    ),
+    PrimaryKeyConstraint(*_CHARGE_KEY, name="pk_running_charge"),
 )
 """A cache: what each usage price of a running period comes to. Rebuilt from buckets at any time."""
 
@@ -155,15 +158,7 @@ charge_event_state = key_ordered_table(
     Column("segment", Integer, nullable=False),
     Column("group_key", Key, nullable=False),
     Column("state", Text, nullable=False),
-    PrimaryKeyConstraint(
-        "customer_id",
-        "subscription_id",
-        "period_start",
-        "price_key",
-        "segment",
-        "group_key",
-        name="pk_charge_event_state",
-    ),
+    PrimaryKeyConstraint(*_CHARGE_KEY, name="pk_charge_event_state"),
 )
 """Where the rating of a charge that is rated by event stopped; without a row it begins anew."""
 
@@ -176,16 +171,7 @@ charge_value = key_ordered_table(
     Column("segment", Integer, nullable=False),
     Column("group_key", Key, nullable=False),
     Column("value", Key, nullable=False),
-    PrimaryKeyConstraint(
-        "customer_id",
-        "subscription_id",
-        "period_start",
-        "price_key",
-        "segment",
-        "group_key",
-        "value",
-        name="pk_charge_value",
-    ),
+    PrimaryKeyConstraint(*_CHARGE_KEY, "value", name="pk_charge_value"),
 )
 """A cache: the values that a running charge on a unique count has seen."""
 

@@ -27,7 +27,7 @@ from billing_server.domain.catalog.read_period import (
 from billing_server.domain.catalog.read_price import read_price
 from billing_server.domain.catalog.read_spend import read_commitment, read_thresholds
 from billing_server.domain.catalog.tax_rules import note_mixed_tax
-from billing_server.domain.document import MapNode, Node
+from billing_server.domain.document import MapNode, Node, as_it_is
 from billing_server.domain.fields import (
     FieldMistake,
     FieldReader,
@@ -274,7 +274,7 @@ def read_subscription_entry(reader: FieldReader) -> SubscriptionEntry | None:
 
 def read_quantities(reader: FieldReader) -> dict[str, Decimal]:
     """Reads `quantities`: whole numbers by name, such as {seats: 3}."""
-    node = reader.maybe("quantities", _same)
+    node = reader.maybe("quantities", as_it_is)
     if not isinstance(node, MapNode):
         reader.child("quantities")  # Notes what stands there instead of a mapping.
         return {}
@@ -307,7 +307,3 @@ def _changed(prices: FieldReader, key: str) -> dict[str, object]:
         name: None if fields.node_of(name) is None else fields.maybe(name, plain_from_node)
         for name in names
     }
-
-
-def _same(node: Node) -> Node:
-    return node

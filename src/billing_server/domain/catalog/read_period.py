@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from billing_server.domain.catalog.model import Anchor, AnchorMode, BillingPeriod
-from billing_server.domain.document import MapNode, Node, Scalar
+from billing_server.domain.document import MapNode, Node, Scalar, as_it_is
 from billing_server.domain.fields import (
     FieldMistake,
     FieldReader,
@@ -55,7 +55,7 @@ def billing_instant(node: Node) -> datetime:
 
 def read_billing_period(reader: FieldReader) -> BillingPeriod:
     """Reads `billing_period`: a unit, or {every: 2, unit: week}."""
-    node = reader.maybe("billing_period", _same)
+    node = reader.maybe("billing_period", as_it_is)
     if not isinstance(node, MapNode):
         unit = reader.optional("billing_period", choice(PeriodUnit), default=PeriodUnit.MONTH)
         return BillingPeriod(unit)
@@ -72,7 +72,7 @@ def read_anchor(reader: FieldReader, *, unit: PeriodUnit) -> Anchor:
     A fixed day has to lie once in every period: a weekday in weeks, a day of the month in months
     and longer, a day of a month of the year in quarters and longer.
     """
-    node = reader.maybe("anchor", _same)
+    node = reader.maybe("anchor", as_it_is)
     if isinstance(node, MapNode):
         anchor = _read_month_day(reader, node)
     else:
@@ -129,7 +129,3 @@ def _anchor(node: Node) -> Anchor:
         return Anchor(AnchorMode(word))
     known = [AnchorMode.ANNIVERSARY.value, AnchorMode.CALENDAR.value, "1..31", *WEEKDAYS]
     raise not_a_choice(word, known=known, later={}, reason="ANCHOR_UNKNOWN")
-
-
-def _same(node: Node) -> Node:
-    return node

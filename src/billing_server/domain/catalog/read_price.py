@@ -16,7 +16,7 @@ from billing_server.domain.catalog.model import (
 )
 from billing_server.domain.catalog.read_period import read_billing_period
 from billing_server.domain.catalog.read_tax import read_price_tax
-from billing_server.domain.document import MapNode, Node
+from billing_server.domain.document import MapNode, Node, as_it_is
 from billing_server.domain.fields import (
     FieldReader,
     boolean,
@@ -178,7 +178,7 @@ def _read_prorate(reader: FieldReader) -> frozenset[Proratable]:
 
 def _read_groups(reader: FieldReader) -> tuple[tuple[str, ...], TierScope]:
     """Reads `group_by`: a list of dimensions, or {dimensions: […], tiers: shared | per_group}."""
-    node = reader.maybe("group_by", _same)
+    node = reader.maybe("group_by", as_it_is)
     if node is None:
         return (), TierScope.SHARED
     inner, name, scope = reader, "group_by", TierScope.SHARED
@@ -196,10 +196,6 @@ def _read_groups(reader: FieldReader) -> tuple[tuple[str, ...], TierScope]:
         problem = f"{len(dimensions)} dimensions; group by at most {GROUP_DIMENSIONS_MAX}"
         inner.note(name, reason="GROUPS_TOO_MANY", problem=problem)
     return dimensions, scope
-
-
-def _same(node: Node) -> Node:
-    return node
 
 
 _PRICE_KINDS: Final[Mapping[str, Callable[[FieldReader], Price | None]]] = {

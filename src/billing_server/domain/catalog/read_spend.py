@@ -2,15 +2,13 @@
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
 
 from billing_server.domain.catalog.model import Commitment, Plan, Thresholds
-from billing_server.domain.document import MapNode, Node
+from billing_server.domain.document import MapNode, Node, as_it_is
 from billing_server.domain.fields import FieldMistake, FieldReader, price
 from billing_server.domain.rating.price_model import ZERO
+from billing_server.domain.rating.rates import rate_fraction
 from metering.quantity import plain_decimal
-
-ONE: Final = Decimal(1)
 
 
 def read_commitment(reader: FieldReader) -> Commitment | None:
@@ -19,14 +17,14 @@ def read_commitment(reader: FieldReader) -> Commitment | None:
     if inner is None:
         return None
     amount = inner.required("amount", _above_zero)
-    discount = inner.optional("overage_discount", _fraction, default=ZERO)
+    discount = inner.optional("overage_discount", rate_fraction, default=ZERO)
     inner.finish()
     return None if amount is None else Commitment(amount=amount, overage_discount=discount)
 
 
 def read_thresholds(reader: FieldReader) -> Thresholds | None:
     """Reads `thresholds`: a list of amounts, or {every: amount}; None where there are none."""
-    node = reader.maybe("thresholds", _same)
+    node = reader.maybe("thresholds", as_it_is)
     if node is None:
         return None
     if isinstance(node, MapNode):
@@ -67,15 +65,3 @@ def _above_zero(node: Node) -> Decimal:
     if value == 0:
         raise FieldMistake("AMOUNT_ZERO", "0 asks for nothing; write an amount, or leave it out")
     return value
-
-
-def _fraction(node: Node) -> Decimal:
-    value = price(node)
-    if value > ONE:
-        problem = f'{plain_decimal(value)} is more than the whole; 20 % is written "0.20"'
-        raise FieldMistake("FRACTION_OUT_OF_RANGE", problem)
-    return value
-
-
-def _same(node: Node) -> Node:
-    return node

@@ -9,13 +9,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from billing_server.domain.invoice.model import USAGE_KINDS
 from billing_server.domain.rating.price_model import StepKind
 from billing_server.domain.rating.step_text import step_text
 from metering.quantity import plain_decimal, round_quantity
 
 Json = Mapping[str, Any]
 
-USAGE_KINDS: Final = frozenset({"usage", "late_usage"})
 _QUANTITY_PLACES: Final = 9
 """Digits after the point that a quantity may have."""
 _FEE_PLACES: Final = 9

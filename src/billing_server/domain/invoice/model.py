@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from typing import Final
 
 from billing_server.domain.rating.price_model import RatingStep
 from billing_server.domain.tax.rate import NOT_TAXED, LineTax
@@ -49,6 +50,10 @@ class LineKind(StrEnum):
     MINIMUM = "minimum"
     PROGRESSIVE_OFFSET = "progressive_offset"
     ADJUSTMENT = "adjustment"
+
+
+USAGE_KINDS: Final = frozenset({LineKind.USAGE, LineKind.LATE_USAGE})
+"""What lines of usage are; in the content of an invoice they stand under the same names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

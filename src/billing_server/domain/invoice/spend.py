@@ -20,7 +20,7 @@ from billing_server.domain.invoice.lines import (
     invoiced_steps,
     make_line,
 )
-from billing_server.domain.invoice.model import InvoiceLine, LineKind
+from billing_server.domain.invoice.model import USAGE_KINDS, InvoiceLine, LineKind
 from billing_server.domain.invoice.spend_steps import (
     commitment_steps,
     minimum_steps,
@@ -37,7 +37,6 @@ from metering.period import Period
 MINIMUM_KEY: Final = "minimum_spend"
 COMMITMENT_KEY: Final = "commitment"
 SPEND_KINDS: Final = frozenset({LineKind.MINIMUM, LineKind.ADJUSTMENT})
-USAGE_KINDS: Final = frozenset({LineKind.USAGE, LineKind.LATE_USAGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ def test_thresholds_may_be_a_distance() -> None:
         (
             'commitment: {amount: "1", overage_discount: "20"}',
             "commitment.overage_discount",
-            "FRACTION_OUT_OF_RANGE",
+            "RATE_ABOVE_ONE",
         ),
         ('thresholds: ["5", "5"]', "thresholds", "THRESHOLDS_NOT_ASCENDING"),
         ("thresholds: {}", "thresholds.every", "FIELD_MISSING"),
