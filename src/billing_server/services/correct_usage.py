@@ -48,6 +48,8 @@ class AdjustmentRequest:
     """When it counts; None: now."""
     dimensions: Mapping[str, str] = field(default_factory=dict)
     """With which dimensions; they choose the price."""
+    id: str | None = None
+    """Of the adjustment, where a repeat of the request must not add it again; None: a new one."""
 
 
 def void_usage(
@@ -110,7 +112,8 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
     """Add a signed quantity to a meter.
 
     A sum may go below zero: it is then charged nothing, and what is added later makes up for it
-    first (R18). To a level it is a change that holds until the next event sets a level.
+    first (R18). To a level it is a change that holds until the next event sets a level. What has an
+    id is added once.
 
     Raises:
         NotFoundError: CUSTOMER_NOT_FOUND, METER_NOT_FOUND.
@@ -139,8 +142,11 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         unit.usage.share_catalog()
         if not unit.usage.lock_customers([request.customer_id]):
             raise customer_not_found(request.customer_id)
+        known = None if request.id is None else unit.usage_facts.adjustment(request.id)
+        if known is not None:
+            return known
         adjustment = Adjustment(
-            id=context.new_id("adj"),
+            id=request.id or context.new_id("adj"),
             customer_id=request.customer_id,
             meter_key=meter.key,
             dimensions=dict(request.dimensions),

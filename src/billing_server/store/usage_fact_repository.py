@@ -171,6 +171,12 @@ class SqlUsageFactRepository:
             )
         )
 
+    def adjustment(self, adjustment_id: str) -> Adjustment | None:
+        """Returns an adjustment; None where there is none of that id."""
+        statement = select(usage_adjustment).where(usage_adjustment.c.id == adjustment_id)
+        row = self._connection.execute(statement).first()
+        return None if row is None else Adjustment(**row._mapping)
+
     def adjustments(
         self,
         customer_id: str,

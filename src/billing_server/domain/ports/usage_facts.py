@@ -105,6 +105,9 @@ class UsageFactRepository(Protocol):
     def add_adjustment(self, adjustment: Adjustment) -> None:
         """Write an adjustment."""
 
+    def adjustment(self, adjustment_id: str) -> Adjustment | None:
+        """Return an adjustment; None where there is none of that id."""
+
     def adjustments(
         self,
         customer_id: str,

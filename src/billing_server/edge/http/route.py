@@ -21,6 +21,7 @@ from metering.errors import ValidationError
 BODY_BYTES_MAX = 8 * 1024 * 1024
 """Longest body that is read; a catalog of thousands of customers fits."""
 SUCCESS_CODES = range(200, 300)
+ID_DIGITS = 32
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -43,6 +44,16 @@ def caller_name(request: Request) -> str:
 
 Caller = Annotated[str, Depends(caller_name)]
 """Parameter of a handler that notes who did it."""
+
+
+def repeat_id(request: Request) -> str | None:
+    """Return what a repeat of the call under its idempotency key has too; None without a key."""
+    return getattr(request.state, "repeat_id", None)
+
+
+RepeatId = Annotated[str | None, Depends(repeat_id)]
+"""Parameter of a handler whose work must not be done twice: a server that dies between doing it and
+keeping its answer does not know that it was done."""
 
 
 class ApiRoute(APIRoute):
@@ -113,6 +124,7 @@ async def _once(request: Request, *, handler: Handler, key: str, body: bytes) ->
             media_type="application/json",
             headers={"Idempotent-Replayed": "true"},
         )
+    request.state.repeat_id = hashlib.sha256(f"{key} {digest}".encode()).hexdigest()[:ID_DIGITS]
     try:
         response = await handler(request)
     except BaseException:

@@ -20,7 +20,7 @@ from billing_server.edge.http.models_usage import (
     VoidUsageRequest,
 )
 from billing_server.edge.http.parameters import WantedPage, dimension_filter, instant_of
-from billing_server.edge.http.route import ApiRoute, Context
+from billing_server.edge.http.route import ApiRoute, Context, RepeatId
 from billing_server.services.correct_usage import (
     AdjustmentRequest,
     adjust_usage,
@@ -89,7 +89,7 @@ def post_amend(request: AmendUsageRequest, context: Context) -> Any:
 
 
 @router.post("/usage/adjust", status_code=CREATED, response_model=AdjustmentAnswer)
-def post_adjust(request: AdjustUsageRequest, context: Context) -> Any:
+def post_adjust(request: AdjustUsageRequest, context: Context, repeat: RepeatId) -> Any:
     """Add a signed quantity to a meter of a customer, with the reason."""
     time = request.event_time
     made = adjust_usage(
@@ -101,6 +101,7 @@ def post_adjust(request: AdjustUsageRequest, context: Context) -> Any:
             reason=request.reason,
             event_time=None if time is None else instant_of(time, field="event_time"),
             dimensions=request.dimensions,
+            id=None if repeat is None else f"adj_{repeat}",
         ),
     )
     return _adjustment_to_json(

@@ -54,6 +54,28 @@ def test_a_meter_is_adjusted_with_a_reason(api: Api) -> None:
     assert (refused.status_code, refused.json()["reason"]) == (400, "METER_NOT_ADJUSTABLE")
 
 
+def test_an_adjustment_is_made_once_though_the_server_died_before_it_kept_its_answer(
+    api: Api,
+) -> None:
+    body = {
+        "customer": "acme",
+        "meter": "calls",
+        "quantity": "-3",
+        "reason": "goodwill",
+        "event_time": START,
+        "dimensions": {"model": "large"},
+    }
+    headers = {"Idempotency-Key": "key-1"}
+    first = api.post("/v1/usage/adjust", body, headers=headers)
+    with api.context.store.write() as unit:
+        unit.idempotency.release("test/key-1")
+    again = api.post("/v1/usage/adjust", body, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    other = api.post("/v1/usage/adjust", body, headers={"Idempotency-Key": "key-2"})
+    assert other.json()["id"] != first.json()["id"]
+    assert used(api, "calls") == "-5"
+
+
 def test_events_are_imported_and_listed(api: Api) -> None:
     event = {
         "event_id": "old",
