@@ -5,6 +5,7 @@ transactions that begin IMMEDIATE, readers that cannot write. PostgreSQL: writer
 with row locks and bounded waiting for them; readers see one snapshot and cannot write.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 import psycopg
+import structlog
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -28,6 +30,10 @@ SQLITE_CHECKPOINT_PAGES = 8_000
 READER_CONNECTIONS_MAX = 8
 POSTGRESQL_CONNECTIONS_MAX = 16
 POSTGRESQL_LOCK_TIMEOUT_MS = 10_000
+LOG_SECONDS = 10.0
+"""How often the log says that the database cannot be used: every call of every agent meets it."""
+
+log = structlog.get_logger(__name__)
 
 _POSTGRESQL_BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
 _POSTGRESQL_FULL_STATES = frozenset({"53100"})
@@ -140,7 +146,26 @@ def translated() -> Iterator[None]:
         known = error_from_database(error)
         if known is None:
             raise
+        if isinstance(known, UnavailableError):
+            _outages.tell(known)
         raise known from error
+
+
+class _Outages:
+    """Tells the operator, who otherwise would hear of a full disk from the agents alone."""
+
+    def __init__(self) -> None:
+        self._told_at: dict[str, float] = {}
+
+    def tell(self, error: UnavailableError) -> None:
+        now = time.monotonic()
+        told_at = self._told_at.get(error.reason)
+        if told_at is None or now - told_at >= LOG_SECONDS:
+            self._told_at[error.reason] = now
+            log.error("database_unavailable", reason=error.reason, error=error.message)
+
+
+_outages = _Outages()
 
 
 def busy_error(detail: str) -> ConflictError:

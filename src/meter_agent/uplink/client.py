@@ -217,8 +217,10 @@ class IngestClient:
         if error.reason == "IDENTITY_TAKEN":
             return IdentityTakenError(message=error.message, is_answered=True)
         code = rpc_error.code()
-        if code is grpc.StatusCode.UNAVAILABLE:
+        if code is grpc.StatusCode.UNAVAILABLE and error.reason == "RPC_UNAVAILABLE":
             message = f"the server {self._target} cannot be reached ({error.message})"
+        elif code is grpc.StatusCode.UNAVAILABLE:
+            message = f"the server {self._target} cannot serve now: {error.message}"
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
             waited = self._call_seconds if seconds is None else seconds
             message = f"the server {self._target} did not answer within {waited:g} s"

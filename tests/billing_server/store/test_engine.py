@@ -2,11 +2,14 @@
 
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
+from billing_server.store import engine
 from billing_server.store.engine import (
     Backend,
     busy_error,
@@ -85,6 +88,27 @@ def test_an_error_that_a_caller_can_act_on_is_translated(
         raise sqlite3.OperationalError(text_of_error)
     assert raised.value.reason == reason
     assert raised.value.retry_after_seconds
+
+
+def test_a_full_disk_is_told_in_the_log_and_not_with_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter([0.0, 9.9, 10.0])
+    monkeypatch.setattr(engine, "_outages", engine._Outages())
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(UnavailableError), translated():
+                raise sqlite3.OperationalError("database or disk is full")
+        with pytest.raises(ConflictError), translated():
+            raise sqlite3.OperationalError("database is locked")
+    told = {
+        "event": "database_unavailable",
+        "reason": "DISK_FULL",
+        "error": "the database's disk is full: free space on it, then try again",
+        "log_level": "error",
+    }
+    assert logs == [told, told]
 
 
 def test_a_bug_stays_what_it_is() -> None:

@@ -59,7 +59,7 @@ def test_what_the_server_asks_to_wait_is_read_from_the_details(
 
     monkeypatch.setattr(server, "open_session", busy)
     client = IngestClient(server.address, token=TOKEN)
-    with pytest.raises(UplinkError, match="later") as caught:
+    with pytest.raises(UplinkError, match="cannot serve now: later") as caught:
         client.open_session(ingest_pb2.OpenSessionRequest())
     assert caught.value.retry_after_seconds == 1.5
     client.close()
