@@ -1,5 +1,6 @@
 """The usage of a running period as it is shown: from running charges where they tell it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from billing_server.domain.catalog.model import Aggregation, Meter, UsagePrice
@@ -46,6 +47,41 @@ def running_quantities(
         state = AggregateState(charge.quantity, charge.value_count)
         quantities[key] = quantity_of(meters[key], state)
     return quantities
+
+
+def levels_until_end(
+    unit: UnitOfWork,
+    *,
+    terms: CustomerTerms,
+    timeline: Timeline,
+    period: Period,
+    quantities: Mapping[UsageKey, Used],
+) -> Mapping[UsageKey, Used]:
+    """Return the quantities of a running period with its levels as if they held until its end.
+
+    Args:
+        unit: its reads see one state.
+        terms: of the customer.
+        timeline: the subscription.
+        period: one of the timeline's.
+        quantities: so far, as `running_quantities` gave them.
+    """
+    levels = frozenset(
+        price.meter
+        for price, _ in timeline.usage_segments(period)
+        if terms.meters[price.meter].aggregation is Aggregation.TIME_WEIGHTED
+    )
+    if not levels:
+        return quantities
+    usage = fold_period(
+        unit,
+        terms=terms,
+        subscription_id=timeline.subscription.id,
+        period=period,
+        at=period.end,
+        meter_keys=levels,
+    )
+    return {**quantities, **usage.quantities}
 
 
 def _is_folded(price: UsagePrice, *, meter: Meter) -> bool:

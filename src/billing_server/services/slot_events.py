@@ -83,6 +83,7 @@ def _readings_of_charges(
     """Walk the readings of a meter in their order, each with the charges that it feeds."""
     series = unit.usage_facts.series_of(customer_id, meter_key=meter.key)
     assigners: dict[int, SeriesAssigner] = {}
+    fed: dict[int, tuple[Assignment, tuple[ChargeKey, ...]]] = {}
     for reading in unit.usage_facts.readings(
         customer_id, meter_key=meter.key, start=span.start, end=span.end
     ):
@@ -91,11 +92,11 @@ def _readings_of_charges(
         if known is None:
             known = assigners[reading.series_id] = assigner.series(meter.key, dimensions=dimensions)
         assignment = known.at(instant_from_minute(reading.time_us // MICROSECONDS_PER_MINUTE))
-        yield (
-            reading,
-            assignment,
-            charge_keys(assignment, customer_id=customer_id, dimensions=dimensions),
-        )
+        last = fed.get(reading.series_id)
+        if last is None or last[0] is not assignment:
+            keys = charge_keys(assignment, customer_id=customer_id, dimensions=dimensions)
+            last = fed[reading.series_id] = (assignment, keys)
+        yield reading, *last
 
 
 class NewEvent(NamedTuple):

@@ -1,8 +1,8 @@
 """The upcoming invoice of a customer: what it would be as of now, from running charges."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,8 @@ from billing_server.domain.invoice.serialize import invoice_to_dict, line_to_dic
 from billing_server.domain.invoice.spend import EarlierLine
 from billing_server.domain.ports.invoices import InvoiceContent
 from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.rating.assignment import UsageKey
+from billing_server.domain.rating.segment_usage import Used
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.domain.tax.taxing import merged_amounts
 from billing_server.services.context import ServiceContext
@@ -28,7 +30,7 @@ from billing_server.services.late_usage import find_late_periods, held_back_line
 from billing_server.services.line_terms import find_line_terms, margin_of_lines, margin_to_dict
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_unpriced
-from billing_server.services.running_usage import running_quantities
+from billing_server.services.running_usage import levels_until_end, running_quantities
 from metering.money import Money
 from metering.period import Period, PeriodUnit, calendar_cycle
 
@@ -68,8 +70,8 @@ def upcoming_invoice(
         for each in terms.timelines:
             if subscription_id in {None, each}:
                 drafts = _drafts(unit, terms=terms, subscription_id=each, now=now)
-                closing += drafts[:-1]
-                current += drafts[-1:]
+                closing += [draft.invoice for draft in drafts[:-1]]
+                current += [draft.invoice for draft in drafts[-1:]]
                 estimates += _estimates(unit, terms=terms, drafts=drafts, now=now)
         span = _span_of(context, terms=terms, drafts=current)
         unpriced = fold_unpriced(unit, terms=terms, period=span, at=now)
@@ -97,16 +99,26 @@ def upcoming_invoice(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a period would be invoiced with now."""
+
+    invoice: Invoice
+    """The draft."""
+    quantities: Mapping[UsageKey, Used]
+    """What it was made of."""
+
+
 def _drafts(
     unit: UnitOfWork, *, terms: CustomerTerms, subscription_id: str, now: datetime
-) -> list[Invoice]:
+) -> list[_Draft]:
     """Return the drafts of a subscription's periods without an invoice, the present one last.
 
     Late usage stands on the one that is issued next, which is the first.
     """
     timeline = terms.timelines[subscription_id]
     late = find_late_periods(unit, terms=terms, subscription_id=subscription_id)
-    drafts: list[Invoice] = []
+    drafts: list[_Draft] = []
     for period in open_periods(unit, timeline=timeline, now=now):
         drafts.append(
             _draft(unit, terms=terms, timeline=timeline, period=period, late=late, now=now)
@@ -123,16 +135,17 @@ def _draft(
     period: Period,
     late: Sequence[LatePeriod],
     now: datetime,
-) -> Invoice:
+) -> _Draft:
     quantities = running_quantities(unit, terms=terms, timeline=timeline, period=period, at=now)
     subscribed = terms.of_subscription(timeline.subscription.id)
-    return build_upcoming(
+    invoice = build_upcoming(
         subscribed,
         period=period,
         quantities=quantities,
         late=late,
         earlier=lines_before(unit, terms=subscribed, period=period),
     )
+    return _Draft(invoice, quantities)
 
 
 def lines_before(
@@ -151,7 +164,7 @@ def lines_before(
 
 
 def _estimates(
-    unit: UnitOfWork, *, terms: CustomerTerms, drafts: Sequence[Invoice], now: datetime
+    unit: UnitOfWork, *, terms: CustomerTerms, drafts: Sequence[_Draft], now: datetime
 ) -> list[PeriodEstimate]:
     """Return where the running period of a subscription is heading; late usage stays on its draft.
 
@@ -159,8 +172,8 @@ def _estimates(
     """
     if not drafts:
         return []
-    period = drafts[-1].period
-    timeline = terms.timelines[drafts[-1].subscription_id]
+    period = drafts[-1].invoice.period
+    timeline = terms.timelines[drafts[-1].invoice.subscription_id]
     late: tuple[LatePeriod, ...] = ()
     if len(drafts) == 1:
         late = find_late_periods(unit, terms=terms, subscription_id=timeline.subscription.id)
@@ -168,9 +181,12 @@ def _estimates(
     found = estimate_period(
         subscribed,
         period=period,
-        # A level is taken as it will be at the end if it holds, which the fold knows.
-        quantities=running_quantities(
-            unit, terms=terms, timeline=timeline, period=period, at=period.end
+        quantities=levels_until_end(
+            unit,
+            terms=terms,
+            timeline=timeline,
+            period=period,
+            quantities=drafts[-1].quantities,
         ),
         late=late,
         now=now,

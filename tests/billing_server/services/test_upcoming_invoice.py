@@ -1,9 +1,12 @@
 """The upcoming invoice is live, whole, and shows what has no price."""
 
+from typing import Any
+
 import pytest
 
 from billing_server.domain.ports.invoices import InvoiceFilter
 from billing_server.domain.subscription.model import Customer
+from billing_server.services import period_usage
 from billing_server.services.create_customer import create_customer
 from billing_server.services.list_invoices import list_invoices
 from billing_server.services.move_clock import advance_clock
@@ -145,3 +148,28 @@ def test_r43_the_tax_of_several_subscriptions_is_that_of_their_invoices(
         "0.28",
     )
     assert draft["estimate"] is None or draft["estimate"]["tax_total"] == "0.04"
+
+
+def test_r31_the_events_of_a_price_by_event_are_read_once_for_amount_and_estimate(
+    memory_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(memory_store)
+    by_event = 'model: percentage, rate: "0.01", fixed_per_event: "0.30"'
+    plain = 'included: "1000", model: per_unit, unit_price: "0.01"'
+    apply(context, CATALOG.replace(plain, by_event))
+    usage = Usage(context)
+    for value in ("100", "200"):
+        usage.send(value, at="2026-02-05T00:00:00Z")
+    advance_clock(context, to=parse_instant("2026-02-14T10:00:00Z"))
+    read: list[object] = []
+    events_of_charges = period_usage.events_of_charges
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        read.append(args)
+        return events_of_charges(*args, **kwargs)
+
+    monkeypatch.setattr(period_usage, "events_of_charges", counted)
+    draft = upcoming_invoice(context, customer_id="acme")
+    # 3.00 and two fees of 0.30, with the next period's 20.00; events do not go on at their pace.
+    assert (draft["total"], draft["estimate"]["total"]) == ("23.60", "23.60")
+    assert len(read) == 1
