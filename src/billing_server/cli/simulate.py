@@ -32,7 +32,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "usage.amended": "event {event} of customer {customer} is amended",
     "usage.adjusted": "{meter} of customer {customer} is adjusted by {quantity}",
     "subscription.move_version": "{subscription} changes version {version} on {effective}",
-    "subscription.override": "{subscription} has other terms for price {price}",
+    "subscription.override": "{subscription} has its own terms for price {price}: {set}",
     "subscription.add_addon": "{subscription} gets add-on {addon}",
     "subscription.remove_addon": "{subscription} loses add-on {addon}",
     "usage.unpriced": "no price for {usage} of customer {customer}: see alerts",

@@ -30,7 +30,7 @@ from billing_server.services.scenario_corrections import (
 )
 from billing_server.services.scenario_report import ScenarioEvent
 from billing_server.services.scenario_tally import UsageTally
-from billing_server.services.scenario_terms import play_terms_step
+from billing_server.services.scenario_terms import override_told, play_terms_step
 from billing_server.services.scenario_usage import ScenarioAgent, instants_of
 from metering.clock import format_instant
 from metering.errors import ERROR_TYPES, InvariantError, MeteringError
@@ -153,6 +153,9 @@ class _Player:
                     subscription=entry.id,
                     plan=f"{entry.plan_key} v{started.subscription.plan_version}",
                 )
+                for own in started.subscription.overrides:
+                    told = override_told(own.price, fields=own.fields)
+                    self._note("subscription.override", subscription=entry.id, **told)
             case ApplyStep():
                 self.apply(action)
             case TermsStep():

@@ -1,5 +1,6 @@
 """Entries of a scenario that change a running subscription: versions, overrides, add-ons."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -42,7 +43,7 @@ def play_terms_step(context: ServiceContext, *, step: TermsStep) -> dict[str, st
                 fields=step.fields,
                 effective=step.effective,
             )
-            told["price"] = step.name
+            told |= override_told(step.name, fields=step.fields)
         case "add_addon":
             add_addon(
                 context,
@@ -61,6 +62,11 @@ def play_terms_step(context: ServiceContext, *, step: TermsStep) -> dict[str, st
             )
             told["addon"] = step.name
     return told
+
+
+def override_told(price: str, *, fields: Mapping[str, object]) -> dict[str, str]:
+    """Returns what to tell of a subscription's own terms for a price."""
+    return {"price": price, "set": json.dumps(fields, ensure_ascii=False)}
 
 
 def read_terms_step(reader: FieldReader, *, verb: str) -> TermsStep | None:

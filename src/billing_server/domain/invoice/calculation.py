@@ -16,6 +16,8 @@ from metering.quantity import plain_decimal, round_quantity
 
 Json = Mapping[str, Any]
 
+_BARE_KINDS: Final = frozenset({StepKind.CONVERSION, StepKind.INCLUDED})
+"""Steps before the model, which make no amount."""
 _QUANTITY_PLACES: Final = 9
 """Digits after the point that a quantity may have."""
 _FEE_PLACES: Final = 9
@@ -36,8 +38,8 @@ def calculation_of(line: Json, *, currency: str) -> tuple[str, ...]:
     else:
         line = whole_of_part(line) or line
         # What is included is counted in converted units (R33).
-        converted = sum(step.get("kind") == StepKind.CONVERSION for step in line["steps"][:1])
-        sentences = [_used(line), *steps[:converted], *_included(line), *steps[converted:]]
+        first = sum(step.get("kind") in _BARE_KINDS for step in line["steps"])
+        sentences = [_used(line), *steps[:first], *_included(line), *steps[first:]]
     share = line.get("proration")
     if share:
         sentences.append(f"share: {share['numerator']}/{share['denominator']} of the whole period")

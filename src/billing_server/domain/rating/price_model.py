@@ -23,6 +23,8 @@ class StepKind(StrEnum):
 
     CONVERSION = "conversion"
     """Usage became another quantity, `from` the used one `to` the converted one; costs nothing."""
+    INCLUDED = "included"
+    """Scaled what is included: from that of a whole period to that of the part."""
     TIER = "tier"
     """A part of the quantity was charged at one rate."""
     PACKAGE = "package"

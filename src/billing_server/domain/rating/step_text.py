@@ -40,6 +40,10 @@ def _conversion(step: Step) -> str:
     return f"converted: {step['from']} are {step['to']}"
 
 
+def _included(step: Step) -> str:
+    return f"included for this part of the period: {step['to']} of {step['from']}"
+
+
 def _package(step: Step) -> str:
     return (
         f"packages, up to {step['to']}: {step['quantity']} × {step['unit_price']} = "
@@ -90,6 +94,7 @@ def _lump(words: str) -> Callable[[Step], str]:
 _TEXTS: Final[Mapping[str, Callable[[Step], str]]] = {
     StepKind.TIER: _tier,
     StepKind.CONVERSION: _conversion,
+    StepKind.INCLUDED: _included,
     StepKind.PACKAGE: _package,
     StepKind.FREE: _free,
     StepKind.EVENT_FEE: _event_fee,

@@ -64,6 +64,8 @@ class UsageTerms:
     """The price's model."""
     included: Decimal = ZERO
     """Units included in this segment, in the meter's unit or, where there is one, the converted."""
+    included_whole: Decimal | None = None
+    """Units that a whole period includes, where the segment has a part; None: it has all."""
     amount_share: Fraction = WHOLE
     """Share of the model's amount that is charged in this segment."""
     conversion: Conversion | None = None
@@ -173,6 +175,16 @@ class UsageTerms:
                 else EventUsage(conversion.convert(event.quantity), event.amount)
             )
 
+    def _first_steps(self, quantity: Exact, *, converted: Exact) -> list[RatingStep]:
+        """Returns what comes before the model, for no amount."""
+        steps: list[RatingStep] = []
+        if self.conversion is not None:
+            steps.append(_bare_step(StepKind.CONVERSION, before=quantity, after=converted))
+        whole = self.included_whole
+        if whole is not None:
+            steps.append(_bare_step(StepKind.INCLUDED, before=whole, after=self.included))
+        return steps
+
     def _explained(
         self, quantity: Exact, *, converted: Exact, billable: Exact, steps: list[RatingStep]
     ) -> RatedUsage:
@@ -180,10 +192,7 @@ class UsageTerms:
         amount: Exact = ZERO
         for step in steps:
             amount = add(amount, step.amount)
-        if self.conversion is not None:
-            none = ZERO
-            kind = StepKind.CONVERSION
-            steps.insert(0, RatingStep(quantity, converted, none, none, none, none, kind))
+        steps[:0] = self._first_steps(quantity, converted=converted)
         if self.amount_share is not WHOLE:
             shared = multiply(amount, self.amount_share)
             steps.append(RatingStep.lump(StepKind.PRORATION, subtract(shared, amount)))
@@ -201,6 +210,11 @@ class UsageTerms:
             amount_share=self.amount_share,
             steps=tuple(steps),
         )
+
+
+def _bare_step(kind: StepKind, *, before: Exact, after: Exact) -> RatingStep:
+    """Returns a step that makes one quantity of another, and no amount."""
+    return RatingStep(before, after, ZERO, ZERO, ZERO, ZERO, kind)
 
 
 def usage_terms(
@@ -225,11 +239,13 @@ def usage_terms(
     part = WHOLE if is_whole else share
     included = price.included
     is_additive = meter.aggregation.is_additive
-    if not is_whole and is_additive and Proratable.INCLUDED in price.prorate:
+    is_scaled = not is_whole and is_additive and Proratable.INCLUDED in price.prorate
+    if is_scaled:
         included = scale_included(included, share=share, meter=meter)
     return UsageTerms(
         price.model,
         included,
+        included_whole=price.included if is_scaled and price.included else None,
         amount_share=WHOLE if is_whole or is_additive else share,
         conversion=price.convert,
         adjustments=_adjustments(price, share=part, maximum_share=maximum_share or part),

@@ -67,6 +67,20 @@ def test_r33_what_is_included_is_told_behind_the_conversion_that_it_is_counted_i
     )
 
 
+def test_r17_a_part_of_what_is_included_is_told_before_what_it_leaves() -> None:
+    scaled = step(to="1000", quantity="0", unit_price="0", amount="0", kind="included")
+    told = calculation_of(
+        line(steps=[scaled | {"from": "31000"}, step(quantity="15000.5", amount="150.005")]),
+        currency="USD",
+    )
+    assert told[:4] == (
+        "used: 16,000.5 token",
+        "included for this part of the period: 1,000 of 31,000",
+        "included: 1,000, which leaves 15,000.5 to charge",
+        "15,000.5 × 0.01 = 150.005",
+    )
+
+
 def test_a_group_and_a_share_are_named_and_nothing_included_is_not() -> None:
     told = calculation_of(
         line(

@@ -21,6 +21,11 @@ def test_tiers_say_their_span_their_price_and_their_flat() -> None:
     ]
 
 
+def test_what_is_included_in_a_part_of_a_period_is_told_beside_a_whole_one() -> None:
+    step = {"kind": "included", "from": "1000000", "to": "516129", "amount": "0"}
+    assert step_text(step) == "included for this part of the period: 516129 of 1000000"
+
+
 def test_every_modifier_says_what_it_did() -> None:
     price = {
         "model": "package",

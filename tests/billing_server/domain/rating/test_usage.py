@@ -64,6 +64,11 @@ def test_r17_a_stub_scales_what_is_included_and_rounds_it_half_up_to_the_meter()
     assert rated.included_quantity == 548
     assert rated.amount_exact == Decimal("1179.7")
     assert rated.amount_share == 1
+    # The reader sees where the 548 come from.
+    assert [(str(step.kind), step.from_quantity, step.to_quantity) for step in rated.steps] == [
+        ("included", 1000, 548),
+        ("tier", 0, None),
+    ]
 
 
 def test_r17_half_a_unit_of_included_is_rounded_up() -> None:
