@@ -123,7 +123,7 @@ class _Settling:
                 self._limits.setdefault(limit.customer_id, []).append(limit)
         self._events = [(each, _carried(each.event)) for each in events]
         self._windows: dict[tuple[str, str], list[Window]] = {}
-        # The account of each event and limit, in the order of the events.
+        # The account of what no lease bore, of each event and limit, in the order of the events.
         self._keys: list[dict[str, WindowKey]] = []
         self._leases: dict[bytes, Lease] = {}
         self._accounts: dict[WindowKey, LimitAccount] = {}
@@ -139,9 +139,10 @@ class _Settling:
             keys_of_event: dict[str, WindowKey] = {}
             self._keys.append(keys_of_event)
             for limit in self._limits.get(each.event.row.customer_id, ()):
-                key = keys_of_event[limit.key] = self._key(limit, each.event, carried)
-                limits[key] = limit
+                named = self._windows_named(limit, carried)
                 window = self._window_of(limit, each.event)
+                keys_of_event[limit.key] = named[0] if named else window.key
+                limits.update(dict.fromkeys(named or [window.key], limit))
                 windows[window.key] = window
         # That of an event's own time is opened before the event is counted, also where its lease is
         # of another window: opened later, it would begin with what is settled there.
@@ -173,20 +174,17 @@ class _Settling:
             customer_id = each.event.row.customer_id
             borne = self._debit(carried, event=each.event)
             for limit in self._limits.get(customer_id, ()):
-                booking = self._bookings.get(keys[limit.key])
-                if booking is None:
-                    continue
-                booking.event_count += 1
+                key = keys[limit.key]
+                parts = {each: part for each, part in borne.items() if each[:2] == key[:2]}
                 claimed = {each.event.row.agent_ref: carried.allowances.get(limit.key, 0)}
                 if limit.kind is LimitKind.MONEY:
-                    booking.is_reserved |= limit.key in borne or any(claimed.values())
-                    booking.debited += borne.get(limit.key, 0)
-                    booking.claimed.update(claimed)
+                    self._book_estimate(key, parts=parts, claimed=claimed)
                     continue
-                used = _used(limit, each)
-                booking.used += used
-                surplus = max(0, used - borne.get(limit.key, 0))
-                booking.book_surplus(surplus, claimed=claimed, is_reserved=carried.is_settlement)
+                surplus = self._book_borne(key, parts=parts, used=_used(limit, each))
+                if key in self._bookings:
+                    self._bookings[key].book_surplus(
+                        surplus, claimed=claimed, is_reserved=carried.is_settlement
+                    )
 
     def book_money(self, rated_before: dict[str, Decimal]) -> None:
         """Books the rated change of each customer to the windows of its limits on money."""
@@ -213,13 +211,11 @@ class _Settling:
         self._unit.limits.add_threshold_events(thresholds)
         self._tell_holders()
 
-    def _key(self, limit: LimitInForce, event: DecodedEvent, carried: "_Carried") -> WindowKey:
-        """Returns the window that an event is used in: that of its lease, where it names one."""
-        for debit in carried.debits:
-            lease = self._leases.get(debit.lease_id)
-            if lease is not None and lease.key[:2] == (limit.customer_id, limit.key):
-                return lease.key
-        return self._window_of(limit, event).key
+    def _windows_named(self, limit: LimitInForce, carried: "_Carried") -> list[WindowKey]:
+        """Returns the windows of a limit whose leases an event names, in its order."""
+        leases = [self._leases.get(debit.lease_id) for debit in carried.debits]
+        keys = [lease.key for lease in leases if lease is not None]
+        return [key for key in dict.fromkeys(keys) if key[:2] == (limit.customer_id, limit.key)]
 
     def _window_of(self, limit: LimitInForce, event: DecodedEvent) -> Window:
         """Returns the window that holds an event's time; most events of a batch share one."""
@@ -232,9 +228,40 @@ class _Settling:
         known.append(window)
         return window
 
-    def _debit(self, carried: "_Carried", *, event: DecodedEvent) -> dict[str, int]:
-        """Takes the debits of an event from their leases; returns what was borne by limit."""
-        borne: dict[str, int] = {}
+    def _book_borne(self, key: WindowKey, *, parts: Mapping[WindowKey, int], used: int) -> int:
+        """Books use to the windows whose leases bore it, and the rest; returns the rest.
+
+        An overrun may be borne by a lease of the window that has begun since the call did: each
+        window counts what its own leases bore, so that none gives out again what was used of it.
+        """
+        rest = used
+        for borne_in, part in parts.items():
+            amount = min(part, rest)
+            rest -= amount
+            if borne_in in self._bookings:
+                self._bookings[borne_in].used += amount
+        if key in self._bookings:
+            self._bookings[key].used += rest
+            self._bookings[key].event_count += 1
+        return rest
+
+    def _book_estimate(
+        self, key: WindowKey, *, parts: Mapping[WindowKey, int], claimed: Mapping[int, int]
+    ) -> None:
+        """Books what leases and allowances bore of a price's estimate; rating tells the use."""
+        for borne_in in parts or [key]:
+            booking = self._bookings.get(borne_in)
+            if booking is not None:
+                booking.event_count += 1
+                booking.debited += parts.get(borne_in, 0)
+                booking.is_reserved |= borne_in in parts
+        if key in self._bookings:
+            self._bookings[key].is_reserved |= any(claimed.values())
+            self._bookings[key].claimed.update(claimed)
+
+    def _debit(self, carried: "_Carried", *, event: DecodedEvent) -> dict[WindowKey, int]:
+        """Takes the debits of an event from their leases; returns what was borne by window."""
+        borne: dict[WindowKey, int] = {}
         for debit in carried.debits:
             lease = self._leases.get(debit.lease_id)
             if lease is None:
@@ -245,10 +272,9 @@ class _Settling:
                     agent_ref=event.row.agent_ref,
                     create_time=self._now,
                 )
-            key = lease.key.limit_key
             amount = max(debit.amount, 0)
-            part = bearable(lease, amount=amount) if key else amount
-            borne[key] = borne.get(key, 0) + part
+            part = bearable(lease, amount=amount) if lease.key.limit_key else amount
+            borne[lease.key] = borne.get(lease.key, 0) + part
             self._leases[debit.lease_id] = debited(lease, amount=amount)
             booking = self._bookings.get(lease.key)
             if booking is not None and booking.limit.kind is LimitKind.ROLLING:

@@ -91,6 +91,33 @@ def test_usage_belongs_to_the_window_of_its_lease(store: SqlStore) -> None:
     assert world.account("daily").settled == 110
 
 
+@pytest.mark.parametrize(
+    "limit", [units("daily", 1_000), money("daily", "50", unit=WindowUnit.DAY)]
+)
+def test_each_window_counts_what_its_own_leases_bore_of_a_call_that_outlived_one(
+    store: SqlStore, limit: Limit
+) -> None:
+    world = LimitWorld(store, limit)
+    agent = world.agent()
+    # A thousand tokens are included in the price; the next cost 0.01 each.
+    agent.push(event("e0", quantities={"input_tokens": "1000"}))
+    before = world.account("daily")
+    world.clock.advance(timedelta(days=1))
+    agent.push(event("e1", quantities={"gpu_seconds": "0"}, at=NOON + timedelta(days=1)))
+    today = world.account("daily").key
+    each = 1 if limit.subject is LimitSubject.METER else 10_000
+    first = world.lease(1, key=before.key, granted=14 * each)
+    second = world.lease(2, key=today, granted=20 * each)
+    # It reserved 14 yesterday and used 18: today's lease bore the overrun.
+    debits = [(first.lease_id, 14 * each), (second.lease_id, 4 * each)]
+    agent.push(debited("e2", tokens=18, debits=debits, at=NOON + timedelta(days=1)))
+    with store.read() as unit:
+        settled = {each.key: each.settled for each in unit.limits.accounts("acme")}
+    assert settled[before.key] - before.settled == 14 * each
+    assert settled[today] == 4 * each
+    assert world.lease_of(second.lease_id).settled == settled[today]
+
+
 def test_use_that_is_settled_in_another_window_is_not_used_before_in_its_own(
     memory_store: SqlStore,
 ) -> None:
