@@ -82,6 +82,7 @@ class LeasingAgent:
         self.disk_id = agent.name.encode().ljust(16, b"d")
         self.previous_disk_id = b""
         self.sync_no = 0
+        self.heard_answer_no = 0
         self.nonce = b""
         self.session_no = 0
         self.incarnation = ""
@@ -115,6 +116,7 @@ class LeasingAgent:
         )
         self.session_no, self.incarnation = opened.session_no, opened.server_incarnation
         self.answered = self.mark
+        self.heard_answer_no = opened.answer_no
         for told in opened.leases:
             self._hear(told)
 
@@ -134,6 +136,7 @@ class LeasingAgent:
             incarnation=self.incarnation,
             sync_no=self.sync_no,
             nonce=self.nonce,
+            heard_answer_no=self.heard_answer_no,
         )
 
     def request(self, *wants: LeaseWant, **changes: Any) -> SyncRequest:
@@ -178,6 +181,7 @@ class LeasingAgent:
 
     def take_in(self, answer: SyncAnswer) -> None:
         """Takes an answer in, as an agent does."""
+        self.heard_answer_no = answer.answer_no
         for told in answer.leases:
             self._hear(told)
         self._hear_terms(answer)

@@ -170,6 +170,7 @@ class FakeLeases:
                 ],
                 terms_revision=self.revision,
                 settled_elsewhere=self.settled_elsewhere,
+                answer_no=1_000 + request.sync_no,
             )
 
     def acquire(self, request: lease_pb2.AcquireLeaseRequest) -> lease_pb2.AcquireLeaseResponse:

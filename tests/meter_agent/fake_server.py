@@ -17,6 +17,7 @@ from metering.api.v1.usage_pb2 import UsageEvent
 from tests.meter_agent.fake_leases import FakeLeases, LeaseServicer
 
 TOKEN = "agent-secret-token"
+SESSION_ANSWER_NO = 7
 AGENT_ID = "agent-1"
 WAIT_SECONDS = 30.0
 
@@ -147,6 +148,7 @@ class FakeServer:
                 push_event_count_max=self.push_event_count_max,
                 push_bytes_max=4 << 20,
                 leases=self.leases.session_leases(list(request.leases)),
+                answer_no=SESSION_ANSWER_NO,
             )
 
     def push_usage(

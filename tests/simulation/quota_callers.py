@@ -177,12 +177,15 @@ class Services:
         self._truth.answers["ended " + plan.ending] += 1
 
         def work(at: QuotaAgent) -> Any:
-            return at.parts.desk.end(
+            ended = at.parts.desk.end(
                 end,
                 receive_time_us=at.clock.wall_us(),
                 caller="",
                 timeout_seconds=ANSWER_SECONDS,
             )
+            if not ended.event_id:
+                self._truth.unused(name, agent=at.name)
+            return ended
 
         self.insist(agent, work)
         if self._world.source.random() < 0.1:

@@ -92,6 +92,12 @@ class QuotaTruth:
             end,
         )
 
+    def unused(self, name: str, *, agent: str) -> None:
+        """Notes that a call has ended at its agent without usage: its share of a rate is back."""
+        call = self.calls.get(name)
+        if call is not None and call.agent == agent:
+            call.used = 0
+
     def recorded(self, event: usage_pb2.UsageEvent, *, agent: str, leases: Iterable[Lease]) -> str:
         """Notes usage that is durable at an agent; returns what is wrong with it."""
         for lease in leases:

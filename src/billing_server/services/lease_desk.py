@@ -58,6 +58,8 @@ class CallMark:
     """Of the sync; for an acquisition, of the last answered sync or session."""
     nonce: bytes
     """Of the same, 16 bytes."""
+    heard_answer_no: int = 0
+    """Of a sync: the answer to the one before that was heard. 0: not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ class OpenedSession:
     """Now."""
     leases: tuple[ToldLease, ...] = ()
     """The disk's leases as the server has them."""
+    answer_no: int = 0
+    """To be named in the first sync; 0: it takes no part in leases."""
 
 
 def open_session(
@@ -157,13 +159,16 @@ def open_session(
                 now=now,
             )
         leases = _exchange_leases(unit, disk=disk, request=request, now=now)
+        answer_no = unit.agents.note_answer(disk) if request.has_leases else 0
     log.info(
         "session_opened",
         agent_id=disk.agent_id,
         session_no=session_no,
         how=decision.action.value,
     )
-    return OpenedSession(disk.agent_id, session_no, incarnation, decision.applied_seq, now, leases)
+    return OpenedSession(
+        disk.agent_id, session_no, incarnation, decision.applied_seq, now, leases, answer_no
+    )
 
 
 def _exchange_leases(

@@ -48,6 +48,8 @@ class SyncAnswer:
     """Whose terms have changed, in the order of their revisions."""
     terms_revision: int = 0
     """To be sent with the next sync."""
+    answer_no: int = 0
+    """To be named in the next sync."""
     settled_elsewhere: tuple[SettledReservation, ...] = ()
     """Reservations whose hold is to be dropped."""
     exceeded: frozenset[str] = frozenset()

@@ -106,9 +106,8 @@ def sync_leases(
             # What it watched was forgotten while it counted as lost: a session names it again.
             return SyncAnswer(result=CallResult.FENCED, server_time=now)
         if state is SyncState.ACCEPTED:
-            # The agent has the answer to the sync before: what it told is known.
-            unit.leases.forget_told_elsewhere(disk.ref, told_before=mark.sync_no)
-        unit.agents.note_sync(disk, sync_no=mark.sync_no, nonce=mark.nonce, at=now)
+            _note_heard(unit, disk=disk, mark=mark)
+        answer_no = unit.agents.note_sync(disk, sync_no=mark.sync_no, nonce=mark.nonce, at=now)
         wants_changed = _keep_wants(unit, disk=disk, wants=request.wants, now=now)
         unit.leases.drop_settled_elsewhere(disk.ref, reservations=request.dropped)
         pairs = wants_changed | _reported(request)
@@ -138,7 +137,8 @@ def sync_leases(
             answering=answering,
             now=now,
         )
-        return replace(answer, exceeded=exceeded_by(disk.ref, windows=changed))
+        exceeded = exceeded_by(disk.ref, windows=changed)
+        return replace(answer, answer_no=answer_no, exceeded=exceeded)
 
 
 def look_again(
@@ -169,7 +169,7 @@ def look_again(
         )
         if disk is None or not is_current:
             return SyncAnswer(result=CallResult.FENCED, server_time=now)
-        unit.agents.note_sync(disk, sync_no=mark.sync_no, nonce=mark.nonce, at=now)
+        answer_no = unit.agents.note_sync(disk, sync_no=mark.sync_no, nonce=mark.nonce, at=now)
         stale = _stale_customers(unit, disk=disk, now=now)
         customers = stale | set(rung)
         pairs = {pair for pair in _wanted(request.wants) if pair[0] in customers}
@@ -193,7 +193,8 @@ def look_again(
             answering=answering,
             now=now,
         )
-        return replace(answer, exceeded=exceeded_by(disk.ref, windows=changed))
+        exceeded = exceeded_by(disk.ref, windows=changed)
+        return replace(answer, answer_no=answer_no, exceeded=exceeded)
 
 
 def _unwatched(unit: UnitOfWork, *, disk: Agent, customer_ids: Sequence[str]) -> set[str]:
@@ -202,6 +203,18 @@ def _unwatched(unit: UnitOfWork, *, disk: Agent, customer_ids: Sequence[str]) ->
         return set()
     known = unit.leases.watches(disk.ref, customer_ids=customer_ids)
     return set(customer_ids) - known.keys()
+
+
+def _note_heard(unit: UnitOfWork, *, disk: Agent, mark: CallMark) -> None:
+    """Notes that the agent has heard an answer to the sync before: what that told is known.
+
+    A call that was given up may still have waited here and been answered after the one that
+    repeated it: nobody heard what it told.
+    """
+    before = mark.sync_no - 1
+    if mark.heard_answer_no not in (0, disk.answer_no):
+        unit.leases.tell_anew(disk.ref, told_in=before)
+    unit.leases.forget_told_elsewhere(disk.ref, told_before=mark.sync_no)
 
 
 def _wanted(wants: Sequence[LeaseWant]) -> set[Pair]:

@@ -202,9 +202,10 @@ class SqlAgentRepository:
             found |= {row.ref: _agent_from_row(row) for row in rows}
         return found
 
-    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> None:
+    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> int:
         """Writes that a sync of leases was heard; a number that is not newer stays."""
-        values: dict[str, Any] = {"sync_time": at, "last_seen": at}
+        answer_no = disk.answer_no + 1
+        values: dict[str, Any] = {"sync_time": at, "last_seen": at, "answer_no": answer_no}
         if sync_no > disk.sync_no:
             values |= {
                 "sync_no": sync_no,
@@ -212,6 +213,15 @@ class SqlAgentRepository:
                 "previous_sync_nonce": disk.sync_nonce or disk.session_nonce,
             }
         self._connection.execute(agent.update().where(agent.c.ref == disk.ref).values(**values))
+        return answer_no
+
+    def note_answer(self, disk: Agent) -> int:
+        """Writes that a disk is answered; returns the number of the answer."""
+        answer_no = disk.answer_no + 1
+        self._connection.execute(
+            agent.update().where(agent.c.ref == disk.ref).values(answer_no=answer_no)
+        )
+        return answer_no
 
     def forget(self, disk: Agent, *, at: datetime) -> None:
         """Writes that a disk was declared lost; a session of it takes that back."""

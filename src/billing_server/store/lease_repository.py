@@ -23,7 +23,6 @@ from billing_server.domain.ports.limits import (
     LeaseTotal,
     LeaseWant,
     RepeatedDebit,
-    SettledReservation,
     TermsWatch,
 )
 from billing_server.domain.ports.news import news_of_disk
@@ -47,6 +46,7 @@ from billing_server.store.tables import (
     terms_watch,
 )
 from billing_server.store.tables_limits import LEASE_MAY_BE_TOLD
+from billing_server.store.told_rows import ToldRows
 from billing_server.store.upsert import conflict_insert
 
 NEWS_CHANNEL = "lease_news"
@@ -56,7 +56,7 @@ _OPEN = lease.c.state != LeaseState.CLOSED.value
 _LEASE_FIELDS = tuple(field.name for field in fields(Lease) if field.name not in {"key", "state"})
 
 
-class SqlLeaseRepository:
+class SqlLeaseRepository(ToldRows):
     """Implements the port of leases.
 
     Args:
@@ -267,68 +267,6 @@ class SqlLeaseRepository:
         """Forgets what a disk wants and watches."""
         for table in (lease_want, terms_watch, settled_elsewhere):
             self._connection.execute(delete(table).where(table.c.agent_ref == agent_ref))
-
-    def add_settled_elsewhere(
-        self, agent_refs: Collection[int], *, reservations: Collection[SettledReservation]
-    ) -> None:
-        """Notes reservations that were settled at another agent, for disks that may hold them."""
-        rows = [
-            {"agent_ref": agent_ref, **each._asdict()}
-            for agent_ref in sorted(agent_refs)
-            for each in sorted(reservations)
-        ]
-        if rows:
-            statement = conflict_insert(self._connection, settled_elsewhere)
-            self._connection.execute(statement.on_conflict_do_nothing(), rows)
-
-    def settled_elsewhere(
-        self, agent_ref: int, *, told_in: int, limit: int
-    ) -> tuple[SettledReservation, ...]:
-        """Returns up to `limit` reservations of which a disk is to drop the hold."""
-        columns = settled_elsewhere.c
-        statement = (
-            select(columns.customer_id, columns.reservation_id)
-            .where(
-                columns.agent_ref == agent_ref,
-                or_(columns.told_in.is_(None), columns.told_in == told_in),
-            )
-            .order_by(columns.customer_id, columns.reservation_id)
-            .limit(limit)
-        )
-        return tuple(SettledReservation(*row) for row in self._connection.execute(statement))
-
-    def tell_settled_elsewhere(
-        self, agent_ref: int, *, reservations: Collection[SettledReservation], told_in: int
-    ) -> None:
-        """Notes in which sync a disk was told of reservations."""
-        columns = settled_elsewhere.c
-        name = tuple_(columns.customer_id, columns.reservation_id)
-        for some in chunks(sorted(set(reservations))):
-            self._connection.execute(
-                settled_elsewhere.update()
-                .where(columns.agent_ref == agent_ref, name.in_(some))
-                .values(told_in=told_in)
-            )
-
-    def forget_told_elsewhere(self, agent_ref: int, *, told_before: int) -> None:
-        """Forgets reservations that a disk was told of in an earlier sync, which it has heard."""
-        columns = settled_elsewhere.c
-        self._connection.execute(
-            settled_elsewhere.delete().where(
-                columns.agent_ref == agent_ref, columns.told_in < told_before
-            )
-        )
-
-    def drop_settled_elsewhere(
-        self, agent_ref: int, *, reservations: Collection[SettledReservation]
-    ) -> None:
-        """Forgets reservations whose hold a disk has dropped."""
-        columns = settled_elsewhere.c
-        name = tuple_(columns.customer_id, columns.reservation_id)
-        for some in chunks(sorted(set(reservations))):
-            self._connection.execute(
-                settled_elsewhere.delete().where(columns.agent_ref == agent_ref, name.in_(some))
-            )
 
     def add_repeated_debits(self, debits: Collection[RepeatedDebit]) -> frozenset[RepeatedDebit]:
         """Notes debits as taken back; returns those that were not noted before."""

@@ -48,6 +48,8 @@ agent = row_table(
     Column("is_ephemeral", Flag, nullable=False, server_default=text("'0'")),
     # When it was declared lost: its leases are presumed used; NULL: it was not.
     Column("forget_time", Instant),
+    # Number of the last round of a session or sync that may have answered the disk.
+    Column("answer_no", Int64, nullable=False, server_default=text("0")),
 )
 """Agents by name and token, and how far each has shipped."""
 

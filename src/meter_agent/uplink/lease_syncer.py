@@ -213,6 +213,7 @@ class LeaseSyncer:
                 for key, demand in list(wants.items())[:LEASE_COUNT_MAX]
             ],
             terms_revision=state.terms_revision,
+            heard_answer_no=0 if state.mark is None else state.mark.answer_no,
             customer_ids=state.unnamed[:CUSTOMERS_NAMED_MAX],
             answer_at_once=len(messages) > LEASE_COUNT_MAX
             or len(state.unnamed) > CUSTOMERS_NAMED_MAX,
@@ -288,7 +289,7 @@ class LeaseSyncer:
         result: "_Result",
     ) -> None:
         state = self._state
-        state.mark = SyncMark(attempt.sync_no, attempt.nonce)
+        state.mark = SyncMark(attempt.sync_no, attempt.nonce, response.answer_no)
         state.terms_revision = max(state.terms_revision, response.terms_revision)
         state.sync_count += 1
         state.last_sync_time = state.clock.now()

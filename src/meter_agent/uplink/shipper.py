@@ -189,7 +189,8 @@ class Shipper:
         change = ObservedChange(open_session)
         opened = self._writer.change(change)
         if opened.session_no and self._leases is not None:
-            self._leases.session_is_open(SyncMark(attempt.sync_no, attempt.nonce))
+            mark = SyncMark(attempt.sync_no, attempt.nonce, response.answer_no)
+            self._leases.session_is_open(mark)
         self.tally.session_opened(change)
         self._event_count_max = _bound(response.push_event_count_max, PUSH_EVENT_COUNT_MAX)
         self._bytes_max = _bound(response.push_bytes_max, PUSH_BYTES_MAX)

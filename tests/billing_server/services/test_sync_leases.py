@@ -11,7 +11,7 @@ from billing_server.domain.catalog.limit import WindowUnit
 from billing_server.domain.limit.lease import WindowKey
 from billing_server.services.lease_desk import CallResult
 from billing_server.services.sync_answer import Answering
-from billing_server.services.sync_leases import sync_leases
+from billing_server.services.sync_leases import look_again, sync_leases
 from billing_server.store.limit_repository import SqlLimitRepository
 from billing_server.store.unit_of_work import SqlStore
 from metering.api.v1 import usage_pb2
@@ -271,6 +271,40 @@ def test_an_urgent_want_has_the_idle_leases_of_others_recalled(store: SqlStore) 
     idle.sync()
     busy.sync(want("daily", 10, is_urgent=True, largest_call=300))
     assert busy.acquire(world.key("daily"), amount=300).leases[0].lease.granted >= 300
+
+
+def test_a_recall_told_to_a_call_that_was_given_up_is_told_anew_under_the_next_number(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    idle, busy = world.leasing(), world.leasing()
+    idle.sync(want("daily", 60))
+    busy.acquire(world.key("daily"), amount=1_000 - idle.free())
+    busy.sync(want("daily", 10, is_urgent=True, largest_call=300))
+    # The sync was given up and sent again, and the repeat answered; here the first one waits on.
+    lost = look_again(
+        world.desk,
+        agent=idle.agent,
+        request=idle.request(want("daily", 60), reports=()),
+        rung=["acme"],
+        answering=Answering.WITH_NEWS,
+    )
+    assert [told.lease.recall_no for told in lost.leases] == [1]
+    assert idle.free() > 400
+    idle.sync()
+    assert idle.free() == 0
+    # What was heard is told no more.
+    assert idle.sync().leases == ()
+
+
+def test_an_agent_that_does_not_say_what_it_heard_has_heard_what_it_was_told(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    agent = world.leasing()
+    agent.sync(want("daily", 60))
+    agent.heard_answer_no = 0
+    assert agent.sync(want("daily", 60)).leases == ()
 
 
 def test_leases_of_the_next_window_come_before_it_begins(store: SqlStore) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import event
 
 from billing_server.domain.limit.lease import LeaseState
-from billing_server.domain.ports.limits import LeaseWant, SettledReservation, TermsWatch
+from billing_server.domain.ports.limits import LeaseWant, TermsWatch
 from billing_server.domain.ports.news import news_of_disk
 from billing_server.store.unit_of_work import SqlStore
 from tests.billing_server.store.catalog_rows import CUSTOMER
@@ -137,31 +137,6 @@ def test_watches_are_told_in_the_order_of_their_revisions(store: SqlStore) -> No
         assert unit.leases.watchers("acme") == (1, 2)
         unit.leases.forget_agent(2)
         assert unit.leases.watchers("acme") == (1,)
-
-
-def test_reservations_settled_elsewhere_are_kept_until_they_are_dropped(store: SqlStore) -> None:
-    both = [SettledReservation("acme", "r1"), SettledReservation("acme", "r2")]
-    with store.write() as unit:
-        unit.leases.add_settled_elsewhere([], reservations=both)
-        unit.leases.add_settled_elsewhere([1, 2], reservations=both)
-        unit.leases.add_settled_elsewhere([1], reservations=both)
-        assert unit.leases.settled_elsewhere(1, told_in=0, limit=9) == tuple(both)
-        unit.leases.drop_settled_elsewhere(1, reservations=both[:1])
-        assert unit.leases.settled_elsewhere(1, told_in=0, limit=9) == (both[1],)
-        assert unit.leases.settled_elsewhere(2, told_in=0, limit=1) == (both[0],)
-
-
-def test_what_was_told_in_a_sync_is_told_again_in_it_and_forgotten_after_it(
-    store: SqlStore,
-) -> None:
-    both = [SettledReservation("acme", "r1"), SettledReservation("acme", "r2")]
-    with store.write() as unit:
-        unit.leases.add_settled_elsewhere([1], reservations=both)
-        unit.leases.tell_settled_elsewhere(1, reservations=both[:1], told_in=5)
-        assert unit.leases.settled_elsewhere(1, told_in=5, limit=9) == tuple(both)
-        assert unit.leases.settled_elsewhere(1, told_in=6, limit=9) == (both[1],)
-        unit.leases.forget_told_elsewhere(1, told_before=6)
-        assert unit.leases.settled_elsewhere(1, told_in=5, limit=9) == (both[1],)
 
 
 def test_a_disk_is_told_of_what_changed_and_of_what_runs_out(store: SqlStore) -> None:

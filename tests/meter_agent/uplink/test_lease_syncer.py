@@ -10,7 +10,7 @@ from meter_agent.core.quota.lease import Lease
 from meter_agent.uplink.sync_pace import Turn
 from metering.api.v1 import agent_pb2, lease_pb2
 from tests.meter_agent.fake_leases import Escrow
-from tests.meter_agent.fake_server import TOKEN, FakeServer
+from tests.meter_agent.fake_server import SESSION_ANSWER_NO, TOKEN, FakeServer
 from tests.meter_agent.support import WAIT_SECONDS, RunningAgent, wait_until
 
 
@@ -67,6 +67,20 @@ def test_numbers_of_syncs_and_sessions_rise_and_a_repeat_keeps_its_own(
     assert numbers == sorted(numbers)
     assert numbers[0] == server.sessions[0].sync_no + 1
     assert server.sessions[0].has_leases
+
+
+def test_each_sync_names_the_answer_that_was_heard_before(
+    agent: RunningAgent, server: FakeServer
+) -> None:
+    for number in range(5):
+        assert is_granted(reserve(agent, f"r-{number}", amount=500))
+    assert server.wait_for(lambda: len({each.sync_no for each in server.leases.syncs}) >= 3)
+    first = server.leases.syncs[0].sync_no
+    for request in server.leases.syncs:
+        before = 1_000 + request.sync_no - 1
+        assert request.heard_answer_no == (
+            SESSION_ANSWER_NO if request.sync_no == first else before
+        )
 
 
 def test_the_first_sync_of_a_session_tells_all_leases_and_later_ones_what_changed(

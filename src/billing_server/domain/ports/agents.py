@@ -49,6 +49,8 @@ class Agent:
     """That of the number before it, which an acquisition may still name."""
     sync_time: datetime | None = None
     """When leases were last synced; None: never."""
+    answer_no: int = 0
+    """Number of the last round of a session or sync that may have answered it. >= 0."""
     session_incarnation: str | None = None
     """The server's incarnation in which its session was opened."""
     is_ephemeral: bool = False
@@ -196,7 +198,7 @@ class AgentRepository(Protocol):
     def by_refs(self, refs: Collection[int]) -> dict[int, Agent]:
         """Return disks by their small number."""
 
-    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> None:
+    def note_sync(self, disk: Agent, *, sync_no: int, nonce: bytes, at: datetime) -> int:
         """Write that a sync of leases was heard; a number that is not newer stays.
 
         Args:
@@ -204,7 +206,13 @@ class AgentRepository(Protocol):
             sync_no: of the sync.
             nonce: of the sync.
             at: when.
+
+        Returns:
+            The number that an answer to it bears.
         """
+
+    def note_answer(self, disk: Agent) -> int:
+        """Write that a disk, as it is kept, is answered; return the number of the answer."""
 
     def forget(self, disk: Agent, *, at: datetime) -> None:
         """Write that a disk was declared lost; a session of it takes that back."""

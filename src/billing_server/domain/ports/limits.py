@@ -349,6 +349,9 @@ class LeaseRepository(Protocol):
     ) -> None:
         """Note in which sync a disk was told of reservations."""
 
+    def tell_anew(self, agent_ref: int, *, told_in: int) -> None:
+        """Note that a disk may not have heard what answers to a sync told it."""
+
     def forget_told_elsewhere(self, agent_ref: int, *, told_before: int) -> None:
         """Forget reservations that a disk was told of in an earlier sync, which it has heard."""
 

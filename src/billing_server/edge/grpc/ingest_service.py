@@ -138,6 +138,7 @@ def opened_session_to_proto(opened: OpenedSession) -> ingest_pb2.OpenSessionResp
         push_bytes_max=PUSH_BYTES_MAX,
         server_time=timestamp_from_instant(opened.server_time),
         leases=[told_lease_to_proto(each) for each in opened.leases],
+        answer_no=opened.answer_no,
     )
 
 

@@ -72,7 +72,7 @@ def sync_request_from_proto(request: lease_pb2.SyncLeasesRequest) -> SyncRequest
         if count > most:
             raise _malformed(f"{name} has {count} entries; {most} are the most of one call")
     return SyncRequest(
-        mark=_mark(request),
+        mark=_mark(request, heard_answer_no=max(request.heard_answer_no, 0)),
         reports=lease_reports_from_proto(request.leases),
         wants=tuple(
             LeaseWant(
@@ -158,6 +158,7 @@ def sync_answer_to_proto(answer: SyncAnswer, *, sync_no: int) -> lease_pb2.SyncL
         result=_RESULTS[answer.result],
         customers=[_customer(each, now=answer.server_time) for each in answer.customers],
         terms_revision=answer.terms_revision,
+        answer_no=answer.answer_no,
         settled_elsewhere=[
             lease_pb2.ReservationKey(customer_id=each[0], reservation_id=each[1])
             for each in answer.settled_elsewhere
@@ -249,6 +250,8 @@ def _price(bound: PriceBound) -> lease_pb2.PriceBound:
 
 def _mark(
     request: lease_pb2.SyncLeasesRequest | lease_pb2.AcquireLeaseRequest,
+    *,
+    heard_answer_no: int = 0,
 ) -> CallMark:
     return CallMark(
         disk_id=request.disk_id,
@@ -256,6 +259,7 @@ def _mark(
         incarnation=request.server_incarnation,
         sync_no=request.sync_no,
         nonce=request.nonce,
+        heard_answer_no=heard_answer_no,
     )
 
 

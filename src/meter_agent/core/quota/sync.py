@@ -39,6 +39,8 @@ class SyncMark:
     """Its number, >= 1."""
     nonce: bytes
     """Its nonce, 16 bytes."""
+    answer_no: int = 0
+    """Number of the answer that was heard; 0: the server does not count them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class OpenSessionRequest(_message.Message):
     def __init__(self, disk_id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., sync_no: _Optional[int] = ..., next_seq: _Optional[int] = ..., applied_seq: _Optional[int] = ..., earliest_kept_seq: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., agent_version: _Optional[str] = ..., oldest_unshipped_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_disk_id: _Optional[bytes] = ..., leases: _Optional[_Iterable[_Union[_lease_pb2.LeaseCounters, _Mapping]]] = ..., has_leases: _Optional[bool] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
-    __slots__ = ("agent_id", "session_no", "server_incarnation", "applied_seq", "safe_seq", "push_event_count_max", "push_bytes_max", "server_time", "leases")
+    __slots__ = ("agent_id", "session_no", "server_incarnation", "applied_seq", "safe_seq", "push_event_count_max", "push_bytes_max", "server_time", "leases", "answer_no")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     SERVER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class OpenSessionResponse(_message.Message):
     PUSH_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     LEASES_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_NO_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     session_no: int
     server_incarnation: str
@@ -84,7 +85,8 @@ class OpenSessionResponse(_message.Message):
     push_bytes_max: int
     server_time: _timestamp_pb2.Timestamp
     leases: _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseCounters]
-    def __init__(self, agent_id: _Optional[str] = ..., session_no: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., applied_seq: _Optional[int] = ..., safe_seq: _Optional[int] = ..., push_event_count_max: _Optional[int] = ..., push_bytes_max: _Optional[int] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leases: _Optional[_Iterable[_Union[_lease_pb2.LeaseCounters, _Mapping]]] = ...) -> None: ...
+    answer_no: int
+    def __init__(self, agent_id: _Optional[str] = ..., session_no: _Optional[int] = ..., server_incarnation: _Optional[str] = ..., applied_seq: _Optional[int] = ..., safe_seq: _Optional[int] = ..., push_event_count_max: _Optional[int] = ..., push_bytes_max: _Optional[int] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leases: _Optional[_Iterable[_Union[_lease_pb2.LeaseCounters, _Mapping]]] = ..., answer_no: _Optional[int] = ...) -> None: ...
 
 class UsageBlock(_message.Message):
     __slots__ = ("first_seq", "event_count", "receive_time", "events")

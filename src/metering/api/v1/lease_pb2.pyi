@@ -238,7 +238,7 @@ class ReservationKey(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., reservation_id: _Optional[str] = ...) -> None: ...
 
 class SyncLeasesRequest(_message.Message):
-    __slots__ = ("session_no", "sync_no", "nonce", "server_incarnation", "leases", "wants", "disk_id", "terms_revision", "customer_ids", "answer_at_once", "dropped", "calm")
+    __slots__ = ("session_no", "sync_no", "nonce", "server_incarnation", "leases", "wants", "disk_id", "terms_revision", "customer_ids", "answer_at_once", "dropped", "calm", "heard_answer_no")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     SYNC_NO_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +251,7 @@ class SyncLeasesRequest(_message.Message):
     ANSWER_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     CALM_FIELD_NUMBER: _ClassVar[int]
+    HEARD_ANSWER_NO_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     sync_no: int
     nonce: bytes
@@ -263,10 +264,11 @@ class SyncLeasesRequest(_message.Message):
     answer_at_once: bool
     dropped: _containers.RepeatedCompositeFieldContainer[ReservationKey]
     calm: _duration_pb2.Duration
-    def __init__(self, session_no: _Optional[int] = ..., sync_no: _Optional[int] = ..., nonce: _Optional[bytes] = ..., server_incarnation: _Optional[str] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., wants: _Optional[_Iterable[_Union[LeaseWant, _Mapping]]] = ..., disk_id: _Optional[bytes] = ..., terms_revision: _Optional[int] = ..., customer_ids: _Optional[_Iterable[str]] = ..., answer_at_once: _Optional[bool] = ..., dropped: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ..., calm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    heard_answer_no: int
+    def __init__(self, session_no: _Optional[int] = ..., sync_no: _Optional[int] = ..., nonce: _Optional[bytes] = ..., server_incarnation: _Optional[str] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., wants: _Optional[_Iterable[_Union[LeaseWant, _Mapping]]] = ..., disk_id: _Optional[bytes] = ..., terms_revision: _Optional[int] = ..., customer_ids: _Optional[_Iterable[str]] = ..., answer_at_once: _Optional[bool] = ..., dropped: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ..., calm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., heard_answer_no: _Optional[int] = ...) -> None: ...
 
 class SyncLeasesResponse(_message.Message):
-    __slots__ = ("sync_no", "leases", "server_time", "result", "customers", "terms_revision", "settled_elsewhere", "retry_after")
+    __slots__ = ("sync_no", "leases", "server_time", "result", "customers", "terms_revision", "settled_elsewhere", "retry_after", "answer_no")
     SYNC_NO_FIELD_NUMBER: _ClassVar[int]
     LEASES_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +277,7 @@ class SyncLeasesResponse(_message.Message):
     TERMS_REVISION_FIELD_NUMBER: _ClassVar[int]
     SETTLED_ELSEWHERE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_NO_FIELD_NUMBER: _ClassVar[int]
     sync_no: int
     leases: _containers.RepeatedCompositeFieldContainer[LeaseCounters]
     server_time: _timestamp_pb2.Timestamp
@@ -283,7 +286,8 @@ class SyncLeasesResponse(_message.Message):
     terms_revision: int
     settled_elsewhere: _containers.RepeatedCompositeFieldContainer[ReservationKey]
     retry_after: _duration_pb2.Duration
-    def __init__(self, sync_no: _Optional[int] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[LeaseResult, str]] = ..., customers: _Optional[_Iterable[_Union[CustomerTerms, _Mapping]]] = ..., terms_revision: _Optional[int] = ..., settled_elsewhere: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    answer_no: int
+    def __init__(self, sync_no: _Optional[int] = ..., leases: _Optional[_Iterable[_Union[LeaseCounters, _Mapping]]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[LeaseResult, str]] = ..., customers: _Optional[_Iterable[_Union[CustomerTerms, _Mapping]]] = ..., terms_revision: _Optional[int] = ..., settled_elsewhere: _Optional[_Iterable[_Union[ReservationKey, _Mapping]]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., answer_no: _Optional[int] = ...) -> None: ...
 
 class AcquireLeaseRequest(_message.Message):
     __slots__ = ("session_no", "sync_no", "nonce", "server_incarnation", "leases", "disk_id", "customer_ids", "granted_min")
