@@ -21,8 +21,6 @@ from meter_agent.quota.reserving import Counter
 from metering.api.v1 import lease_pb2
 from metering.limits import LimitKind
 
-FLOAT_SHARE_MIN: Final = 0.2
-"""A float is kept while more than this share of the limit is left to grant."""
 IDLE_FACTOR: Final = 2
 """What is free beyond this many times what should be kept goes back."""
 
@@ -230,12 +228,15 @@ def _keep(lease: Lease, *, counter: Counter, now_us: int) -> int:
     limit = None if terms is None else terms.limit(lease.limit_key)
     if limit is None:
         return 0
-    needed = max(demand.per_second(now_us) * LEASE_SECONDS, demand.largest_call)
     if limit.kind is LimitKind.CONCURRENCY:
         return 1 if demand.per_second(now_us) else 0
-    if limit.remaining > limit.max * FLOAT_SHARE_MIN:
-        needed = max(needed, demand.outage_float(now_us))
-    return needed
+    # Whether there is enough for a float the server decides, which knows what is left: what was
+    # returned by what was left when the limit was told came back at once, once a second for ever.
+    return max(
+        demand.per_second(now_us) * LEASE_SECONDS,
+        demand.largest_call,
+        demand.outage_float(now_us),
+    )
 
 
 def _open_lease(want: Want, *, limit: LimitTerms, counter: Counter) -> Lease | None:

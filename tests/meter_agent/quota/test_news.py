@@ -151,12 +151,30 @@ def test_what_is_idle_goes_back_and_a_float_stays(tmp_path: Path) -> None:
     with QuotaWorld(tmp_path) as world:
         world.tell(limit(remaining=100))
         world.lease(500)
-        world.counter.demands.add("acme", "daily", amount=40, now_us=world.clock.now_us())
+        now_us = world.clock.now_us()
+        world.counter.demands.add("acme", "daily", amount=40, now_us=now_us)
         idle = news.idle(world.book.all_leases(), counter=world.counter)
         assert [item.lease_id for item in idle] == [LEASE_ID]
         assert world.run(lambda: news.return_idle(idle, counter=world.counter)) == 1
-        needed = world.counter.demands.of("acme", "daily").per_second(world.clock.now_us()) * 15
+        demand = world.counter.demands.of("acme", "daily")
+        needed = max(demand.outage_float(now_us), demand.per_second(now_us) * 15)
         assert world.the_lease().free == needed
+        assert news.idle(world.book.all_leases(), counter=world.counter) == []
+
+
+def test_a_float_that_the_server_granted_stays_whatever_was_left_when_the_limit_was_told(
+    tmp_path: Path,
+) -> None:
+    with QuotaWorld(tmp_path) as world:
+        world.tell(limit(remaining=0))
+        now_us = world.clock.now_us()
+        for _ in range(10):
+            world.counter.demands.add("acme", "daily", amount=5, now_us=now_us)
+        world.clock.pass_seconds(60)
+        demand = world.counter.demands.of("acme", "daily")
+        granted = demand.outage_float(world.clock.now_us())
+        assert granted > 2 * max(demand.largest_call, demand.per_second(world.clock.now_us()) * 15)
+        world.lease(granted)
         assert news.idle(world.book.all_leases(), counter=world.counter) == []
 
 
