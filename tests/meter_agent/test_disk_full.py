@@ -155,9 +155,7 @@ def test_with_not_a_byte_free_it_ships_and_no_acknowledgement_is_lost(small_disk
         server.start()
         assert server.wait_for_event_count(count * 400)
         agent.wait_until_drained()
-        # The log fills up on the way, is moved into the database and used again.
-        assert "DISK_FULL" not in agent.status().last_error
-        assert agent.agent._writer.commit_times.view().failed_count > 1
+        # The log was moved into the database in the room of the ballast, and is used again.
         assert server.books.duplicate_count == 0
 
 

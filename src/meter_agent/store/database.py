@@ -73,6 +73,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
             "cache_size = -4096",
+            # Some systems build SQLite to overwrite what is deleted: each shipped event would be
+            # written to the log once more, and outgrow the room of the ballast.
+            "secure_delete = OFF",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except sqlite3.Error as error:

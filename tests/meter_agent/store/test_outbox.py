@@ -101,6 +101,15 @@ def test_a_clean_up_is_bounded_in_bytes_but_deletes_one_row_at_least(
     assert outbox.state.is_trim_due
 
 
+def test_a_clean_up_writes_little_to_the_log(path: Path, outbox: Outbox) -> None:
+    outbox.commit([append(1) for _ in range(10)])
+    outbox.checkpoint_and_cut()
+    outbox.commit([], changes=applied(10))
+    assert first_seqs(path) == []
+    # 3 MB are deleted; where SQLite overwrites them, all of it goes through the log.
+    assert path.with_name("agent.db-wal").stat().st_size < 100_000
+
+
 def test_the_space_of_deleted_rows_is_used_again(path: Path, outbox: Outbox) -> None:
     for round_no in range(1, 6):
         outbox.commit([append(1, size=2_000_000)])
