@@ -28,8 +28,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "usage.received": "usage of customer {customer}: {used}, {span}",
     "usage.late": "late usage of customer {customer}: {used}, {span}",
     "usage.quarantined": "event {event_id} of customer {customer} waits: {reason}",
-    "usage.voided": "event {event} of customer {customer} counts nothing from now on",
-    "usage.amended": "event {event} of customer {customer} is amended",
+    "usage.voided": "event {event_id} of customer {customer} counts nothing from now on",
+    "usage.amended": "event {event_id} of customer {customer} is amended",
     "usage.adjusted": "{meter} of customer {customer} is adjusted by {quantity}",
     "subscription.move_version": "{subscription} changes version {version} on {effective}",
     "subscription.override": "{subscription} has its own terms for price {price}: {set}",
@@ -37,6 +37,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "subscription.remove_addon": "{subscription} loses add-on {addon}",
     "usage.unpriced": "no price for {usage} of customer {customer}: see alerts",
     "usage.priced": "there is a price for {usage} of customer {customer} now",
+    "usage.held_back": "owed to customer {customer}: {amount}, for usage of invoiced periods "
+    "that was taken back; it stands on no invoice",
     "invoice.issued": "invoice {invoice} to customer {customer} ({reason}): {total}",
 }
 """Kind of an event to its sentence; others are told by their fields."""

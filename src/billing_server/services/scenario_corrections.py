@@ -113,7 +113,7 @@ def play_correction(context: ServiceContext, step: CorrectionStep) -> tuple[str,
     match step:
         case VoidUsageStep(event_id, customer_id, reason):
             done = void_usage(context, event_id=event_id, customer_id=customer_id, reason=reason)
-            return "usage.voided", {"customer": done.customer_id, "event": event_id}
+            return "usage.voided", {"customer": done.customer_id, "event_id": event_id}
         case AmendUsageStep(event_id, customer_id, quantities, reason):
             done = amend_usage(
                 context,
@@ -122,7 +122,7 @@ def play_correction(context: ServiceContext, step: CorrectionStep) -> tuple[str,
                 quantities=quantities,
                 reason=reason,
             )
-            return "usage.amended", {"customer": done.customer_id, "event": event_id}
+            return "usage.amended", {"customer": done.customer_id, "event_id": event_id}
         case AdjustUsageStep(request):
             adjust_usage(context, request=request)
             return "usage.adjusted", {

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
 from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import load_customer_terms
+from billing_server.services.late_usage import held_back_lines
 from billing_server.services.list_customers import list_customers
 from billing_server.services.list_invoices import list_invoices
 from billing_server.services.list_quarantine import list_quarantine
@@ -118,7 +120,7 @@ def _all_events(
         }
         for waiting in _every(lambda page: list_quarantine(context, page=page))
     ]
-    found += list(_alert_events(context))
+    found += [*_alert_events(context), *_held_back_events(context)]
     # A stable sort: what happened at one instant stays in the order in which it was written down.
     return sorted(found, key=lambda event: parse_instant(event["time"]))
 
@@ -131,3 +133,21 @@ def _alert_events(context: ServiceContext) -> Iterator[dict[str, str]]:
         yield {"time": format_instant(alert.usage_time), "event": "usage.unpriced", **told}
         if alert.close_time is not None:
             yield {"time": format_instant(alert.close_time), "event": "usage.priced", **told}
+
+
+def _held_back_events(context: ServiceContext) -> Iterator[dict[str, str]]:
+    """Walk what is owed at the end for usage that was taken back after it was invoiced (R76)."""
+    for customer in _every(lambda page: list_customers(context, page=page)):
+        with context.store.read() as unit:
+            terms = load_customer_terms(unit, customer_id=customer.id)
+            for subscription_id in terms.timelines:
+                lines = held_back_lines(unit, terms=terms, subscription_id=subscription_id)
+                if lines:
+                    owed = sum((line.amount for line in lines[1:]), start=lines[0].amount)
+                    yield {
+                        "time": format_instant(context.clock.now()),
+                        "event": "usage.held_back",
+                        "customer": customer.id,
+                        "subscription": subscription_id,
+                        "amount": f"{(-owed).decimal_string()} {owed.currency}",
+                    }

@@ -146,3 +146,37 @@ def test_changes_and_corrections_have_sentences() -> None:
     assert event_sentence({"time": "x", "event": "usage.adjusted", **adjusted}) == (
         "tokens of customer acme is adjusted by -5"
     )
+
+
+TAKEN_BACK = """
+currency: USD
+catalog:
+  meters: [{key: calls, aggregation: sum}]
+  plans:
+    - key: pro
+      currency: USD
+      anchor: calendar
+      prices: [{key: calls, kind: usage, meter: calls, model: per_unit, unit_price: "0.01"}]
+timeline:
+  - {at: "2026-01-01T00:00:00Z", do: create_customer, customer: acme}
+  - {at: "2026-01-01T00:00:00Z", do: subscribe, customer: acme, plan: pro, subscription: sub-1}
+  - {at: "2026-01-20T00:00:00Z", do: usage, customer: acme, event_id: e1,
+     quantities: {calls: "2000"}}
+  - {at: "2026-02-10T00:00:00Z", do: void_usage, event_id: e1}
+until: "2026-02-11T00:00:00Z"
+"""
+
+
+def test_r76_a_void_and_what_it_leaves_owed_are_told_in_sentences() -> None:
+    told = CliRunner().invoke(app, ["simulate", "-"], input=TAKEN_BACK).stdout.splitlines()
+    assert told[-3:] == [
+        "2026-02-10T00:00:00Z  event e1 of customer acme counts nothing from now on",
+        "2026-02-11T00:00:00Z  owed to customer acme: 20.00 USD, for usage of invoiced periods "
+        "that was taken back; it stands on no invoice",
+        "acme: 1 invoice, 20.00 USD in all",
+    ]
+    shown = CliRunner().invoke(app, ["simulate", "-", "--json"], input=TAKEN_BACK)
+    assert [event["event"] for event in json.loads(shown.stdout)["events"]][-2:] == [
+        "usage.voided",
+        "usage.held_back",
+    ]
