@@ -27,12 +27,7 @@ from billing_server.services.charge_slot import AmountTooLargeError
 from billing_server.services.ingest_carefully import count_carefully
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.judge_event import unknown_customer, waiting_row
-from billing_server.services.pushing_disk import (
-    advance_disk,
-    disk_ref,
-    lock_pushing_disk,
-    part_of_push,
-)
+from billing_server.services.pushing_disk import advance_disk, lock_pushing_disk, part_of_push
 from billing_server.services.rating_terms import TermsCache
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import DecodedEvent, UsagePush, decode_push
@@ -85,7 +80,7 @@ class UsageIngester:
             ConflictError: DATABASE_BUSY; parts may be applied, a repeat is safe.
             UnavailableError: DISK_FULL and the like; parts may be applied, a repeat is safe.
         """
-        events = decode_push(push, agent_ref=disk_ref(self._store, agent=agent, push=push))
+        events = decode_push(push, agent_ref=agent.ref)
         total = Tally()
         first = 0
         while True:

@@ -5,21 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from billing_server.domain.ports.agents import Agent
-from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
+from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.services.usage_payload import DecodedEvent, UsagePush
-
-
-def disk_ref(store: Store, *, agent: Agent, push: UsagePush) -> int:
-    """Returns the small number of the disk that pushes, under which its events are kept.
-
-    Each disk of an agent counts its own positions, and holds leases and allowances of its own.
-    """
-    if push.disk_id in (b"", agent.disk_id):
-        return agent.ref
-    with store.read() as unit:
-        disk = unit.agents.disk(agent, disk_id=push.disk_id)
-    return agent.ref if disk is None else disk.ref
 
 
 def lock_pushing_disk(unit: UnitOfWork, *, agent: Agent, push: UsagePush) -> Agent | None:

@@ -6,7 +6,6 @@ import pytest
 
 from billing_server.domain.ports.agents import Agent
 from billing_server.services import ingest_usage as ingest
-from billing_server.services.ingest_tally import Tally
 from billing_server.services.open_session import OpenedSession, SessionRequest, open_session
 from billing_server.services.usage_payload import UsagePush
 from billing_server.store.unit_of_work import SqlStore
@@ -84,20 +83,6 @@ def test_two_copies_ship_side_by_side_and_neither_fences_the_other(
         outcome = disk.push(event(f"e-{number}"), first_seq=own)
         assert (outcome.state, outcome.applied_seq) == (ingest.PushState.APPLIED, own)
     assert world.totals()["input_tokens", ""] == 400
-
-
-def test_what_a_copy_ships_at_the_same_position_is_a_duplicate(
-    world: IngestWorld, enrolled: Agent
-) -> None:
-    first = Disk(world, enrolled, b"d")
-    second = Disk(world, enrolled, b"e", previous_disk_id=b"d" * 16)
-    outcomes = [disk.push(event("e-1")) for disk in (first, second, first)]
-    # Positions are each disk's own; a repeat of its own is answered as at first.
-    assert [each.tally for each in outcomes] == [
-        Tally(counted=1),
-        Tally(duplicates=1),
-        Tally(counted=1),
-    ]
 
 
 def test_a_push_that_names_no_disk_is_that_of_the_enrolled_agent(
