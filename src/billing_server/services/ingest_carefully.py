@@ -7,9 +7,10 @@ itself, so that in the end only the event that fails waits, with its trace.
 
 import hashlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Final
 
 import structlog
@@ -95,7 +96,8 @@ def count_carefully(
     if conflicts:
         unit.usage.add_conflicts(conflicts)
     fresh = sorted(new.values(), key=_key)
-    tally += _count_new(unit, events=fresh, customers=customers, catalog=catalog, now=now)
+    begin = partial(UsageBatch, now=now, disk_ref=None if push is None else push[0])
+    tally += _count_new(unit, events=fresh, customers=customers, catalog=catalog, begin=begin)
     if push is not None and repeated:
         disk_ref, pushed = push
         part = range(events[0].row.seq, events[-1].row.seq + 1)
@@ -111,16 +113,17 @@ def _count_new(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
-    now: datetime,
+    begin: Callable[[], UsageBatch],
 ) -> Tally:
     """Counts new events together; where that fails, each half by itself, down to one event.
 
-    One bad event among 500 costs nine more attempts, of half the size each time.
+    One bad event among 500 costs nine more attempts, of half the size each time. Each attempt
+    begins a batch of its own.
     """
     if not events:
         return Tally()
     try:
-        return _count_group(unit, events=events, customers=customers, catalog=catalog, now=now)
+        return _count_group(unit, events=events, customers=customers, catalog=catalog, begin=begin)
     except (ConflictError, UnavailableError):
         raise
     except AmountTooLargeError:
@@ -136,7 +139,7 @@ def _count_new(
     middle = len(events) // 2
     return sum(
         (
-            _count_new(unit, events=half, customers=customers, catalog=catalog, now=now)
+            _count_new(unit, events=half, customers=customers, catalog=catalog, begin=begin)
             for half in (events[:middle], events[middle:])
         ),
         Tally(),
@@ -149,7 +152,7 @@ def _count_group(
     events: Sequence[DecodedEvent],
     customers: Mapping[str, CompiledCustomer],
     catalog: CatalogTerms,
-    now: datetime,
+    begin: Callable[[], UsageBatch],
 ) -> Tally:
     """Counts events behind one savepoint.
 
@@ -157,7 +160,7 @@ def _count_group(
         OverflowError: a bucket would pass its bound, with several events to blame.
         AmountTooLargeError: a charge would.
     """
-    batch = UsageBatch(now=now)
+    batch = begin()
     with unit.usage.savepoint():
         rows = [
             _judged(

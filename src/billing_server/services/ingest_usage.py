@@ -144,7 +144,6 @@ class UsageIngester:
         path: _Path,
     ) -> PushOutcome:
         now = self._clock.now()
-        batch = UsageBatch(now=now)
         with self._store.write() as unit:
             incarnation = unit.agents.incarnation()
             current = lock_pushing_disk(unit, agent=agent, push=push)
@@ -157,6 +156,7 @@ class UsageIngester:
             )
             if current is None or decision.state is not PushState.APPLIED:
                 return PushOutcome(decision.state, decision.applied_seq, incarnation, Tally())
+            batch = UsageBatch(now=now, disk_ref=current.ref)
             if path is _Path.CAREFUL or first_seq <= current.applied_seq:
                 # Known positions: most of these events are stored already.
                 tally = count_carefully(

@@ -42,6 +42,8 @@ class LimitedEvent(NamedTuple):
 
     event: DecodedEvent
     effects: Sequence[MeterEffect]
+    disk_ref: int
+    """The disk that recorded it: a further one of an agent has leases and allowances of its own."""
 
 
 @dataclass(slots=True)
@@ -172,11 +174,11 @@ class _Settling:
         """Books what each event used, and what its leases bore of it."""
         for (each, carried), keys in zip(self._events, self._keys, strict=True):
             customer_id = each.event.row.customer_id
-            borne = self._debit(carried, event=each.event)
+            borne = self._debit(carried, used=each)
             for limit in self._limits.get(customer_id, ()):
                 key = keys[limit.key]
                 parts = {each: part for each, part in borne.items() if each[:2] == key[:2]}
-                claimed = {each.event.row.agent_ref: carried.allowances.get(limit.key, 0)}
+                claimed = {each.disk_ref: carried.allowances.get(limit.key, 0)}
                 if limit.kind is LimitKind.MONEY:
                     self._book_estimate(key, parts=parts, claimed=claimed)
                     continue
@@ -259,7 +261,7 @@ class _Settling:
             self._bookings[key].is_reserved |= any(claimed.values())
             self._bookings[key].claimed.update(claimed)
 
-    def _debit(self, carried: "_Carried", *, event: DecodedEvent) -> dict[WindowKey, int]:
+    def _debit(self, carried: "_Carried", *, used: LimitedEvent) -> dict[WindowKey, int]:
         """Takes the debits of an event from their leases; returns what was borne by window."""
         borne: dict[WindowKey, int] = {}
         for debit in carried.debits:
@@ -268,8 +270,8 @@ class _Settling:
                 # Granted before this server went back to a backup: its agent tells the rest.
                 lease = Lease(
                     lease_id=debit.lease_id,
-                    key=WindowKey(event.row.customer_id, "", ""),
-                    agent_ref=event.row.agent_ref,
+                    key=WindowKey(used.event.row.customer_id, "", ""),
+                    agent_ref=used.disk_ref,
                     create_time=self._now,
                 )
             amount = max(debit.amount, 0)
@@ -335,7 +337,7 @@ class _Settling:
             if carried.settled_elsewhere is None:
                 continue
             customer_id = each.event.row.customer_id
-            others = set(self._unit.leases.watchers(customer_id)) - {each.event.row.agent_ref}
+            others = set(self._unit.leases.watchers(customer_id)) - {each.disk_ref}
             named = SettledReservation(customer_id, carried.settled_elsewhere)
             self._unit.leases.add_settled_elsewhere(others, reservations=[named])
             self._unit.leases.announce([customer_id])

@@ -33,10 +33,12 @@ class UsageBatch:
 
     Args:
         now: the time; None: when the latest of its events was received.
+        disk_ref: the disk that pushed them; None: that of the agent that each event names.
     """
 
-    def __init__(self, *, now: datetime | None = None) -> None:
+    def __init__(self, *, now: datetime | None = None, disk_ref: int | None = None) -> None:
         self._now = now
+        self._disk_ref = disk_ref
         self._limited: list[LimitedEvent] = []
         self._settlements: list[DecodedEvent] = []
         self._buckets = BatchBuckets()
@@ -55,7 +57,8 @@ class UsageBatch:
         self._counted.append(CountedEvent(event, customer, effects))
         self._buckets.add(event, customer=customer, effects=effects)
         if customer.limits.has_any:
-            self._limited.append(LimitedEvent(event, effects))
+            disk_ref = event.row.agent_ref if self._disk_ref is None else self._disk_ref
+            self._limited.append(LimitedEvent(event, effects, disk_ref))
         if event.settlement is not None:
             self._settlements.append(event)
 

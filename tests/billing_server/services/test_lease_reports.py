@@ -1,5 +1,6 @@
 """What agents tell of leases: counters that only rise, restored servers, lost disks."""
 
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -41,6 +42,24 @@ def test_a_lease_that_a_restored_server_forgot_is_adopted_with_its_rest(store: S
     kept = world.lease_of(b"l" * 16)
     assert kept.key == world.key("daily")
     assert (kept.settled, kept.rest) == (40, kept.granted - 40)
+
+
+def test_a_lease_of_a_further_disk_that_an_event_named_first_is_adopted_too(
+    store: SqlStore,
+) -> None:
+    world = LeaseWorld(store, units("daily", 1_000))
+    copied = copy(world.leasing())
+    copied.leases, copied.previous_disk_id = {}, copied.disk_id
+    copied.disk_id, copied.sync_no = b"x" * 16, 0
+    copied.open()
+    copied.sync(want("daily", 10))
+    (lease,) = copied.leases.values()
+    with store.write() as unit:
+        unit.connection.execute(text("DELETE FROM lease"))
+    copied.use("e1", tokens=40)
+    copied.open()
+    kept = world.lease_of(lease.lease_id)
+    assert (kept.settled, kept.rest) == (40, lease.granted - 40)
 
 
 def test_shares_and_slots_that_a_restored_server_forgot_are_over_in_time(store: SqlStore) -> None:
