@@ -98,8 +98,10 @@ class AsyncReservation(ReservationView):
             answer = await self._call(request)
         except AgentAwayError as error:
             self._go_on_without(error)
-        except asyncio.CancelledError:
-            # The request may have arrived: what nobody will use must not stay held.
+        except MeteringError:
+            raise
+        except BaseException:
+            # Cancelled, or Ctrl-C in mid-call: what nobody will use must not stay held.
             self._engine.end_later(self._state.release())
             raise
         else:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import Any, Never
 
 import grpc
 import pytest
 
 from metering import AsyncMeter, MeterOptions, OnAgentUnavailable, QuotaDenied, ValidationError
 from metering.api.v1.agent_pb2 import ReleaseReservationRequest
+from metering.client.async_reservation import AsyncReservation
 from metering.errors import InvalidStateError
 from metering.testing import FakeAgent
 
@@ -96,6 +98,27 @@ def test_a_reserve_that_is_cancelled_holds_nothing() -> None:
         agent.delay(0)
         assert await meter.flush()
         assert all(item.end is not None for item in agent.reservations.values())
+
+    run(use)
+
+
+def test_a_reserve_that_fails_in_an_unforeseen_way_holds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    granted = AsyncReservation._call
+
+    async def granted_and_lost(self: AsyncReservation, request: Any) -> Never:
+        await granted(self, request)
+        raise RuntimeError
+
+    async def use(agent: FakeAgent, meter: AsyncMeter) -> None:
+        monkeypatch.setattr(AsyncReservation, "_call", granted_and_lost)
+        with pytest.raises(RuntimeError):
+            await meter.reserve(customer="acme", quantities={"output_tokens": 10}).__aenter__()
+        monkeypatch.undo()
+        assert await meter.flush()
+        [reservation] = agent.reservations.values()
+        assert isinstance(reservation.end, ReleaseReservationRequest)
 
     run(use)
 
