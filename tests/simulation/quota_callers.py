@@ -52,6 +52,16 @@ def drawn_plan(source: random.Random, customers: tuple[str, ...], *, most: int) 
     )
 
 
+def tidied(plan: Plan) -> Plan:
+    """Returns a call that uses no more than it reserved, where it reserved it, and in time."""
+    ending = "settle" if plan.ending == "elsewhere" else plan.ending
+    return plan._replace(
+        used_share=min(plan.used_share, 1.0),
+        run_seconds=min(plan.run_seconds, plan.ttl_seconds),
+        ending=ending,
+    )
+
+
 def quantities(amount: int) -> dict[str, Decimal]:
     """Returns an amount as quantities."""
     return {QUANTITY: Decimal(amount)}
@@ -112,6 +122,7 @@ class Services:
 
     def reserve(self, agent: QuotaAgent, name: str, plan: Plan) -> Granted | Denied | None:
         """Asks for a reservation."""
+        self._truth.asked.setdefault(name, self._world.now)
         asked, minimum = quantities(plan.amount), {}
         if plan.least < plan.amount:
             minimum = quantities(plan.least)
@@ -141,6 +152,7 @@ class Services:
         self._truth.granted(plan.customer, at.name, found.reservation, now_us=now_us)
 
     def _extend(self, agent: QuotaAgent, name: str, plan: Plan) -> int | None:
+        self._truth.extended.add(name)
         more = quantities(plan.amount) if self._world.source.random() < 0.5 else {}
         extend = Extend(
             reservation_id=name,
@@ -193,6 +205,7 @@ class Services:
 
     def record(self, event_id: str, customer: str, amount: int) -> None:
         """Records usage that nobody reserved."""
+        self._truth.asked.setdefault(event_id, self._world.now)
         event = UsageEvent(
             event_id=event_id, customer_id=customer, quantities={QUANTITY: str(amount)}
         )

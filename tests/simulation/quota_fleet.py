@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.simulation.fleet_server import CUSTOMERS, TOKENS
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.fleet_world import Rules, World
 from tests.simulation.quota_agent import MODULES, QuotaAgent
-from tests.simulation.quota_callers import Services, drawn_plan
+from tests.simulation.quota_callers import Services, drawn_plan, tidied
 from tests.simulation.quota_channel import Channel, virtual_waiting
 from tests.simulation.quota_drawing import (
     FAULT_SECONDS,
@@ -30,9 +29,19 @@ from tests.simulation.quota_drawing import (
     drawn_limits,
     drawn_weather,
 )
+from tests.simulation.quota_money import (
+    BUYERS,
+    ROLLING_LIFE_SECONDS,
+    drawn_maximum,
+    drawn_money_limit,
+    drawn_rolling_limit,
+    kinds_of,
+    sell_to_buyers,
+)
 from tests.simulation.quota_rest import judge_rest
 from tests.simulation.quota_server import SERVER_MODULES, QuotaServer
 from tests.simulation.quota_truth import QuotaTruth
+from tests.simulation.quota_use import judge_use
 from tests.simulation.virtual_threads import Hub, virtual_modules
 
 STEPS_MAX = 20_000
@@ -57,7 +66,12 @@ class QuotaFleet:
         self.start = source.choice(STARTS)
         self.truth = QuotaTruth(self.world, self.start, LATE_SECONDS, is_straight=not self.worst)
         self.agents: list[QuotaAgent] = []
-        self.customers = CUSTOMERS[: source.choice((1, 1, 2))]
+        # Sources of their own: worlds without money and rolling windows stay what they were.
+        self._money = random.Random(f"money {seed}")
+        self._rolling = random.Random(f"rolling {seed}")
+        self.kinds = kinds_of(seed, self._money)
+        buyers = BUYERS if self.kinds.has_money else CUSTOMERS
+        self.customers = buyers[: source.choice((1, 1, 2))]
         self._directory = directory
         self._template = directory / "template.db"
         self._snapshots: list[tuple[QuotaAgent, Path]] = []
@@ -92,8 +106,10 @@ class QuotaFleet:
         self.server = QuotaServer(
             self.world, store=store, start=self.start, replica_count=source.choice((1, 2))
         )
+        if self.kinds.has_money:
+            sell_to_buyers(store)
         for customer in self.customers:
-            for limit in drawn_limits(source):
+            for limit in self._limits():
                 self._set_limit(customer, limit)
         database.open_writer(self._template).close()
         for number in range(source.choice((1, 2, 2, 3))):
@@ -102,6 +118,15 @@ class QuotaFleet:
             for token in TOKENS[len(self.agents) :]:
                 unit.agents.revoke(f"agt-{token}", at=self.server.clock.now())
         self.services = Services(self.hub, truth=self.truth, agents=self.agents)
+
+    def _limits(self) -> list[Limit]:
+        """Returns the limits of the next customer."""
+        limits = drawn_limits(self.world.source)
+        if self.kinds.has_money:
+            limits.append(drawn_money_limit(self._money))
+        if self.kinds.has_rolling:
+            limits.append(drawn_rolling_limit(self._rolling))
+        return limits
 
     def _fresh_disk(self) -> Path:
         path = self._next_path()
@@ -149,10 +174,12 @@ class QuotaFleet:
             world.after((1 + source.random()) * FAULT_SECONDS / 2, self._do_worst)
         world.run(FAULT_SECONDS)
         world.heal()
-        world.run(FAULT_SECONDS + LATE_SECONDS)
-        self.truth.judge_bound(self.server.counted_events())
+        if self.kinds.has_rolling:
+            self._live_on()
+        world.run(world.now + LATE_SECONDS)
+        judge_use(self)
         judge_rest(self)
-        self.truth.judge_bound(self.server.counted_events())
+        judge_use(self)
         if self.truth.is_straight:
             self.truth.judge_rates()
         truth = self.truth
@@ -160,8 +187,17 @@ class QuotaFleet:
             1, world.truth.steps, len(truth.costs), truth.answers, world.truth.faults
         )
 
+    def _live_on(self) -> None:
+        """Lets calls go on while a rolling window frees what was used in it."""
+        source = self._rolling
+        for _ in range(source.randint(15, 40)):
+            self.world.after(source.random() * ROLLING_LIFE_SECONDS, self._call)
+        self.world.run(self.world.now + ROLLING_LIFE_SECONDS)
+
     def _call(self) -> None:
         plan = drawn_plan(self.world.source, self.customers, most=25)
+        if self.kinds.has_money and self.kinds.is_tidy:
+            plan = tidied(plan)
         self._call_no += 1
         name = f"r-{self._call_no}"
         self.services.begin(lambda: self.services.call(name, plan))
@@ -171,6 +207,8 @@ class QuotaFleet:
         self._call_no += 1
         event_id, customer = f"e-{self._call_no}", source.choice(self.customers)
         amount = source.randint(1, 10)
+        if self.kinds.has_money and self.kinds.is_tidy:
+            return
         self.services.begin(lambda: self.services.record(event_id, customer, amount))
 
     # --- what goes wrong, and what people change
@@ -221,7 +259,7 @@ class QuotaFleet:
         customer, key = source.choice(sorted(self.truth.limits))
         limit = self.truth.limits[customer, key]
         if key not in {"rate", "slots"}:
-            self._set_limit(customer, replace(limit, maximum=Decimal(source.randint(5, 250))))
+            self._set_limit(customer, replace(limit, maximum=drawn_maximum(source, limit)))
 
     def _forget(self) -> None:
         self.server.forget(self._people.choice(self.agents).token)

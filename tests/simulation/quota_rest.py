@@ -13,7 +13,8 @@ from metering.limits import LimitKind
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.quota_callers import Plan
 from tests.simulation.quota_drawing import FAULT_SECONDS, LATE_SECONDS
-from tests.simulation.quota_truth import QUANTITY, is_units
+from tests.simulation.quota_money import affordable
+from tests.simulation.quota_truth import QUANTITY, adds_up
 
 if TYPE_CHECKING:
     from tests.simulation.quota_fleet import QuotaFleet
@@ -27,6 +28,7 @@ STRAGGLERS_END = 2 * FAULT_SECONDS + 1.0 + 8.0 + LATE_SECONDS
 """What was sent among faults may arrive so much later, reserve, expire and go back: from then on
 nobody but who asks holds anything."""
 PROBES_MAX = 50
+_ADDED_UP = (LimitKind.UNITS, LimitKind.MONEY, LimitKind.ROLLING)
 
 
 def judge_rest(fleet: "QuotaFleet") -> None:
@@ -39,7 +41,7 @@ def judge_rest(fleet: "QuotaFleet") -> None:
     _forget_lost_disks(fleet)
     _come_to_rest(fleet, _judge_budgets)
     for customer in fleet.customers:
-        _probe(fleet, customer)
+        probe(fleet, customer)
 
 
 def _come_to_rest(fleet: "QuotaFleet", *judges: "Callable[[QuotaFleet], None]") -> None:
@@ -87,7 +89,7 @@ def _judge_settled(fleet: "QuotaFleet") -> None:
     for event in fleet.server.counted_events():
         count += 1
         for (customer, key), limit in fleet.truth.limits.items():
-            if customer == event.customer_id and is_units(limit):
+            if customer == event.customer_id and adds_up(limit):
                 cost = int(event.quantities[QUANTITY])
                 used[customer, key] += cost
                 named = [windows[debit.lease_id].limit_key for debit in event.debits]
@@ -165,7 +167,7 @@ def _forget_lost_disks(fleet: "QuotaFleet") -> None:
 
 def _views(fleet: "QuotaFleet", customer: str) -> list[LimitView]:
     views = show_limits(fleet.server.context, customer_id=customer)
-    return [view for view in views if view.limit.kind is LimitKind.UNITS]
+    return [view for view in views if view.limit.kind in _ADDED_UP]
 
 
 def _judge_budget(fleet: "QuotaFleet", customer: str) -> None:
@@ -195,7 +197,7 @@ def _judge_budget(fleet: "QuotaFleet", customer: str) -> None:
             raise Violation(f"{customer} {view.limit.key}: {live} are out, {free} can be spent")
 
 
-def _probe(fleet: "QuotaFleet", customer: str) -> None:
+def probe(fleet: "QuotaFleet", customer: str) -> None:
     """Asks for all that is left, and must get it."""
     kinds = {view.limit.kind for view in show_limits(fleet.server.context, customer_id=customer)}
     if LimitKind.RATE in kinds:
@@ -232,12 +234,11 @@ def _probe(fleet: "QuotaFleet", customer: str) -> None:
 
 
 def _left(fleet: "QuotaFleet", customer: str) -> int:
-    """Returns what may be had of every limit of a customer."""
+    """Returns what may be had of every limit of a customer, in units."""
     doubled = fleet.truth.doubled()
-    return min(
-        view.maximum
-        - view.escrow.settled
-        - view.escrow.unknown
-        - sum(doubled[each.lease.lease_id] for each in view.shares)
-        for view in _views(fleet, customer)
-    )
+    found = []
+    for view in _views(fleet, customer):
+        left = view.maximum - view.escrow.settled - view.escrow.unknown
+        left -= sum(doubled[each.lease.lease_id] for each in view.shares)
+        found.append(affordable(left) if view.limit.kind is LimitKind.MONEY else left)
+    return min(found)

@@ -14,6 +14,7 @@ from metering.clock import parse_instant
 from metering.limits import OfflinePolicy
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.fleet_world import World
+from tests.simulation.quota_money import LOWEST_UNIT, scaled
 
 QUANTITY = "input_tokens"
 PREFETCH_SECONDS = 21.0
@@ -33,6 +34,10 @@ class HeldCall:
     begin: float
     end: float
     """When it ends by itself."""
+    asked: float
+    """When its caller first asked for it."""
+    noted: float
+    """When all of it had been granted."""
     used: int | None = None
     """What it was settled with in time; None: it was not."""
 
@@ -55,6 +60,16 @@ class QuotaTruth:
     extra: Counter[WindowKey] = field(default_factory=Counter)
     """What disks that went back, copies and restores add to the bound, by window."""
     answers: Counter[str] = field(default_factory=Counter)
+    asked: dict[str, float] = field(default_factory=dict)
+    """When a caller first asked for a reservation, or to record an event."""
+    extended: set[str] = field(default_factory=set)
+    """Reservations of which somebody has asked for more."""
+    moments: dict[EventKey, tuple[float, float]] = field(default_factory=dict)
+    """Between which moments an event's use was taken from its leases."""
+    unforeseen: dict[EventKey, list[dict[bytes, int]]] = field(default_factory=dict)
+    """Debits of what was used and no reservation held: estimates may be too low from then on."""
+    estimated: set[str] = field(default_factory=set)
+    """Customers of whom estimates could be judged."""
 
     # --- what happens
 
@@ -62,7 +77,7 @@ class QuotaTruth:
         """Notes a limit, or its change."""
         key = (customer, limit.key)
         self.limits[key] = limit
-        self.history.setdefault(key, []).append((self.world.now, int(limit.maximum)))
+        self.history.setdefault(key, []).append((self.world.now, scaled(limit, limit.maximum)))
 
     def allow(self, key: WindowKey, amount: int) -> None:
         """Adds to the bound of a window."""
@@ -82,14 +97,17 @@ class QuotaTruth:
             return  # A late double of the request: it has ended meanwhile.
         now = self.world.now
         end = now + (reservation.expires_at_us - now_us) / 1e6
-        before = self.calls.get(reservation.reservation_id)
-        self.calls[reservation.reservation_id] = HeldCall(
+        name, amount = reservation.reservation_id, int(reservation.granted[QUANTITY])
+        before = self.calls.get(name)
+        self.calls[name] = HeldCall(
             agent,
             customer,
-            int(reservation.granted[QUANTITY]),
+            amount,
             end + self.late_seconds,
             now if before is None else before.begin,
             end,
+            self.asked[name],
+            before.noted if before is not None and amount == before.granted else now,
         )
 
     def unused(self, name: str, *, agent: str) -> None:
@@ -106,23 +124,36 @@ class QuotaTruth:
                 self.windows[lease.lease_id] = key
         name = (event.customer_id, event.event_id)
         cost = self.costs[name] = int(event.quantities[QUANTITY])
-        debits = _debits_of(event)
+        debits = debits_of(event)
         self.versions.setdefault(name, []).append(debits)
         call = self.calls.get(event.settlement.reservation_id)
-        if call is None or call.agent != agent or not self.is_straight:
-            return ""
-        is_covered = event.settlement.kind in _IN_TIME or self.world.now < call.presumed_until
-        if event.settlement.kind in _IN_TIME:
-            call.used = cost
-        if not is_covered or cost > call.granted:
-            return ""
-        return self._problem_of_debits(event, debits, cost)
+        is_foreseen = False
+        if call is not None and call.agent == agent and self.is_straight:
+            is_in_time = event.settlement.kind in _IN_TIME
+            if is_in_time:
+                call.used = cost
+            is_foreseen = is_in_time or self.world.now < call.presumed_until
+            is_foreseen &= cost <= call.granted
+        self._taken(event, None if call is None or not is_foreseen else call)
+        return self._problem_of_debits(event, debits, cost) if is_foreseen else ""
+
+    def _taken(self, event: usage_pb2.UsageEvent, call: HeldCall | None) -> None:
+        """Notes when use was taken from leases: with its reservation, or as it was recorded."""
+        name = event.settlement.reservation_id or event.event_id
+        is_held = call is not None and name not in self.extended
+        last = call.noted if call is not None and is_held else self.world.now
+        key = (event.customer_id, event.event_id)
+        if call is None:
+            self.unforeseen.setdefault(key, []).append(debits_of(event))
+        before = self.moments.get(key, (self.asked[name], 0.0))
+        self.moments[key] = (before[0], max(before[1], last))
 
     def _problem_of_debits(
         self, event: usage_pb2.UsageEvent, debits: dict[bytes, int], cost: int
     ) -> str:
         for (customer, limit_key), limit in self.limits.items():
-            if customer != event.customer_id or not is_units(limit):
+            is_counted = limit.is_money or adds_up(limit)
+            if customer != event.customer_id or not is_counted:
                 continue
             borne = sum(
                 amount
@@ -130,7 +161,8 @@ class QuotaTruth:
                 if self.windows[lease_id].limit_key == limit_key
             )
             is_closed = limit.when_offline is OfflinePolicy.CLOSED
-            if borne > cost or (is_closed and borne != cost):
+            least = LOWEST_UNIT * cost if limit.is_money else cost
+            if (borne > cost and not limit.is_money) or (is_closed and borne < least):
                 return f"{event.event_id} cost {cost} of {limit_key}, and its leases bore {borne}"
         return ""
 
@@ -164,7 +196,7 @@ class QuotaTruth:
         Raises:
             Violation: A limit was passed by more than the bound.
         """
-        used = {(event.customer_id, event.event_id): _debits_of(event) for event in counted}
+        used = {(event.customer_id, event.event_id): debits_of(event) for event in counted}
         borne: Counter[WindowKey] = Counter()
         for name, recorded in self.versions.items():
             # Used once, however often it was recorded; until it is counted, wherever it may be.
@@ -178,9 +210,18 @@ class QuotaTruth:
             borne.update(most)
         for key, amount in sorted(borne.items()):
             limit = self.limits[key.customer_id, key.limit_key]
-            bound = self.highest(key) + int(limit.reclaim_max) + self.extra[key]
-            if amount > bound:
+            bound = self.bound(key)
+            # Of money less counts than leases bore; what a rolling window sees is judged apart.
+            if is_units(limit) and amount > bound:
                 raise Violation(f"{amount} were used of {key}, and at most {bound} may be")
+
+    def is_foreseen(self, customer: str, counted: Iterable[usage_pb2.UsageEvent]) -> bool:
+        """Tells whether all that was counted of a customer was held by reservations before."""
+        return not any(
+            event.customer_id == customer
+            and debits_of(event) in self.unforeseen.get((customer, event.event_id), ())
+            for event in counted
+        )
 
     def recorded_debits(self) -> Counter[bytes]:
         """Returns what all recordings debited, by lease."""
@@ -203,6 +244,11 @@ class QuotaTruth:
             for debits in versions if len(versions) > 1 else ():
                 found.update(debits)
         return found
+
+    def bound(self, key: WindowKey) -> int:
+        """Returns what may be used of a window where each use is reserved."""
+        limit = self.limits[key.customer_id, key.limit_key]
+        return self.highest(key) + scaled(limit, limit.reclaim_max) + self.extra[key]
 
     def highest(self, key: WindowKey) -> int:
         """Returns the largest limit that was in force while a window could be granted from."""
@@ -230,12 +276,13 @@ class QuotaTruth:
                 self._judge_rate(calls, limit)
 
     def _judge_rate(self, calls: list[HeldCall], limit: Limit) -> None:
-        for number, first in enumerate(calls):
+        for first in calls:
             total = 0
-            for last in calls[number:]:
+            later = (call for call in calls if call.asked >= first.asked)
+            for last in sorted(later, key=lambda call: call.noted):
                 total += last.granted if last.used is None else min(last.used, last.granted)
-                # A call began up to two seconds before its caller heard of it.
-                seconds = last.begin - first.begin + 2.0
+                # All of these were granted in between.
+                seconds = last.noted - first.asked
                 most = int(limit.burst or 0) + int(limit.maximum) * seconds / 60
                 if total > most:
                     raise Violation(f"{total} began within {seconds} s under {limit}")
@@ -249,9 +296,13 @@ class QuotaTruth:
 
 def is_units(limit: Limit) -> bool:
     """Tells whether a limit adds usage up in a window of the calendar."""
-    is_meter = limit.subject is LimitSubject.METER
-    return is_meter and limit.window.unit not in (WindowUnit.MINUTE, WindowUnit.ROLLING)
+    return adds_up(limit) and limit.window.unit is not WindowUnit.ROLLING
 
 
-def _debits_of(event: usage_pb2.UsageEvent) -> dict[bytes, int]:
+def adds_up(limit: Limit) -> bool:
+    """Tells whether a limit adds usage up, which is no rate."""
+    return limit.subject is LimitSubject.METER and limit.window.unit is not WindowUnit.MINUTE
+
+
+def debits_of(event: usage_pb2.UsageEvent) -> dict[bytes, int]:
     return {each.lease_id: each.amount for each in event.debits}

@@ -15,7 +15,9 @@ Then nothing goes wrong any more, and soon
 
 - nobody holds anything, nothing is buffered, and both sides tell the same of each lease;
 - what is settled is what the counted events say, each once, and so are the debits of each lease;
-- no window was used beyond `B + U_max` and what the assumptions add, no rate beyond its own;
+- no window was used beyond `B + U_max` and what the assumptions add, no rate beyond its own, and no
+  rolling minute beyond its limit;
+- money is settled as usage costs, and no estimate is too low where all that is used was reserved;
 - what a window has left is left to grant, or free at an agent: nothing is lost;
 - and whoever asks for all of it gets it.
 
@@ -29,6 +31,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,8 @@ import structlog
 from billing_server.domain.limit import lease as server_lease
 from billing_server.domain.limit.escrow import Escrow
 from billing_server.domain.limit.numbering import SyncState
-from billing_server.services import lease_reports, lease_windows, sync_leases
+from billing_server.services import lease_reports, lease_windows, limit_accounts, sync_leases
+from meter_agent.core.quota import estimate, terms
 from meter_agent.core.quota import reservation as reservations
 from meter_agent.core.quota import sync as syncing
 from meter_agent.core.quota.reservation import EndCase
@@ -49,6 +53,7 @@ from tests.simulation.quota_fleet import Patch, play
 from tests.simulation.virtual_threads import THREAD_NAME
 
 SEEDS = 4
+"""The second has a rolling window, the third has money."""
 LONG_SEEDS = int(os.environ.get("QUOTA_SIMULATION_SEEDS", "500"))
 REPLAYED_SEED = os.environ.get("QUOTA_SIMULATION_SEED")
 
@@ -133,6 +138,15 @@ def every_number_is_the_next(*_arguments: Any, **_fields: Any) -> SyncState:
     return SyncState.ACCEPTED
 
 
+def half_the_price(prices: Any, **fields: Any) -> Any:
+    cost = estimate.highest_cost(prices, **fields)
+    return None if cost is None else cost / 2
+
+
+def a_rolling_window_frees_at_once(now: datetime, *, window: timedelta) -> datetime:
+    return now
+
+
 MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
     "a grant is decided by what is settled alone": (
         0,
@@ -155,6 +169,14 @@ MUTANTS: dict[str, tuple[int, tuple[Patch, ...]]] = {
     "the numbers of syncs are not looked at": (
         56,
         ((sync_leases, "decide_sync", every_number_is_the_next),),
+    ),
+    "an agent prices at half the price": (
+        2,
+        ((terms, "highest_cost", half_the_price),),
+    ),
+    "a rolling window frees at once": (
+        13,
+        ((limit_accounts, "counted_since", a_rolling_window_frees_at_once),),
     ),
 }
 """Each with a seed that has caught it: it is played first."""

@@ -13,6 +13,7 @@ from billing_server.domain.catalog.limit import Limit, LimitSubject, LimitWindow
 from tests.simulation import quota_fleet
 from tests.simulation.quota_drawing import LATE_SECONDS
 from tests.simulation.quota_fleet import QuotaFleet
+from tests.simulation.quota_money import MONEY
 from tests.simulation.quota_rest import judge_rest
 
 HOUR_SECONDS: Final = 3_600.0
@@ -20,7 +21,7 @@ CALLS: Final = 600
 LONGEST_HOLD_SECONDS: Final = 8.0 + 32.0 + LATE_SECONDS
 """A call that runs for four times its ttl of 8 s, and whose last renewal is its last word."""
 SEED: Final = 2
-"""A world of three agents."""
+"""A world of three agents, whose customers pay."""
 WIDE: Final = Limit(
     key="units",
     subject=LimitSubject.METER,
@@ -29,6 +30,13 @@ WIDE: Final = Limit(
     window=LimitWindow(WindowUnit.LIFETIME),
 )
 """More than the calls of the hour can use: each refusal would be a false one."""
+WIDE_CAP: Final = Limit(
+    key=MONEY,
+    subject=LimitSubject.MONEY,
+    maximum=Decimal(2_000),
+    window=LimitWindow(WindowUnit.BILLING_PERIOD),
+)
+"""More than all of that can cost."""
 
 
 class Hour(QuotaFleet):
@@ -58,11 +66,17 @@ def test_after_an_hour_with_all_agents_connected_nothing_is_held_and_all_can_be_
 ) -> None:
     fleet = Hour(SEED, directory=tmp_path)
     fleet.worst = ""
-    with fleet.living(((quota_fleet, "drawn_limits", lambda _source: [WIDE]),)):
+    with fleet.living(
+        (
+            (quota_fleet, "drawn_limits", lambda _source: [WIDE]),
+            (quota_fleet, "drawn_money_limit", lambda _source: WIDE_CAP),
+        )
+    ):
         fleet.pass_by()
+        assert not any(agent.parts.counter.book.all_reservations() for agent in fleet.agents)
         judge_rest(fleet)  # Nobody holds anything, and one call is granted all that is left.
     answers = fleet.truth.answers
-    assert len(fleet.agents) == 3
+    assert (len(fleet.agents), fleet.kinds.has_money) == (3, True)
     assert not [name for name in answers if name.isupper()]  # Reasons of refusals.
     assert answers["granted"] >= CALLS
     assert sum(count for name, count in answers.items() if name.startswith("ended")) < CALLS - 40
