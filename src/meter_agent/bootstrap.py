@@ -35,7 +35,6 @@ from meter_agent.store.writer import Writer
 from meter_agent.uplink.mapping import timestamp_from_us
 from meter_agent.uplink.settings import UplinkHealth, UplinkSettings
 from meter_agent.uplink.shipper import Shipper
-from meter_agent.uplink.token import TokenSource
 from metering.api.v1 import agent_pb2
 from metering.clock import Clock, SystemClock
 from metering.errors import MeteringError
@@ -285,7 +284,6 @@ class Agent:
         if not settings.servers:
             return None
         reader = self._add_reader()
-        token = None if settings.token is None else settings.token.get_secret_value()
         return Shipper(
             UplinkSettings(
                 server=settings.server,
@@ -296,7 +294,7 @@ class Agent:
             ),
             writer=self._writer,
             reader=reader,
-            tokens=TokenSource(token_file=settings.token_file, token=token),
+            tokens=settings.joining_tokens,
             clock=clock,
             leases=self._quota.state,
         )

@@ -10,6 +10,7 @@ import typer
 
 from meter_agent.cli_operation import add_operation_commands
 from meter_agent.cli_options import (
+    JoinTokenFileOption,
     ServerCaOption,
     ServerOption,
     TlsCertOption,
@@ -82,6 +83,7 @@ def serve(
     data_dir: DataDirOption = None,
     server: ServerOption = None,
     token_file: TokenFileOption = None,
+    join_token_file: JoinTokenFileOption = None,
     tls: TlsOption = None,
     server_ca: ServerCaOption = None,
     tls_cert: TlsCertOption = None,
@@ -125,6 +127,7 @@ def serve(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "token_file": token_file,
+        "join_token_file": join_token_file,
         "instance": instance,
         "disk_budget_bytes": disk_budget_bytes,
         "ballast_bytes": ballast_bytes,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from meter_agent.cli_options import (
+    JoinTokenFileOption,
     ServerCaOption,
     ServerOption,
     TlsCertOption,
@@ -54,6 +55,7 @@ def _doctor_command(fail: Fail) -> Callable[..., None]:
         data_dir: DataDirOption = None,
         server: ServerOption = None,
         token_file: TokenFileOption = None,
+        join_token_file: JoinTokenFileOption = None,
         tls: TlsOption = None,
         server_ca: ServerCaOption = None,
         tls_cert: TlsCertOption = None,
@@ -80,6 +82,7 @@ def _doctor_command(fail: Fail) -> Callable[..., None]:
             "tls_cert": tls_cert,
             "tls_key": tls_key,
             "token_file": token_file,
+            "join_token_file": join_token_file,
             "instance": instance,
         }
         findings = []

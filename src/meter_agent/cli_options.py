@@ -19,6 +19,13 @@ TokenFileOption = Annotated[
         "The token itself may be given as METER_AGENT_TOKEN."
     ),
 ]
+JoinTokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with a fleet's join token (see `billing-server agent enroll --fleet`): an agent "
+        "without a token gets one of its own by it, and keeps it in the data directory."
+    ),
+]
 TlsOption = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,7 @@
 """Settings of the agent: flags over METER_AGENT_* variables over a TOML file over defaults."""
 
 import os
+import socket
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -22,7 +23,9 @@ from meter_agent.edge.addresses import (
 )
 from meter_agent.uplink.client import CALL_SECONDS
 from meter_agent.uplink.connector import split_servers
+from meter_agent.uplink.joining import Joining
 from meter_agent.uplink.tls import TlsMode, TlsSettings
+from meter_agent.uplink.token import TokenSource
 from metering.errors import FieldViolation, ValidationError
 
 DISK_BUDGET_BYTES_DEFAULT: Final = 1024 * 1024 * 1024
@@ -31,6 +34,7 @@ DISK_BUDGET_BYTES_MIN: Final = 1024 * 1024
 SYSTEM_DATA_DIRECTORY: Final = Path("/var/lib/meter-agent")
 INSTANCE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$|^$"
 ENV_PREFIX: Final = "METER_AGENT_"
+OWN_TOKEN_NAME: Final = "agent.token"  # noqa: S105 - a name of a file
 
 
 class AgentSettings(BaseSettings):
@@ -63,6 +67,10 @@ class AgentSettings(BaseSettings):
     """File that holds the agent's token."""
     token: SecretStr | None = None
     """The token itself; only ever by METER_AGENT_TOKEN, never by a flag (process lists show it)."""
+    join_token_file: Path | None = None
+    """File that holds a fleet's join token, used while the agent has no token of its own."""
+    host_name: str = Field(default="", max_length=253)
+    """What the name of an agent that joins is made of; empty: what the host calls itself."""
     instance: str = Field(default="", pattern=INSTANCE_PATTERN)
     """Name where several agents run on a host; 1 to 63 letters, digits, - and _."""
     disk_budget_bytes: int = Field(default=DISK_BUDGET_BYTES_DEFAULT, ge=DISK_BUDGET_BYTES_MIN)
@@ -123,6 +131,37 @@ class AgentSettings(BaseSettings):
             return system
         own = Path.home() / ".local" / "state" / "meter-agent"
         return own / self.instance if self.instance else own
+
+    @property
+    def own_token_file(self) -> Path:
+        """Where the agent keeps the token that it got by joining a fleet."""
+        return self.data_directory / OWN_TOKEN_NAME
+
+    @property
+    def tokens(self) -> TokenSource:
+        """Where the agent's token comes from; joins no fleet."""
+        return self._tokens(joining=None)
+
+    @property
+    def joining_tokens(self) -> TokenSource:
+        """The same for the one thread that joins a fleet where there is no token yet."""
+        if self.join_token_file is None:
+            return self._tokens(joining=None)
+        return self._tokens(
+            joining=Joining(
+                token_file=self.own_token_file,
+                join_token_file=self.join_token_file.expanduser().absolute(),
+                host_name=self.host_name or socket.gethostname(),
+            )
+        )
+
+    def _tokens(self, *, joining: Joining | None) -> TokenSource:
+        return TokenSource(
+            token_file=self.token_file,
+            token=None if self.token is None else self.token.get_secret_value(),
+            own_file=self.own_token_file,
+            joining=joining,
+        )
 
     @property
     def servers(self) -> tuple[str, ...]:

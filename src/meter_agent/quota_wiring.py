@@ -22,7 +22,6 @@ from meter_agent.uplink.lease_state import LeaseState
 from meter_agent.uplink.lease_syncer import LeaseSyncer
 from meter_agent.uplink.shipper import Shipper
 from meter_agent.uplink.tls import TlsSource
-from meter_agent.uplink.token import TokenSource
 from metering.clock import Clock
 
 _US_PER_SECOND: Final = 1_000_000
@@ -97,11 +96,10 @@ class QuotaParts:
         return lease.lease_id == OFFLINE_LEASE_ID or self.state.is_told(lease)
 
     def _build_uplink(self, settings: AgentSettings, *, writer: Writer) -> None:
-        token = None if settings.token is None else settings.token.get_secret_value()
         # A channel of its own: quota never waits behind the backlog.
         connector = Connector(
             settings.servers,
-            tokens=TokenSource(token_file=settings.token_file, token=token),
+            tokens=settings.tokens,
             tls=TlsSource(settings.tls_settings),
             call_seconds=settings.call_seconds_max,
         )

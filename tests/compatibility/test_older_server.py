@@ -122,3 +122,17 @@ def test_the_present_sdk_records_at_an_older_agent() -> None:
         assert meter.flush(timeout=30)
         assert meter.stats().accepted == 5
     assert recorded == made
+
+
+def test_an_older_server_that_takes_no_join_tokens_is_told_with_the_remedy(tmp_path: Path) -> None:
+    join_token_file = tmp_path / "join-token"
+    join_token_file.write_text("mjt_1")
+    with (
+        Books().server() as server,
+        RunningAgent(tmp_path, server=server.address, join_token_file=join_token_file) as agent,
+    ):
+        agent.record(events("kept"))
+        wait_until(lambda: "takes no join tokens" in agent.status().last_error)
+        status = agent.status()
+    assert "--token-file" in status.last_error
+    assert (status.is_server_reachable, status.buffered_event_count) == (True, 1)

@@ -30,6 +30,7 @@ RULES = DEPLOY / "prometheus" / "meter-agent.rules.yaml"
 STOP_SECONDS = edge.STOP_SECONDS + shipper.STOP_SECONDS + sampler.STOP_SECONDS + writer.STOP_SECONDS
 """The longest stop of an agent, without the pre-stop."""
 USER_ID = 64270
+FILE_FLAGS = {"--token-file", "--join-token-file", "--tls-cert", "--tls-key"}
 
 
 def name_of(path: Path) -> str:
@@ -262,7 +263,7 @@ def test_every_mount_names_a_volume_and_every_file_of_a_flag_lies_in_a_mount() -
             paths = [mount["mountPath"] for mount in mounts]
             for word in words_of(item):
                 flag, _, path = word.partition("=")
-                if flag in {"--data-dir", "--token-file", "--server-ca", "--tls-cert", "--tls-key"}:
+                if flag in {"--data-dir", "--server-ca"} or flag in FILE_FLAGS:
                     assert any(path.startswith(mount) for mount in paths), (name, word)
 
 

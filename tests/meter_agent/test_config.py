@@ -139,3 +139,14 @@ def test_tls_that_contradicts_itself_is_refused_with_the_flags(tmp_path: Path) -
     with pytest.raises(ValidationError, match="--tls: "):
         load_settings(flags={"tls": "maybe"})
     assert load_settings(flags={"tls": "off"}).tls_settings.mode == "off"
+
+
+def test_a_join_token_is_used_only_where_no_token_is_given(tmp_path: Path) -> None:
+    flags = {"data_dir": tmp_path, "join_token_file": tmp_path / "join"}
+    settings = load_settings(flags=flags)
+    assert settings.own_token_file == tmp_path / "agent.token"
+    assert settings.joining_tokens.joining is not None
+    assert settings.tokens.joining is None
+    given = load_settings(flags={**flags, "token_file": tmp_path / "token"})
+    assert given.joining_tokens.joining is None
+    assert load_settings(flags={"data_dir": tmp_path}).joining_tokens.joining is None

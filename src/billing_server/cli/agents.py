@@ -16,6 +16,7 @@ from billing_server.cli.client import (
     path_of,
 )
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.join_tokens import seconds_of
 from billing_server.cli.output import print_json, print_table
 from metering.errors import AlreadyExistsError, ValidationError
 
@@ -139,12 +140,12 @@ def forget_command(
 
 @agent_app.callback()
 def agent_group() -> None:
-    """Tokens of agents: enroll, rotate, revoke."""
+    """Tokens of agents: enroll, rotate, revoke; join tokens of fleets."""
 
 
 @agent_app.command("enroll")
 def enroll_command(
-    name: Annotated[str, typer.Argument(help="Unique name, such as the host's.")],
+    name: Annotated[str, typer.Argument(help="Unique name, such as the host's; or the fleet's.")],
     *,
     token_file: Annotated[
         Path | None,
@@ -157,28 +158,61 @@ def enroll_command(
             help="It comes and goes: after an hour of silence, not seven days, it counts as lost.",
         ),
     ] = False,
+    fleet: Annotated[
+        bool,
+        typer.Option(
+            "--fleet", help="Make a join token, which each host exchanges for a token of its own."
+        ),
+    ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            help="With --fleet: how long hosts may join by it, such as 30d, 12h or 90m.  "
+            "[default: 30d]"
+        ),
+    ] = None,
+    max_agents: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --fleet: most agents that may join by it.  [default: 100]"),
+    ] = None,
     as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,
     api_key: ApiKeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Make an agent's token. It is shown once: only its hash is kept.
+    """Make an agent's token, or a fleet's join token. It is shown once: only its hash is kept.
 
     Example: billing-server agent enroll gpu-host-1 --token-file /etc/meter-agent/token
     """
+    if not fleet and (expires is not None or max_agents is not None):
+        raise ValidationError(
+            reason="OPTION_WITHOUT_FLEET",
+            message="--expires and --max-agents are of join tokens: add --fleet, or leave them out",
+        )
+    body: dict[str, object] = {"fleet": name} if fleet else {"name": name}
+    if ephemeral:
+        body["is_ephemeral"] = True
+    if expires is not None:
+        body["ttl_seconds"] = seconds_of(expires)
+    if max_agents is not None:
+        body["max_agents"] = max_agents
     if token_file is not None:
         _refuse_existing(token_file)
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
-    body = {"name": name, "is_ephemeral": True} if ephemeral else {"name": name}
-    enrolled = client.post("/v1/agents", body=body)
+    enrolled = client.post("/v1/join-tokens" if fleet else "/v1/agents", body=body)
     if token_file is not None:
         _write_token(token_file, token=enrolled.pop("token"))
     if as_json:
         print_json(enrolled)
-    elif token_file is not None:
-        print(f"agent {name} enrolled; its token is in {token_file}")
-    else:
+    elif token_file is None:
         print(enrolled["token"])
+    elif fleet:
+        print(
+            f"up to {enrolled['max_agents']:,} agents may join {name} until "
+            f"{enrolled['expire_time']}; the join token {enrolled['id']} is in {token_file}"
+        )
+    else:
+        print(f"agent {name} enrolled; its token is in {token_file}")
 
 
 @agent_app.command("rotate")

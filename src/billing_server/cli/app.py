@@ -16,6 +16,7 @@ from billing_server.cli import (
 from billing_server.cli.alerts import alerts_command
 from billing_server.cli.catalog import apply_command, export_command, list_command, show_command
 from billing_server.cli.errors import ReportingGroup
+from billing_server.cli.join_tokens import join_tokens_command, revoke_join_token_command
 from billing_server.cli.quote import quote_command
 from billing_server.cli.reprice import reprice_command
 from billing_server.cli.serve import serve_command
@@ -56,6 +57,8 @@ subscriptions.app.command("add-addon")(add_addon_command)
 subscriptions.app.command("remove-addon")(remove_addon_command)
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(agents.agents_app, name="agents")
+agents.agent_app.command("join-tokens")(join_tokens_command)
+agents.agent_app.command("revoke-join-token")(revoke_join_token_command)
 app.add_typer(agents.agent_app, name="agent")
 app.add_typer(limits.limits_app, name="limits")
 app.add_typer(limits.balance_app, name="balance")

@@ -89,6 +89,10 @@ class SqlAgentRepository:
             select(agent).where(agent.c.token_sha256 == token_sha256, agent.c.revoke_time.is_(None))
         )
 
+    def ever_with_token_sha256(self, token_sha256: str) -> Agent | None:
+        """Returns the agent whose token this is, also where it was revoked."""
+        return self._first(select(agent).where(agent.c.token_sha256 == token_sha256))
+
     def get(self, agent_id: str) -> Agent | None:
         """Returns an agent by id."""
         return self._first(select(agent).where(agent.c.agent_id == agent_id))

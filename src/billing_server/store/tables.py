@@ -32,6 +32,7 @@ from billing_server.store.tables_limits import (
 )
 from billing_server.store.tables_server import (
     catalog_state,
+    join_token,
     number_series,
     server_state,
     setting,
@@ -71,6 +72,7 @@ __all__ = [
     "idempotency_key",
     "invoice",
     "invoice_line",
+    "join_token",
     "late_fact",
     "lease",
     "lease_want",

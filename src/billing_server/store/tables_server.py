@@ -1,9 +1,9 @@
 """Tables of the server itself: identity, settings, number series."""
 
-from sqlalchemy import CheckConstraint, Column, Integer, Text
+from sqlalchemy import CheckConstraint, Column, Integer, Text, text
 
 from billing_server.store.schema import row_table
-from billing_server.store.types import CanonicalJson, Instant, Int64, Key
+from billing_server.store.types import CanonicalJson, Flag, Instant, Int64, Key
 
 server_state = row_table(
     "server_state",
@@ -47,3 +47,20 @@ number_series = row_table(
     Column("next_number", Int64, nullable=False),
 )
 """Gap-free numbers, fetched under the row's lock in the transaction that uses them."""
+
+join_token = row_table(
+    "join_token",
+    Column("join_token_id", Key, primary_key=True),
+    # What the names of its agents begin with.
+    Column("fleet", Text, nullable=False),
+    # In hexadecimal digits.
+    Column("token_sha256", Key, nullable=False, unique=True),
+    Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column("agent_count_max", Int64, nullable=False),
+    # Agents that have joined by it; those that are gone since count as well.
+    Column("agent_count", Int64, nullable=False, server_default=text("0")),
+    Column("revoke_time", Instant),
+    Column("is_ephemeral", Flag, nullable=False, server_default=text("'0'")),
+)
+"""Tokens by which the hosts of a fleet enroll themselves."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from billing_server.store.alert_repository import SqlAlertRepository
     from billing_server.store.audit_repository import SqlAuditRepository
     from billing_server.store.event_repository import SqlEventReader
+    from billing_server.store.join_token_repository import SqlJoinTokenRepository
     from billing_server.store.late_fact_repository import SqlLateFactRepository
     from billing_server.store.lease_repository import SqlLeaseRepository
     from billing_server.store.limit_repository import SqlLimitRepository
@@ -99,6 +100,13 @@ class SqlUnitOfWork:
         from billing_server.store.agent_repository import SqlAgentRepository
 
         return SqlAgentRepository(self.connection)
+
+    @cached_property
+    def join_tokens(self) -> "SqlJoinTokenRepository":
+        """Tokens by which hosts enroll themselves."""
+        from billing_server.store.join_token_repository import SqlJoinTokenRepository
+
+        return SqlJoinTokenRepository(self.connection)
 
     @cached_property
     def alerts(self) -> "SqlAlertRepository":

@@ -1,12 +1,11 @@
 """All checks, in the order in which one mistake hides the next."""
 
 from meter_agent.config import AgentSettings
-from meter_agent.doctor import disk, running, server
+from meter_agent.doctor import disk, joining, running, server
 from meter_agent.doctor import tls as tls_check
 from meter_agent.doctor.finding import Finding, Severity, warning
 from meter_agent.uplink.client import open_channel
 from meter_agent.uplink.tls import TlsSource
-from meter_agent.uplink.token import TokenSource
 from metering.clock import Clock
 
 
@@ -37,11 +36,15 @@ def examine(settings: AgentSettings, *, clock: Clock) -> list[Finding]:
         )
         return findings
     token = None if settings.token is None else settings.token.get_secret_value()
-    found = server.check_token(settings.token_file, token=token)
+    if settings.token_file is None and token is None:
+        found = joining.check_own_token(
+            settings.own_token_file, join_token_file=settings.join_token_file
+        )
+    else:
+        found = server.check_token(settings.token_file, token=token)
     findings += found
     is_usable = all(item.severity is not Severity.ERROR for item in found)
-    source = TokenSource(token_file=settings.token_file, token=token)
-    shown = source.read() if is_usable else ""
+    shown = settings.tokens.read() if is_usable else ""
     for address in settings.servers:
         findings += _examine_server(
             address, tls=TlsSource(settings.tls_settings), token=shown, clock=clock

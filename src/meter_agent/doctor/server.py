@@ -161,7 +161,8 @@ def _token_missing(why: str) -> Finding:
         "token",
         "TOKEN_MISSING",
         f"{why}: the agent buffers and ships nothing",
-        remedy=f"{_ENROLL} and give it with --token-file (mode 0600) or METER_AGENT_TOKEN",
+        remedy=f"{_ENROLL} and give it with --token-file (mode 0600) or METER_AGENT_TOKEN; "
+        "or give a fleet's join token with --join-token-file",
     )
 
 

@@ -130,6 +130,21 @@ class IngestClient:
         self.has_answered = True
         return response
 
+    def join_fleet(self, request: ingest_pb2.JoinFleetRequest) -> ingest_pb2.JoinFleetResponse:
+        """Enrolls this host; the channel's token is a join token.
+
+        Raises:
+            UplinkError: It failed.
+        """
+        try:
+            response: ingest_pb2.JoinFleetResponse = self._stub.JoinFleet(
+                request, metadata=self._metadata, timeout=self._call_seconds
+            )
+        except grpc.RpcError as error:
+            raise self._join_error(error) from None
+        self.has_answered = True
+        return response
+
     def push_usage(self, request: ingest_pb2.PushUsageRequest) -> ingest_pb2.PushUsageResponse:
         """Pushes blocks.
 
@@ -201,6 +216,24 @@ class IngestClient:
         """Closes the channel; a call in flight ends at once with an error."""
         self._is_closed = True
         self._channel.close()
+
+    def _join_error(self, rpc_error: grpc.RpcError) -> UplinkError:
+        error = error_from_rpc(rpc_error)
+        if rpc_error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            message = (
+                f"the server {self._target} is older and takes no join tokens: upgrade it, or give "
+                "the agent a token of its own (`billing-server agent enroll NAME`) with "
+                "--token-file; until then the agent buffers"
+            )
+        elif error.kind in (ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION_DENIED):
+            message = (
+                f"the server {self._target} did not let this host join: {error.message}. Write "
+                "another join token into the file of --join-token-file, it is taken at once; until "
+                "then the agent buffers"
+            )
+        else:
+            return self._uplink_error(rpc_error)
+        return UplinkError(message=message, is_answered=True, is_refused=True, reason=error.reason)
 
     def _uplink_error(
         self, rpc_error: grpc.RpcError, *, seconds: float | None = None

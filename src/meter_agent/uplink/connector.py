@@ -61,14 +61,21 @@ class Connector:
         return (self._tokens.fingerprint(), *self._tls.fingerprint())
 
     def client(self) -> IngestClient:
-        """Returns the channel.
+        """Returns the channel; an agent that has no token joins its fleet first.
 
         Raises:
             UplinkError: There is no token, a certificate cannot be used, or the agent stops.
+            MeteringError: A token is malformed, or the agent's own cannot be written.
         """
         token = self._tokens.read()
+        if not token and self._tokens.joining is not None:
+            token = self._tokens.joining.join(self._open)
         if not token:
             raise UplinkError(message=self._tokens.missing_message(), is_refused=True)
+        return self._open(token)
+
+    def _open(self, token: str) -> IngestClient:
+        """Returns the channel whose calls carry this token."""
         files = self._tls.fingerprint()
         with self._lock:
             if self._is_closed:

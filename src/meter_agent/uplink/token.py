@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from meter_agent.uplink.joining import JOIN_TOKEN_PREFIX, Joining
 from metering.errors import ValidationError
 
 TOKEN_BYTES_MAX: Final = 4_096
@@ -19,12 +20,29 @@ class TokenSource:
     Args:
         token_file: Path of a file that holds the token and nothing else; mode 0600 is best.
         token: The token itself, used where no file is given.
+        own_file: Where the agent keeps the token that it got by joining a fleet; read where
+            neither of the others is given.
+        joining: How it joins while it has no token; None: it does not.
     """
 
-    def __init__(self, *, token_file: Path | None, token: str | None) -> None:
-        self._token_file = token_file
+    def __init__(
+        self,
+        *,
+        token_file: Path | None,
+        token: str | None,
+        own_file: Path | None = None,
+        joining: Joining | None = None,
+    ) -> None:
         self._token = (token or "").strip()
+        self._is_given = token_file is not None or bool(self._token)
+        self._token_file = token_file if self._is_given else own_file
+        self._joining = None if self._is_given else joining
         self._is_mode_reported = False
+
+    @property
+    def joining(self) -> Joining | None:
+        """How the agent joins a fleet where it has no token; None: it does not."""
+        return self._joining
 
     def __repr__(self) -> str:
         return f"TokenSource(token_file={self._token_file})"
@@ -46,21 +64,23 @@ class TokenSource:
         return self._checked(token)
 
     def fingerprint(self) -> tuple[int, ...]:
-        """Returns something that changes when the file does; cheap enough for every second."""
+        """Returns something that changes when a file does; cheap enough for every second."""
+        joining = () if self._joining is None else self._joining.fingerprint()
         if self._token_file is None:
-            return ()
+            return joining
         try:
             found = self._token_file.stat()
         except OSError:
-            return ()
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
+            return joining
+        return (found.st_mtime_ns, found.st_size, found.st_ino, *joining)
 
     def missing_message(self) -> str:
         """Returns what to tell an operator where there is no token."""
-        if self._token_file is None:
+        if not self._is_given or self._token_file is None:
             return (
                 "no agent token: make one with `billing-server agent enroll NAME` and give it with "
-                "--token-file or METER_AGENT_TOKEN; until then the agent buffers"
+                "--token-file or METER_AGENT_TOKEN, or give a fleet's join token with "
+                "--join-token-file; until then the agent buffers"
             )
         return (
             f"the token file {self._token_file} is missing, empty or not readable: write the token "
@@ -69,15 +89,25 @@ class TokenSource:
 
     def _checked(self, token: str) -> str:
         """Returns a token that can travel: one word of printable ASCII."""
+        if token.startswith(JOIN_TOKEN_PREFIX):
+            raise ValidationError(
+                reason="TOKEN_MALFORMED",
+                message=f"the token {self._place()} is a fleet's join token: give it with "
+                "--join-token-file instead, and the agent gets a token of its own; until then the "
+                "agent buffers",
+            )
         if token.isascii() and token.isprintable() and " " not in token:
             return token
-        place = "METER_AGENT_TOKEN" if self._token_file is None else f"file {self._token_file}"
         raise ValidationError(
             reason="TOKEN_MALFORMED",
-            message=f"the token {place} holds more than a token (several lines or words, control "
-            "characters or letters that are not ASCII): write the one line that `billing-server "
-            "agent enroll NAME` has printed, and nothing else; until then the agent buffers",
+            message=f"the token {self._place()} holds more than a token (several lines or words, "
+            "control characters or letters that are not ASCII): write the one line that "
+            "`billing-server agent enroll NAME` has printed, and nothing else; until then the "
+            "agent buffers",
         )
+
+    def _place(self) -> str:
+        return "METER_AGENT_TOKEN" if self._token_file is None else f"file {self._token_file}"
 
     def _report_open_mode(self) -> None:
         if self._is_mode_reported or self._token_file is None:

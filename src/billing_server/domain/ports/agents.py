@@ -158,6 +158,9 @@ class AgentRepository(Protocol):
     def by_token_sha256(self, token_sha256: str) -> Agent | None:
         """Return the agent with this token; None where it is unknown or revoked."""
 
+    def ever_with_token_sha256(self, token_sha256: str) -> Agent | None:
+        """Return the agent whose token this is, also where it was revoked."""
+
     def get(self, agent_id: str) -> Agent | None:
         """Return an agent by id."""
 

@@ -19,6 +19,7 @@ from billing_server.domain.ports.customers import (
 )
 from billing_server.domain.ports.events import EventReader
 from billing_server.domain.ports.invoices import InvoiceRepository
+from billing_server.domain.ports.join_tokens import JoinTokenRepository
 from billing_server.domain.ports.late_facts import LateFactRepository
 from billing_server.domain.ports.limits import (
     AuditRepository,
@@ -77,6 +78,10 @@ class UnitOfWork(Protocol):
     @property
     def agents(self) -> AgentRepository:
         """Agents and their positions."""
+
+    @property
+    def join_tokens(self) -> JoinTokenRepository:
+        """Tokens by which hosts enroll themselves."""
 
     @property
     def alerts(self) -> AlertRepository:

@@ -2,13 +2,12 @@
 
 import threading
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from billing_server.domain.ports.agents import Agent
-from billing_server.domain.ports.unit_of_work import Store
 from billing_server.domain.session.pushing import retry_after_ms
 from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.edge.grpc.lease_messages import (
@@ -21,7 +20,9 @@ from billing_server.edge.grpc.timestamps import (
     timestamp_from_instant,
 )
 from billing_server.services.authenticate_agent import authenticate_agent
+from billing_server.services.context import ServiceContext
 from billing_server.services.ingest_usage import PushOutcome, PushState, UsageIngester
+from billing_server.services.join_fleet import join_fleet
 from billing_server.services.open_session import OpenedSession, SessionRequest, open_session
 from billing_server.services.usage_payload import (
     PUSH_BYTES_MAX,
@@ -31,8 +32,7 @@ from billing_server.services.usage_payload import (
     UsagePush,
 )
 from metering.api.v1 import ingest_pb2, ingest_pb2_grpc
-from metering.clock import Clock
-from metering.errors import ValidationError
+from metering.errors import UnavailableError, ValidationError
 from metering.rpc import token_from_metadata
 
 _RESULTS = {
@@ -40,6 +40,12 @@ _RESULTS = {
     PushState.FENCED: ingest_pb2.PUSH_RESULT_FENCED,
     PushState.GAP: ingest_pb2.PUSH_RESULT_GAP,
 }
+
+JOINS_AT_ONCE_MAX: Final = 4
+"""Hosts that are let in at once: a fleet that comes up, or somebody who tries tokens, leaves the
+other threads to pushes."""
+JOIN_RETRY_SECONDS: Final = 1.0
+"""When a host is to come back that was one too many."""
 
 
 class _CallsInHand:
@@ -62,11 +68,13 @@ class _CallsInHand:
 class IngestService(ingest_pb2_grpc.IngestServiceServicer):
     """Takes usage from agents. Every call is idempotent; errors are mapped by the interceptor."""
 
-    def __init__(self, *, store: Store, clock: Clock, ingester: UsageIngester) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, *, context: ServiceContext, ingester: UsageIngester) -> None:
+        self._context = context
+        self._store = context.store
+        self._clock = context.clock
         self._ingester = ingester
         self._in_hand = _CallsInHand()
+        self._joins_in_hand = _CallsInHand()
 
     def OpenSession(
         self, request: ingest_pb2.OpenSessionRequest, context: Any
@@ -97,6 +105,25 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
             agent_id=self._agent(context).agent_id,
             server_time=timestamp_from_instant(self._clock.now()),
         )
+
+    def JoinFleet(
+        self, request: ingest_pb2.JoinFleetRequest, context: Any
+    ) -> ingest_pb2.JoinFleetResponse:
+        """Enrolls the host that calls by its join token."""
+        with self._joins_in_hand as count:
+            if count > JOINS_AT_ONCE_MAX:
+                raise UnavailableError(
+                    reason="JOINS_BUSY",
+                    message="many hosts join at once: try again in a moment",
+                    retry_after_seconds=JOIN_RETRY_SECONDS,
+                )
+            agent = join_fleet(
+                self._context,
+                token=token_from_metadata(context.invocation_metadata()),
+                token_sha256=request.token_sha256,
+                host_name=request.host_name,
+            )
+        return ingest_pb2.JoinFleetResponse(agent_id=agent.agent_id, name=agent.name)
 
     def _agent(self, context: Any) -> Agent:
         token = token_from_metadata(context.invocation_metadata())

@@ -22,6 +22,7 @@ from billing_server.edge.grpc.ingest_service import IngestService
 from billing_server.edge.grpc.lease_bell import LeaseBell
 from billing_server.edge.grpc.lease_service import HANG_SECONDS, LeaseService
 from billing_server.edge.grpc.tls import ServerTls, TlsFiles
+from billing_server.services.context import ServiceContext
 from billing_server.services.ingest_usage import UsageIngester
 from billing_server.services.lease_desk import LeaseDesk
 from billing_server.services.usage_payload import PUSH_BYTES_MAX
@@ -100,6 +101,7 @@ class IngestServer:
         self._credentials = None if tls is None else ServerTls(tls).credentials()
         self._health = health.aio.HealthServicer()
         self._desk = LeaseDesk(store=store, clock=clock, random_bytes=random_bytes)
+        self._context = ServiceContext(store=store, clock=clock, random_bytes=random_bytes)
         self._ingester = ingester or UsageIngester(store=store, clock=clock)
         self._hang_seconds = hang_seconds
         self._push_threads = ThreadPoolExecutor(THREAD_COUNT_MAX, thread_name_prefix="ingest")
@@ -140,8 +142,7 @@ class IngestServer:
             options=_server_options(age_seconds_max),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            IngestService(store=self._desk.store, clock=self._desk.clock, ingester=self._ingester),
-            server,
+            IngestService(context=self._context, ingester=self._ingester), server
         )
         self._leases = LeaseService(
             desk=self._desk,

@@ -13,6 +13,7 @@ from billing_server.edge.http import (
     customer_routes,
     explain_routes,
     invoice_routes,
+    join_token_routes,
     limit_routes,
     operation_routes,
     reprice_routes,
@@ -70,6 +71,7 @@ def create_app(
         invoice_routes,
         operation_routes,
         agent_token_routes,
+        join_token_routes,
         alert_routes,
         reprice_routes,
     ):

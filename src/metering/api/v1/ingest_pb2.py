@@ -28,31 +28,35 @@ from metering.api.v1 import lease_pb2 as metering_dot_api_dot_v1_dot_lease__pb2
 from metering.api.v1 import usage_pb2 as metering_dot_api_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmetering/api/v1/ingest.proto\x12\x0fmetering.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmetering/api/v1/lease.proto\x1a\x1bmetering/api/v1/usage.proto\"\x13\n\x11\x43heckAgentRequest\"W\n\x12\x43heckAgentResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x02\n\x12OpenSessionRequest\x12\x0f\n\x07\x64isk_id\x18\x01 \x01(\x0c\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12\x10\n\x08next_seq\x18\x04 \x01(\x03\x12\x13\n\x0b\x61pplied_seq\x18\x05 \x01(\x03\x12\x19\n\x11\x65\x61rliest_kept_seq\x18\x06 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x07 \x01(\t\x12\x15\n\ragent_version\x18\x08 \x01(\t\x12?\n\x1boldest_unshipped_event_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10previous_disk_id\x18\n \x01(\x0c\x12.\n\x06leases\x18\x0b \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12\x12\n\nhas_leases\x18\x0c \x01(\x08\"\xa8\x02\n\x13OpenSessionResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\nsession_no\x18\x02 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x03 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x03\x12\x10\n\x08safe_seq\x18\x05 \x01(\x03\x12\x1c\n\x14push_event_count_max\x18\x06 \x01(\x05\x12\x16\n\x0epush_bytes_max\x18\x07 \x01(\x03\x12/\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06leases\x18\t \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12\x11\n\tanswer_no\x18\n \x01(\x03\"v\n\nUsageBlock\x12\x11\n\tfirst_seq\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x05\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65vents\x18\x04 \x01(\x0c\":\n\x0bUsageEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.metering.api.v1.UsageEvent\"\xe6\x01\n\x10PushUsageRequest\x12\x1a\n\x12server_incarnation\x18\x01 \x01(\t\x12\x12\n\nsession_no\x18\x02 \x01(\x03\x12\x11\n\tfirst_seq\x18\x03 \x01(\x03\x12+\n\x06\x62locks\x18\x04 \x03(\x0b\x32\x1b.metering.api.v1.UsageBlock\x12?\n\x1boldest_unshipped_event_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64isk_id\x18\x06 \x01(\x0c\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\"\x80\x02\n\x11PushUsageResponse\x12+\n\x06result\x18\x01 \x01(\x0e\x32\x1b.metering.api.v1.PushResult\x12\x13\n\x0b\x61pplied_seq\x18\x02 \x01(\x03\x12\x10\n\x08safe_seq\x18\x03 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12\x0f\n\x07\x63ounted\x18\x05 \x01(\x05\x12\x12\n\nduplicates\x18\x06 \x01(\x05\x12\x11\n\tconflicts\x18\x07 \x01(\x05\x12\x13\n\x0bquarantined\x18\x08 \x01(\x05\x12.\n\x0bretry_after\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration*o\n\nPushResult\x12\x1b\n\x17PUSH_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13PUSH_RESULT_APPLIED\x10\x01\x12\x16\n\x12PUSH_RESULT_FENCED\x10\x02\x12\x13\n\x0fPUSH_RESULT_GAP\x10\x03\x32\x94\x02\n\rIngestService\x12X\n\x0bOpenSession\x12#.metering.api.v1.OpenSessionRequest\x1a$.metering.api.v1.OpenSessionResponse\x12R\n\tPushUsage\x12!.metering.api.v1.PushUsageRequest\x1a\".metering.api.v1.PushUsageResponse\x12U\n\nCheckAgent\x12\".metering.api.v1.CheckAgentRequest\x1a#.metering.api.v1.CheckAgentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmetering/api/v1/ingest.proto\x12\x0fmetering.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmetering/api/v1/lease.proto\x1a\x1bmetering/api/v1/usage.proto\";\n\x10JoinFleetRequest\x12\x14\n\x0ctoken_sha256\x18\x01 \x01(\x0c\x12\x11\n\thost_name\x18\x02 \x01(\t\"3\n\x11JoinFleetResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x13\n\x11\x43heckAgentRequest\"W\n\x12\x43heckAgentResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x02\n\x12OpenSessionRequest\x12\x0f\n\x07\x64isk_id\x18\x01 \x01(\x0c\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12\x10\n\x08next_seq\x18\x04 \x01(\x03\x12\x13\n\x0b\x61pplied_seq\x18\x05 \x01(\x03\x12\x19\n\x11\x65\x61rliest_kept_seq\x18\x06 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x07 \x01(\t\x12\x15\n\ragent_version\x18\x08 \x01(\t\x12?\n\x1boldest_unshipped_event_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10previous_disk_id\x18\n \x01(\x0c\x12.\n\x06leases\x18\x0b \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12\x12\n\nhas_leases\x18\x0c \x01(\x08\"\xa8\x02\n\x13OpenSessionResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\nsession_no\x18\x02 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x03 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x03\x12\x10\n\x08safe_seq\x18\x05 \x01(\x03\x12\x1c\n\x14push_event_count_max\x18\x06 \x01(\x05\x12\x16\n\x0epush_bytes_max\x18\x07 \x01(\x03\x12/\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06leases\x18\t \x03(\x0b\x32\x1e.metering.api.v1.LeaseCounters\x12\x11\n\tanswer_no\x18\n \x01(\x03\"v\n\nUsageBlock\x12\x11\n\tfirst_seq\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x05\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65vents\x18\x04 \x01(\x0c\":\n\x0bUsageEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.metering.api.v1.UsageEvent\"\xe6\x01\n\x10PushUsageRequest\x12\x1a\n\x12server_incarnation\x18\x01 \x01(\t\x12\x12\n\nsession_no\x18\x02 \x01(\x03\x12\x11\n\tfirst_seq\x18\x03 \x01(\x03\x12+\n\x06\x62locks\x18\x04 \x03(\x0b\x32\x1b.metering.api.v1.UsageBlock\x12?\n\x1boldest_unshipped_event_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64isk_id\x18\x06 \x01(\x0c\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\"\x80\x02\n\x11PushUsageResponse\x12+\n\x06result\x18\x01 \x01(\x0e\x32\x1b.metering.api.v1.PushResult\x12\x13\n\x0b\x61pplied_seq\x18\x02 \x01(\x03\x12\x10\n\x08safe_seq\x18\x03 \x01(\x03\x12\x1a\n\x12server_incarnation\x18\x04 \x01(\t\x12\x0f\n\x07\x63ounted\x18\x05 \x01(\x05\x12\x12\n\nduplicates\x18\x06 \x01(\x05\x12\x11\n\tconflicts\x18\x07 \x01(\x05\x12\x13\n\x0bquarantined\x18\x08 \x01(\x05\x12.\n\x0bretry_after\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration*o\n\nPushResult\x12\x1b\n\x17PUSH_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13PUSH_RESULT_APPLIED\x10\x01\x12\x16\n\x12PUSH_RESULT_FENCED\x10\x02\x12\x13\n\x0fPUSH_RESULT_GAP\x10\x03\x32\xe8\x02\n\rIngestService\x12X\n\x0bOpenSession\x12#.metering.api.v1.OpenSessionRequest\x1a$.metering.api.v1.OpenSessionResponse\x12R\n\tPushUsage\x12!.metering.api.v1.PushUsageRequest\x1a\".metering.api.v1.PushUsageResponse\x12U\n\nCheckAgent\x12\".metering.api.v1.CheckAgentRequest\x1a#.metering.api.v1.CheckAgentResponse\x12R\n\tJoinFleet\x12!.metering.api.v1.JoinFleetRequest\x1a\".metering.api.v1.JoinFleetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metering.api.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUSHRESULT']._serialized_start=1601
-  _globals['_PUSHRESULT']._serialized_end=1712
-  _globals['_CHECKAGENTREQUEST']._serialized_start=172
-  _globals['_CHECKAGENTREQUEST']._serialized_end=191
-  _globals['_CHECKAGENTRESPONSE']._serialized_start=193
-  _globals['_CHECKAGENTRESPONSE']._serialized_end=280
-  _globals['_OPENSESSIONREQUEST']._serialized_start=283
-  _globals['_OPENSESSIONREQUEST']._serialized_end=628
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=631
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=927
-  _globals['_USAGEBLOCK']._serialized_start=929
-  _globals['_USAGEBLOCK']._serialized_end=1047
-  _globals['_USAGEEVENTS']._serialized_start=1049
-  _globals['_USAGEEVENTS']._serialized_end=1107
-  _globals['_PUSHUSAGEREQUEST']._serialized_start=1110
-  _globals['_PUSHUSAGEREQUEST']._serialized_end=1340
-  _globals['_PUSHUSAGERESPONSE']._serialized_start=1343
-  _globals['_PUSHUSAGERESPONSE']._serialized_end=1599
-  _globals['_INGESTSERVICE']._serialized_start=1715
-  _globals['_INGESTSERVICE']._serialized_end=1991
+  _globals['_PUSHRESULT']._serialized_start=1715
+  _globals['_PUSHRESULT']._serialized_end=1826
+  _globals['_JOINFLEETREQUEST']._serialized_start=172
+  _globals['_JOINFLEETREQUEST']._serialized_end=231
+  _globals['_JOINFLEETRESPONSE']._serialized_start=233
+  _globals['_JOINFLEETRESPONSE']._serialized_end=284
+  _globals['_CHECKAGENTREQUEST']._serialized_start=286
+  _globals['_CHECKAGENTREQUEST']._serialized_end=305
+  _globals['_CHECKAGENTRESPONSE']._serialized_start=307
+  _globals['_CHECKAGENTRESPONSE']._serialized_end=394
+  _globals['_OPENSESSIONREQUEST']._serialized_start=397
+  _globals['_OPENSESSIONREQUEST']._serialized_end=742
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=745
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=1041
+  _globals['_USAGEBLOCK']._serialized_start=1043
+  _globals['_USAGEBLOCK']._serialized_end=1161
+  _globals['_USAGEEVENTS']._serialized_start=1163
+  _globals['_USAGEEVENTS']._serialized_end=1221
+  _globals['_PUSHUSAGEREQUEST']._serialized_start=1224
+  _globals['_PUSHUSAGEREQUEST']._serialized_end=1454
+  _globals['_PUSHUSAGERESPONSE']._serialized_start=1457
+  _globals['_PUSHUSAGERESPONSE']._serialized_end=1713
+  _globals['_INGESTSERVICE']._serialized_start=1829
+  _globals['_INGESTSERVICE']._serialized_end=2189
 # @@protoc_insertion_point(module_scope)

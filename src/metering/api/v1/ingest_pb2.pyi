@@ -24,6 +24,22 @@ PUSH_RESULT_APPLIED: PushResult
 PUSH_RESULT_FENCED: PushResult
 PUSH_RESULT_GAP: PushResult
 
+class JoinFleetRequest(_message.Message):
+    __slots__ = ("token_sha256", "host_name")
+    TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    token_sha256: bytes
+    host_name: str
+    def __init__(self, token_sha256: _Optional[bytes] = ..., host_name: _Optional[str] = ...) -> None: ...
+
+class JoinFleetResponse(_message.Message):
+    __slots__ = ("agent_id", "name")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    name: str
+    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
 class CheckAgentRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

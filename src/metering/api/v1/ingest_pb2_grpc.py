@@ -51,6 +51,11 @@ class IngestServiceStub:
                 request_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.SerializeToString,
                 response_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.FromString,
                 _registered_method=True)
+        self.JoinFleet = channel.unary_unary(
+                '/metering.api.v1.IngestService/JoinFleet',
+                request_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetRequest.SerializeToString,
+                response_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -79,6 +84,14 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JoinFleet(self, request, context):
+        """Enrolls the host that calls. The call carries a join token in place of an agent's own; a repeat
+        with the same token_sha256 finds the same agent. Old servers answer UNIMPLEMENTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +109,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.CheckAgent,
                     request_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.FromString,
                     response_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.SerializeToString,
+            ),
+            'JoinFleet': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinFleet,
+                    request_deserializer=metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetRequest.FromString,
+                    response_serializer=metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +199,33 @@ class IngestService:
             '/metering.api.v1.IngestService/CheckAgent',
             metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentRequest.SerializeToString,
             metering_dot_api_dot_v1_dot_ingest__pb2.CheckAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinFleet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metering.api.v1.IngestService/JoinFleet',
+            metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetRequest.SerializeToString,
+            metering_dot_api_dot_v1_dot_ingest__pb2.JoinFleetResponse.FromString,
             options,
             channel_credentials,
             insecure,
