@@ -5,6 +5,7 @@ import typer
 from billing_server.cli import (
     agents,
     clock,
+    conflicts,
     customers,
     invoices,
     limits,
@@ -65,6 +66,7 @@ app.add_typer(limits.balance_app, name="balance")
 app.command("audit")(limits.audit_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(conflicts.app, name="conflicts")
 app.add_typer(usage.app, name="usage")
 
 

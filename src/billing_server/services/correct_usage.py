@@ -8,7 +8,7 @@ from typing import Final
 from billing_server.domain.catalog.model import Aggregation, Meter
 from billing_server.domain.ports.late_facts import LateFactKind
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import EventRow
+from billing_server.domain.ports.usage import DISCARDED, EventRow
 from billing_server.domain.ports.usage_facts import Adjustment, Correction, CorrectionKind
 from billing_server.domain.usage.instants import (
     MICROSECONDS_PER_MINUTE,
@@ -22,12 +22,12 @@ from billing_server.services.late_facts import late_corrections
 from billing_server.services.list_customers import customer_not_found
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_corrected, recount_minutes
+from billing_server.services.stated_reason import check_reason, check_stated_reason
 from billing_server.services.usage_payload import decode_row
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
 from metering.quantity import canonical_quantity, scale_quantity
 
-REASON_BYTES_MAX: Final = 256
 ADJUSTABLE: Final = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.TIME_WEIGHTED})
 """Meters to which a signed quantity can be added: the others keep one value, or a set of them."""
 
@@ -120,11 +120,7 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
         ValidationError: METER_NOT_ADJUSTABLE, REASON_MISSING, REASON_TOO_LONG, QUANTITY_ZERO,
             EVENT_TIME_IN_FUTURE, or what else is wrong with the quantity.
     """
-    if not request.reason.strip():
-        raise ValidationError(
-            reason="REASON_MISSING", message="reason: say why, for whoever reads the invoice"
-        )
-    _check_reason(request.reason)
+    check_stated_reason(request.reason)
     now = context.clock.now()
     if request.event_time is not None and request.event_time > now:
         raise ValidationError(
@@ -190,7 +186,7 @@ def _correct(
     quantities: Mapping[str, str] | None,
     reason: str,
 ) -> Correction:
-    _check_reason(reason)
+    check_reason(reason)
     with context.store.write() as unit:
         catalog = load_catalog_terms(unit, revision=unit.usage.share_catalog())
         row = _find_event(unit, event_id=event_id, customer_id=customer_id)
@@ -233,6 +229,12 @@ def _find_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> 
             message=f"{len(found)} customers have an event {event_id!r}; name the customer",
         )
     (row,) = found
+    if row.quarantine_reason == DISCARDED:
+        raise InvalidStateError(
+            reason="EVENT_NOT_COUNTED",
+            message=f"event {event_id!r} counts nothing for good ({row.quarantine_detail}); adjust "
+            "the meter instead",
+        )
     if row.quarantine_reason is not None:
         raise InvalidStateError(
             reason="EVENT_NOT_COUNTED",
@@ -265,10 +267,3 @@ def _signed(text: str, *, meter: Meter) -> int:
             reason="QUANTITY_ZERO", message="quantity: 0 changes nothing; name what to add"
         )
     return -value if is_negative else value
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason.encode()) > REASON_BYTES_MAX:
-        raise ValidationError(
-            reason="REASON_TOO_LONG", message=f"reason: at most {REASON_BYTES_MAX} bytes"
-        )

@@ -1,4 +1,4 @@
-"""Usage that waits for an operator: quarantined events and conflicts."""
+"""Usage that waits for an operator: quarantined events and conflicts, without discarded ones."""
 
 import json
 from collections.abc import Mapping
@@ -54,18 +54,24 @@ class ConflictingEvent:
 
 
 def list_quarantine(
-    context: ServiceContext, *, page: PageRequest, customer_id: str | None = None
+    context: ServiceContext,
+    *,
+    page: PageRequest,
+    customer_id: str | None = None,
+    waiting_reason: str | None = None,
 ) -> Page[WaitingEvent]:
-    """List events that were received and are not counted, by customer and event id."""
+    """List events that were received and wait, by customer and event id."""
     after = None if page.after is None else _event_key(page.after)
     with context.store.read() as unit:
-        found = unit.usage.quarantined(customer_id=customer_id, after=after, limit=page.limit + 1)
+        found = unit.usage.quarantined(
+            customer_id=customer_id, reason=waiting_reason, after=after, limit=page.limit + 1
+        )
     rows = page_from(found, request=page, key=lambda row: json.dumps([row[0], row[1]]))
     return rows.map(_waiting)
 
 
 def list_conflicts(context: ServiceContext, *, limit: int) -> tuple[ConflictingEvent, ...]:
-    """List the newest conflicts, newest first."""
+    """List the newest conflicts that nobody has discarded, newest first."""
     request = PageRequest(limit=limit)
     with context.store.read() as unit:
         found = unit.usage.conflicts(limit=request.limit)

@@ -21,6 +21,7 @@ from billing_server.services.malformed_event import MALFORMED_REASONS
 from billing_server.services.rating_terms import CatalogTerms, CompiledCustomer, TermsCache
 from billing_server.services.usage_batch import UsageBatch
 from billing_server.services.usage_payload import decode_row
+from billing_server.services.waiting_events import taken_meanwhile
 from metering.errors import ConflictError, UnavailableError
 
 REDRIVE_EVENTS_MAX: Final = 500
@@ -60,13 +61,18 @@ def redrive_quarantine(store: Store, *, customer_id: str | None = None) -> Redri
             rows = unit.usage.quarantined(
                 customer_id=customer_id, after=after, limit=REDRIVE_EVENTS_MAX
             )
-            total += _redrive(unit, rows=rows, terms=terms)
+            total += redrive_events(unit, rows=rows, terms=terms)
         if len(rows) < REDRIVE_EVENTS_MAX:
             return total
         after = rows[-1].event_id, rows[-1].customer_id
 
 
-def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -> Redriven:
+def redrive_events(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -> Redriven:
+    """Counts those of some stored events that wait and whose reason has gone.
+
+    Raises:
+        ConflictError: EVENT_TAKEN_MEANWHILE: one was discarded just now; a repeat is safe.
+    """
     if not rows:
         return Redriven()
     catalog = terms.catalog(unit)
@@ -74,7 +80,7 @@ def _redrive(unit: UnitOfWork, *, rows: Sequence[EventRow], terms: TermsCache) -
     customers = terms.customers(unit, catalog=catalog, revisions=revisions)
     # Read again under the lock: another server may have counted some of them meanwhile.
     current = unit.usage.stored_events([(row.event_id, row.customer_id) for row in rows])
-    waiting = [row for row in current.values() if row.quarantine_reason is not None]
+    waiting = [row for row in current.values() if row.is_waiting]
     tried = [row for row in waiting if row.quarantine_reason not in MALFORMED_REASONS]
     redriven = _redrive_rows(unit, rows=tried, customers=customers, catalog=catalog)
     return redriven + Redriven(waiting=len(waiting) - len(tried))
@@ -142,7 +148,9 @@ def _redrive_group(
                 raise OverflowError(too_large.reason)
             _keep_waiting(unit, row=rows[0], why=too_large)
             return Redriven(waiting=1)
-        unit.usage.set_quarantine(counted, reason=None, detail=None)
+        if unit.usage.set_quarantine(counted, reason=None, detail=None) != len(counted):
+            # Nothing locks a customer that was unknown when somebody began to discard its events.
+            raise taken_meanwhile()
         batch.write(unit)
     return Redriven(counted=len(counted), waiting=len(rows) - len(counted))
 

@@ -14,7 +14,7 @@ from billing_server.store import tables
 from billing_server.store.engine import Backend, Engines
 from metering.errors import InvalidStateError
 
-SCHEMA_REVISION = "0016"
+SCHEMA_REVISION = "0017"
 """Newest revision that this program knows."""
 INVOICE_NUMBER_SERIES = "invoice"
 MIGRATION_LOCK = 0x6D657465

@@ -1,7 +1,17 @@
 """Tables of usage: agents, events, conflicts, series, minute buckets."""
 
-from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 
+from billing_server.domain.ports.usage import DISCARDED
 from billing_server.store.schema import key_ordered_table, row_table
 from billing_server.store.types import (
     Bytes,
@@ -85,19 +95,23 @@ usage_event = key_ordered_table(
     Column("seq", Int64, nullable=False),
     # The serialized UsageEvent, byte for byte as the agent shipped it.
     Column("payload", Bytes, nullable=False),
-    # NULL: counted. Else why the event waits for an operator.
+    # NULL: counted. Else why the event waits for an operator, or `DISCARDED`.
     Column("quarantine_reason", Text),
     Column("quarantine_detail", Text),
     PrimaryKeyConstraint("event_id", "customer_id", name="pk_usage_event"),
 )
 """Every event once, under the key that makes counting exactly-once."""
 
+EVENT_WAITS = usage_event.c.quarantine_reason != literal_column(f"'{DISCARDED}'")
+"""Holds for events that wait: neither counted, where the reason is NULL, nor discarded."""
+
 Index(
-    "ix_usage_event_quarantined",
+    # Without discarded events, however many there are. A query finds it only by the same words.
+    "ix_usage_event_waiting",
     usage_event.c.customer_id,
     usage_event.c.event_id,
-    sqlite_where=usage_event.c.quarantine_reason.is_not(None),
-    postgresql_where=usage_event.c.quarantine_reason.is_not(None),
+    sqlite_where=EVENT_WAITS,
+    postgresql_where=EVENT_WAITS,
 )
 
 Index(
@@ -118,6 +132,8 @@ usage_conflict = row_table(
     Column("receive_time", Instant, nullable=False),
     Column("detect_time", Instant, nullable=False),
     Column("payload", Bytes, nullable=False),
+    # NULL: nobody has looked at it yet.
+    Column("discard_time", Instant),
     PrimaryKeyConstraint("event_id", "customer_id", "content_sha256", name="pk_usage_conflict"),
 )
 """Events that came under a used id with other content; the first one stands."""

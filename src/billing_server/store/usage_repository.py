@@ -36,6 +36,7 @@ from billing_server.store.tables import (
     usage_conflict,
     usage_event,
 )
+from billing_server.store.tables_usage import EVENT_WAITS
 from billing_server.store.types import Int64
 from billing_server.store.usage_statements import (
     FAILED,
@@ -226,18 +227,25 @@ class SqlUsageRepository:
         return {row[0]: row[1] for row in rows}
 
     def quarantined(
-        self, *, customer_id: str | None = None, after: EventKey | None = None, limit: int
+        self,
+        *,
+        customer_id: str | None = None,
+        reason: str | None = None,
+        after: EventKey | None = None,
+        limit: int,
     ) -> tuple[EventRow, ...]:
         """Returns up to `limit` events that wait, by (customer, event id), those after a key."""
         columns = usage_event.c
         statement = (
             select(*EVENT_ROW)
-            .where(columns.quarantine_reason.is_not(None))
+            .where(EVENT_WAITS)
             .order_by(columns.customer_id, columns.event_id)
             .limit(limit)
         )
         if customer_id is not None:
             statement = statement.where(columns.customer_id == customer_id)
+        if reason is not None:
+            statement = statement.where(columns.quarantine_reason == reason)
         if after is not None:
             event_id, after_customer = after
             statement = statement.where(
@@ -250,7 +258,7 @@ class SqlUsageRepository:
 
         It goes from id to id through the index of waiting events, however many each one has.
         """
-        found, waits = usage_event.c.customer_id, usage_event.c.quarantine_reason.is_not(None)
+        found, waits = usage_event.c.customer_id, EVENT_WAITS
         first = select(func.min(found).label("id")).where(waits, found > after)
         walk = first.cte("walk", recursive=True)
         following = select(func.min(found)).where(waits, found > walk.c.id).scalar_subquery()
@@ -264,27 +272,29 @@ class SqlUsageRepository:
 
     def quarantined_count(self) -> int:
         """Returns how many events wait."""
-        statement = select(func.count()).where(usage_event.c.quarantine_reason.is_not(None))
+        statement = select(func.count()).select_from(usage_event).where(EVENT_WAITS)
         return self._connection.execute(statement).scalar_one()
 
     def set_quarantine(
         self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
-    ) -> None:
-        """Gives stored events another reason to wait, or None: they are counted."""
+    ) -> int:
+        """Gives waiting events another reason, DISCARDED, or None; returns how many waited."""
         if not keys:
-            return
-        self._connection.execute(
+            return 0
+        changed = self._connection.execute(
             usage_event.update()
             .where(
+                EVENT_WAITS,
                 usage_event.c.event_id == bindparam("of_event"),
                 usage_event.c.customer_id == bindparam("of_customer"),
             )
             .values(quarantine_reason=reason, quarantine_detail=detail),
             [{"of_event": event_id, "of_customer": customer_id} for event_id, customer_id in keys],
         )
+        return changed.rowcount
 
     def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
-        """Returns the newest conflicts, newest first."""
+        """Returns the newest conflicts that nobody has discarded, newest first."""
         columns = usage_conflict.c
         statement = (
             select(
@@ -295,10 +305,23 @@ class SqlUsageRepository:
                 columns.detect_time,
                 columns.payload,
             )
+            .where(columns.discard_time.is_(None))
             .order_by(columns.detect_time.desc(), columns.event_id)
             .limit(limit)
         )
         return tuple(UsageConflict(*row) for row in self._connection.execute(statement))
+
+    def discard_conflicts(
+        self, *, event_ids: Collection[str], customer_id: str | None, at: datetime
+    ) -> int:
+        """Marks conflicts as looked at; returns how many were not yet."""
+        columns = usage_conflict.c
+        statement = usage_conflict.update().where(columns.discard_time.is_(None))
+        if event_ids:
+            statement = statement.where(columns.event_id.in_(sorted(event_ids)))
+        if customer_id is not None:
+            statement = statement.where(columns.customer_id == customer_id)
+        return self._connection.execute(statement.values(discard_time=at)).rowcount
 
 
 def _series_usage_from_row(row: Sequence[Any], *, latest: LatestValue | None) -> SeriesUsage:

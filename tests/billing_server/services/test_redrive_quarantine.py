@@ -3,10 +3,18 @@
 import pytest
 
 from billing_server.domain.catalog.model import Meter
+from billing_server.domain.ports.usage import DISCARDED, EventKey, EventRow
 from billing_server.services import redrive_quarantine as module
 from billing_server.services.ingest_tally import Tally
-from billing_server.services.redrive_quarantine import Redriven, redrive_quarantine
+from billing_server.services.rating_terms import TermsCache
+from billing_server.services.redrive_quarantine import (
+    Redriven,
+    redrive_events,
+    redrive_quarantine,
+)
 from billing_server.store.unit_of_work import SqlStore
+from billing_server.store.usage_repository import SqlUsageRepository
+from metering.errors import ConflictError
 from tests.billing_server.ingest_world import START, IngestWorld, event
 
 
@@ -75,3 +83,34 @@ def test_a_minute_that_is_full_keeps_only_the_event_that_does_not_fit(world: Ing
     assert redrive_quarantine(world.store) == Redriven(counted=9, waiting=2)
     assert set(world.waiting().values()) == {"QUANTITY_TOO_LARGE"}
     assert world.totals("late") == {("input_tokens", ""): 9 * int(largest)}
+
+
+def test_an_event_that_was_discarded_while_it_was_counted_undoes_the_count(
+    world: IngestWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.agent().push(event("e1", customer="late"))
+    world.add_customer("late")
+    read = SqlUsageRepository.stored_events
+
+    def read_before_the_discard(
+        usage: SqlUsageRepository, keys: list[EventKey]
+    ) -> dict[EventKey, EventRow]:
+        rows = read(usage, keys)
+        usage.set_quarantine(keys, reason=DISCARDED, detail="by another server")
+        return rows
+
+    monkeypatch.setattr(SqlUsageRepository, "stored_events", read_before_the_discard)
+    with pytest.raises(ConflictError) as lost:
+        redrive_quarantine(world.store)
+    assert lost.value.reason == "EVENT_TAKEN_MEANWHILE"
+    assert world.totals("late") == {}
+
+
+def test_an_event_that_was_discarded_since_it_was_listed_is_passed_over(world: IngestWorld) -> None:
+    world.agent().push(event("e1", customer="late"))
+    world.add_customer("late")
+    with world.store.write() as unit:
+        rows = unit.usage.quarantined(limit=9)
+        unit.usage.set_quarantine([("e1", "late")], reason=DISCARDED, detail="why")
+        assert redrive_events(unit, rows=rows, terms=TermsCache()) == Redriven()
+    assert world.totals("late") == {}

@@ -4,8 +4,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy.event import listen
 
 from billing_server.domain.ports.usage import (
+    DISCARDED,
     BucketChange,
     ChargeKey,
     ChargeRow,
@@ -13,7 +15,7 @@ from billing_server.domain.ports.usage import (
     RunningCharge,
 )
 from billing_server.domain.usage.instants import microseconds_from_instant, minute_from_instant
-from billing_server.store.unit_of_work import SqlStore, SqlUnitOfWork
+from billing_server.store.unit_of_work import SqlStore, SqlUnitOfWork, open_store
 from tests.billing_server.ingest_world import START, IngestWorld
 
 MINUTE = timedelta(minutes=1)
@@ -104,6 +106,42 @@ def test_waiting_events_are_listed_page_by_page_whatever_their_time(store: SqlSt
         assert unit.usage.quarantined_count() == 3
         unit.usage.set_quarantine([("a", "acme")], reason=None, detail=None)
         assert unit.usage.quarantined_count() == 2
+
+
+def test_discarded_events_wait_no_more_and_are_left_as_they_are(store: SqlStore) -> None:
+    rows = [waiting("a", "acme"), waiting("b", "acme"), waiting("c", "other")]
+    keys = [(row.event_id, row.customer_id) for row in rows]
+    with store.write() as unit:
+        unit.usage.insert_events(rows)
+        assert unit.usage.set_quarantine(keys[:2], reason=DISCARDED, detail="why") == 2
+        assert unit.usage.set_quarantine(keys, reason=None, detail=None) == 1
+        assert unit.usage.set_quarantine(keys, reason="OTHER", detail=None) == 0
+        stored = unit.usage.stored_events(keys)
+        assert [stored[key].quarantine_reason for key in keys] == [DISCARDED, DISCARDED, None]
+        assert unit.usage.quarantined(limit=9) == ()
+        assert unit.usage.quarantined_count() == 0
+        assert unit.usage.waiting_customers(after="", limit=9) == {}
+
+
+def test_waiting_events_are_found_by_the_index_that_passes_discarded_ones_by(
+    sqlite_url: str,
+) -> None:
+    store = open_store(sqlite_url)
+    told: list[str] = []
+    with store.read() as unit:
+        listen(
+            unit.connection,
+            "before_cursor_execute",
+            lambda *arguments: told.append(arguments[2]),
+        )
+        unit.usage.quarantined_count()
+        unit.usage.waiting_customers(after="", limit=9)
+        for query in [query for query in told if "usage_event" in query]:
+            values = ("",) * query.count("?")
+            plan = unit.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
+            of_events = [row.detail for row in plan if "usage_event" in row.detail]
+            assert {"INDEX ix_usage_event_waiting" in detail for detail in of_events} == {True}
+    store.close()
 
 
 @pytest.mark.parametrize("reason", ["because", None])

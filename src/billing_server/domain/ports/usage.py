@@ -9,8 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+DISCARDED: Final = "DISCARDED"
+"""In place of the reason of an event that waited: an operator discarded it. It is never counted; it
+stays stored, so that its id is known for good (R14)."""
 EventKey = tuple[str, str]
 """(event id, customer id): the key that makes counting exactly-once."""
 SeriesKey = tuple[str, str, str]
@@ -31,6 +34,11 @@ class EventRow(NamedTuple):
     payload: bytes
     quarantine_reason: str | None
     quarantine_detail: str | None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether the event is neither counted nor discarded."""
+        return self.quarantine_reason not in (None, DISCARDED)
 
 
 class ConflictRow(NamedTuple):
@@ -284,7 +292,12 @@ class UsageRepository(Protocol):
         """Return the subscriptions of a customer whose rating failed, with the reason."""
 
     def quarantined(
-        self, *, customer_id: str | None = None, after: EventKey | None = None, limit: int
+        self,
+        *,
+        customer_id: str | None = None,
+        reason: str | None = None,
+        after: EventKey | None = None,
+        limit: int,
     ) -> tuple[EventRow, ...]:
         """Return up to `limit` events that wait, by (customer, event id), those after a key."""
 
@@ -301,8 +314,23 @@ class UsageRepository(Protocol):
 
     def set_quarantine(
         self, keys: Sequence[EventKey], *, reason: str | None, detail: str | None
-    ) -> None:
-        """Give stored events another reason to wait, or None: they are counted."""
+    ) -> int:
+        """Give waiting events another reason, `DISCARDED`, or None: they are counted.
+
+        Returns:
+            How many of them were waiting; the others are left as they are.
+        """
 
     def conflicts(self, *, limit: int) -> tuple[UsageConflict, ...]:
-        """Return the newest conflicts, newest first."""
+        """Return the newest conflicts that nobody has discarded, newest first."""
+
+    def discard_conflicts(
+        self, *, event_ids: Collection[str], customer_id: str | None, at: datetime
+    ) -> int:
+        """Mark conflicts as looked at; return how many were not yet.
+
+        Args:
+            event_ids: only under these ids; empty: under all of the customer.
+            customer_id: only of this customer; None: of all that have these ids.
+            at: when.
+        """

@@ -338,34 +338,3 @@ class ClockAnswer(BaseModel):
 
     now: str = Field(description="The present instant, UTC.")
     is_test_clock: bool = Field(description="Whether time moves only when told.")
-
-
-class QuarantinedEventAnswer(BaseModel):
-    """An event that waits for an operator."""
-
-    event_id: str = Field(description="Id of the event.")
-    customer: str = Field(description="Whose usage it says it is.")
-    event_time: str = Field(description="When it was used, UTC.")
-    receive_time: str = Field(description="When an agent received it, UTC.")
-    reason: str = Field(description="Why it waits.", examples=["CUSTOMER_UNKNOWN"])
-    detail: str = Field(description="For people.")
-    quantities: dict[str, str] = Field(description="As the event carries them.")
-    dimensions: dict[str, str] = Field(description="As the event carries them.")
-
-
-class RedriveAnswer(BaseModel):
-    """What trying waiting usage again came to."""
-
-    counted: int = Field(description="Events that waited and are counted now.", ge=0)
-    waiting: int = Field(description="Events that were tried and go on waiting.", ge=0)
-
-
-class ConflictAnswer(BaseModel):
-    """An event that came under a used id with other content; the first one stands."""
-
-    event_id: str = Field(description="The id that was used twice.")
-    customer: str = Field(description="Whose usage.")
-    receive_time: str = Field(description="When an agent received it, UTC.")
-    detect_time: str = Field(description="When the server saw it, UTC.")
-    quantities: dict[str, str] = Field(description="What the second event carried.")
-    dimensions: dict[str, str] = Field(description="What the second event carried.")

@@ -172,12 +172,6 @@ class ApplyCatalogRequest(RequestModel):
     dry_run: bool = Field(default=False, description="Tell what would change; change nothing.")
 
 
-class RedriveRequest(RequestModel):
-    """Which waiting usage to try again."""
-
-    customer: str | None = Field(default=None, description="Only that of one customer.")
-
-
 class AdvanceClockRequest(RequestModel):
     """Where the test clock is to go."""
 
