@@ -133,13 +133,19 @@ def _share(line: TaxableLine, rate: AppliedRate) -> Fraction:
 def _base(lines: Sequence[TaxableLine], behavior: TaxBehavior, *, currency: str) -> Money:
     """Returns the base of a rate: where tax stands inside, what is left without all of it.
 
-    The tax is rounded and the base is the rest, so that both add up to what the lines show.
+    The tax of each rate is rounded and the base is the rest, so that all of them add up to what the
+    lines show.
     """
     taxable = sum((line.taxable for line in lines), Money.zero(currency))
     if behavior is TaxBehavior.EXCLUSIVE:
         return taxable
-    inside = sum((exact_tax(line, rate) for line in lines for rate in line.tax.rates), Fraction(0))
-    return taxable - rounded(inside, currency=currency)
+    inside: dict[AppliedRate, Fraction] = defaultdict(Fraction)
+    for line in lines:
+        for rate in line.tax.rates:
+            inside[rate] += exact_tax(line, rate)
+    return taxable - sum(
+        (rounded(exact, currency=currency) for exact in inside.values()), Money.zero(currency)
+    )
 
 
 def _sum(amounts: Sequence[TaxAmount], behavior: TaxBehavior, *, currency: str) -> Money:

@@ -73,6 +73,13 @@ def test_r43_several_rates_on_a_line_have_the_same_base() -> None:
     assert shown(inside) == [("GST-0.05", "100.00", "5.00"), ("PST-0.07", "100.00", "7.00")]
 
 
+def test_r43_several_rates_inside_a_price_add_up_to_it_with_their_base() -> None:
+    gst, pst = rate("0.05", "GST"), rate("0.07", "PST")
+    # 0.12 × 5 / 112 = 0.0053… and 0.12 × 7 / 112 = 0.0075: rounded together they would be 0.01.
+    inside = tax_of([line("0.12", gst, pst, behavior=INCLUSIVE)], currency="USD")
+    assert shown(inside) == [("GST-0.05", "0.10", "0.01"), ("PST-0.07", "0.10", "0.01")]
+
+
 def test_r43_lines_of_different_rates_are_summed_apart_and_untaxed_ones_left_out() -> None:
     low, high = rate("0.07"), rate("0.19")
     lines = [line("10.00", high), line("5.00", low), line("0.10", high), line("3.00")]
