@@ -24,6 +24,7 @@ from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_corrected, recount_minutes
 from billing_server.services.stated_reason import check_reason, check_stated_reason
 from billing_server.services.usage_payload import decode_row
+from billing_server.services.waiting_events import events_named
 from metering.clock import format_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
 from metering.quantity import canonical_quantity, scale_quantity
@@ -215,11 +216,7 @@ def _correct(
 
 
 def _find_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> EventRow:
-    found = [
-        row
-        for row in unit.usage_facts.events_of_id(event_id)
-        if customer_id is None or row.customer_id == customer_id
-    ]
+    found = events_named(unit, event_id=event_id, customer_id=customer_id)
     if not found:
         of = "" if customer_id is None else f" of customer {customer_id!r}"
         raise NotFoundError(reason="EVENT_NOT_FOUND", message=f"there is no event {event_id!r}{of}")

@@ -68,6 +68,20 @@ def named_events(unit: UnitOfWork, *, selection: WaitingSelection) -> list[Event
     ]
 
 
+def events_named(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> list[EventRow]:
+    """Returns the events that an id may mean, of a customer or, for None, of any.
+
+    What was discarded is meant only where there is nothing else: an event that was reassigned has
+    left such a one under the customer that it came as.
+    """
+    found = [
+        row
+        for row in unit.usage_facts.events_of_id(event_id)
+        if customer_id is None or row.customer_id == customer_id
+    ]
+    return [row for row in found if row.quarantine_reason != DISCARDED] or found
+
+
 def hold_waiting(
     unit: UnitOfWork, *, rows: Sequence[EventRow], also: Collection[str] = ()
 ) -> list[EventRow]:
@@ -130,11 +144,7 @@ def key_of(row: EventRow) -> EventKey:
 
 
 def _named_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> EventRow:
-    found = [
-        row
-        for row in unit.usage_facts.events_of_id(event_id)
-        if customer_id is None or row.customer_id == customer_id
-    ]
+    found = events_named(unit, event_id=event_id, customer_id=customer_id)
     if not found:
         of = "" if customer_id is None else f" of customer {customer_id!r}"
         raise NotFoundError(

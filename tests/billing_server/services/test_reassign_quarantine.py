@@ -8,6 +8,7 @@ from billing_server.bootstrap import counted_bytes
 from billing_server.services import reassign_quarantine as module
 from billing_server.services.audit import list_audit
 from billing_server.services.context import ServiceContext
+from billing_server.services.correct_usage import void_usage
 from billing_server.services.ingest_tally import Tally
 from billing_server.services.pages import PageRequest
 from billing_server.services.reassign_quarantine import reassign_quarantine
@@ -69,6 +70,19 @@ def test_events_are_counted_once_for_the_other_customer_and_never_as_they_came_r
         "events": 2,
         "event_ids": ["e0", "e1"],
     }
+
+
+def test_the_id_of_a_reassigned_event_names_the_one_that_counts(
+    world: IngestWorld, context: ServiceContext
+) -> None:
+    world.agent().push(event("e1", customer="amce"))
+    assert reassign(context, "e1") == Redriven(counted=1)
+    with pytest.raises(MeteringError) as refused:
+        reassign(context, "e1")
+    assert refused.value.reason == "CUSTOMER_UNCHANGED"
+    assert reassign(context, "e1", customer="amce") == Redriven()
+    assert void_usage(context, event_id="e1").customer_id == "acme"
+    assert world.totals() == {}
 
 
 def test_what_cannot_be_counted_there_either_waits_there_with_its_reason(
