@@ -156,10 +156,10 @@ class QuotaServer(ServiceServer):
         super().__init__(world, store=store)
         self.clock = ServerClock(world, start)
         self._hang_seconds = world.source.choice((HANG_SECONDS, 1.8 * HANG_SECONDS))
-        self.replicas = [self._replica(f"server-{number}") for number in range(replica_count)]
         self.context = ServiceContext(
             store=store, clock=self.clock, random_bytes=world.source.randbytes
         )
+        self.replicas = [self._replica(f"server-{number}") for number in range(replica_count)]
         self._tidying = LimitTidying(self.context)
         store.news.listen(self._hear)
         world.after(EVERY.total_seconds(), self._tidy)
@@ -181,7 +181,7 @@ class QuotaServer(ServiceServer):
                 hang_seconds=self._hang_seconds,
             )
             ingester = UsageIngester(store=store, clock=clock)
-            return bell, leases, Ingest(store=store, clock=clock, ingester=ingester)
+            return bell, leases, Ingest(context=self.context, ingester=ingester)
 
         return Replica(name, start=start)
 
