@@ -94,11 +94,16 @@ def hold_waiting(
 
     Raises:
         InvalidStateError: EVENT_COUNTED.
+        ConflictError: EVENT_TAKEN_MEANWHILE: one that waited when it was read is counted by now; a
+            repeat is safe.
     """
     unit.usage.lock_customers({row.customer_id for row in rows} | set(also))
     current = unit.usage.stored_events([key_of(row) for row in rows]).values()
+    waited = {key_of(row) for row in rows if row.is_waiting}
     for row in current:
         if row.quarantine_reason is None:
+            if key_of(row) in waited:
+                raise taken_meanwhile()
             raise InvalidStateError(
                 reason="EVENT_COUNTED",
                 message=f"event_ids: event {row.event_id!r} of customer {row.customer_id!r} is "

@@ -58,6 +58,19 @@ def test_an_event_that_was_counted_meanwhile_is_not_laid_down(store: SqlStore) -
     assert lost.value.reason == "EVENT_TAKEN_MEANWHILE"
 
 
+def test_an_event_that_was_counted_while_its_customer_was_waited_for_is_not_called_a_mistake(
+    store: SqlStore,
+) -> None:
+    world = IngestWorld(store)
+    world.agent().push(event("e1", customer="late"))
+    with store.write() as unit:
+        rows = unit.usage.quarantined(limit=9)
+        unit.usage.set_quarantine([("e1", "late")], reason=None, detail=None)
+        with pytest.raises(ConflictError) as lost:
+            hold_waiting(unit, rows=rows)
+    assert lost.value.reason == "EVENT_TAKEN_MEANWHILE"
+
+
 def test_what_was_debited_for_an_event_that_is_never_counted_is_escrowed_no_more(
     store: SqlStore,
 ) -> None:
