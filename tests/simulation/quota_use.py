@@ -97,25 +97,24 @@ def _judge_rated(fleet: "QuotaFleet", customer: str, limit: Limit) -> None:
 def _judge_estimates(
     fleet: "QuotaFleet", customer: str, limit: Limit, counted: list[usage_pb2.UsageEvent]
 ) -> None:
-    """Where all that is used was reserved, no estimate is below what rating adds."""
+    """Where all that is used was reserved, all of it costs no more than was estimated.
+
+    A single event may: one that is counted behind others is rated behind them, and they had looked
+    past it when they were priced.
+    """
     truth = fleet.truth
     is_known = limit.when_offline is OfflinePolicy.CLOSED
     if not truth.is_straight or not is_known or not truth.is_foreseen(customer, counted):
         return
-    accounts = _accounts(fleet, customer, limit)
-    settled = sum(each.settled for each in accounts)
-    error = sum(each.unforeseen for each in accounts)
+    settled = sum(each.settled for each in _accounts(fleet, customer, limit))
     debited = sum(
         amount
         for event in counted
         for lease_id, amount in debits_of(event).items()
         if truth.windows[lease_id][:2] == (customer, limit.key)
     )
-    if error or settled > debited:
-        raise Violation(
-            f"{customer}: usage costs {settled}, and was estimated at {debited}; told is an error "
-            f"of {error}"
-        )
+    if settled > debited:
+        raise Violation(f"{customer}: usage costs {settled}, and was estimated at {debited}")
     if settled and customer not in truth.estimated:
         truth.estimated.add(customer)
         truth.answers["customers whose money was estimated high enough"] += 1

@@ -17,7 +17,7 @@ Then nothing goes wrong any more, and soon
 - what is settled is what the counted events say, each once, and so are the debits of each lease;
 - no window was used beyond `B + U_max` and what the assumptions add, no rate beyond its own, and no
   rolling minute beyond its limit;
-- money is settled as usage costs, and no estimate is too low where all that is used was reserved;
+- money is settled as usage costs, which is no more than was estimated where all was reserved;
 - what a window has left is left to grant, or free at an agent: nothing is lost;
 - and whoever asks for all of it gets it.
 
