@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.ports.usage import EventRow
 from billing_server.services.audit import note_action
 from billing_server.services.context import ServiceContext
 from billing_server.services.stated_reason import check_stated_reason
@@ -14,7 +14,7 @@ from billing_server.services.waiting_events import (
     EVENTS_MAX,
     WaitingSelection,
     hold_waiting,
-    key_of,
+    in_batches,
     lay_down,
     named_events,
 )
@@ -50,22 +50,13 @@ def discard_quarantine(
             waiting = hold_waiting(unit, rows=named_events(unit, selection=selection))
             _discard(unit, context=context, rows=waiting, reason=reason, actor=actor)
         return len(waiting)
-    total = 0
-    after: EventKey | None = None
-    while True:
-        with context.store.write() as unit:
-            rows = unit.usage.quarantined(
-                customer_id=selection.customer_id,
-                reason=selection.waiting_reason,
-                after=after,
-                limit=EVENTS_MAX,
-            )
-            waiting = hold_waiting(unit, rows=rows)
-            _discard(unit, context=context, rows=waiting, reason=reason, actor=actor)
-        total += len(waiting)
-        if len(rows) < EVENTS_MAX:
-            return total
-        after = key_of(rows[-1])
+
+    def discard(unit: UnitOfWork, rows: Sequence[EventRow]) -> int:
+        waiting = hold_waiting(unit, rows=rows)
+        _discard(unit, context=context, rows=waiting, reason=reason, actor=actor)
+        return len(waiting)
+
+    return sum(in_batches(context.store, selection=selection, work=discard))
 
 
 def discard_conflicts(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from billing_server.domain.ports.unit_of_work import UnitOfWork
-from billing_server.domain.ports.usage import EventKey, EventRow
+from billing_server.domain.ports.usage import EventRow
 from billing_server.services.context import ServiceContext
 from billing_server.services.discard_quarantine import note_waiting_events
 from billing_server.services.judge_event import CUSTOMER_UNKNOWN
@@ -18,9 +18,9 @@ from billing_server.services.rating_terms import TermsCache
 from billing_server.services.redrive_quarantine import Redriven, redrive_events
 from billing_server.services.stated_reason import check_stated_reason
 from billing_server.services.waiting_events import (
-    EVENTS_MAX,
     WaitingSelection,
     hold_waiting,
+    in_batches,
     key_of,
     lay_down,
     named_events,
@@ -85,20 +85,11 @@ def reassign_quarantine(
         with context.store.write() as unit:
             rows = named_events(unit, selection=selection)
             return _reassign(unit, context=context, rows=rows, move=move, terms=terms)
-    total = Redriven()
-    after: EventKey | None = None
-    while True:
-        with context.store.write() as unit:
-            found = unit.usage.quarantined(
-                customer_id=selection.customer_id,
-                reason=selection.waiting_reason,
-                after=after,
-                limit=EVENTS_MAX,
-            )
-            total += _reassign(unit, context=context, rows=found, move=move, terms=terms)
-        if len(found) < EVENTS_MAX:
-            return total
-        after = key_of(found[-1])
+
+    def reassign(unit: UnitOfWork, rows: Sequence[EventRow]) -> Redriven:
+        return _reassign(unit, context=context, rows=rows, move=move, terms=terms)
+
+    return sum(in_batches(context.store, selection=selection, work=reassign), Redriven())
 
 
 def _reassign(

@@ -1,13 +1,13 @@
 """Choosing events that wait, and laying them down: what discarding and reassigning share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 from billing_server.domain.limit.lease import debited
-from billing_server.domain.ports.unit_of_work import UnitOfWork
+from billing_server.domain.ports.unit_of_work import Store, UnitOfWork
 from billing_server.domain.ports.usage import DISCARDED, EventKey, EventRow
 from billing_server.services.judge_event import DETAIL_LENGTH_MAX
 from metering.api.v1 import usage_pb2
@@ -17,6 +17,9 @@ EVENTS_MAX: Final = 500
 """Events of one transaction, and event ids of one selection."""
 RETRY_SECONDS: Final = 0.1
 """How long a caller waits that lost a race."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +185,32 @@ def _end_debits(unit: UnitOfWork, *, rows: Sequence[EventRow]) -> None:
         if debit.lease_id in leases:
             leases[debit.lease_id] = debited(leases[debit.lease_id], amount=debit.amount)
     unit.leases.put(list(leases.values()))
+
+
+def in_batches(
+    store: Store,
+    *,
+    selection: WaitingSelection,
+    work: Callable[[UnitOfWork, Sequence[EventRow]], T],
+) -> Iterator[T]:
+    """Does something with all that waits for a customer or reason; yields what each batch gave.
+
+    Args:
+        store: opens a transaction for each batch.
+        selection: which; it names no ids.
+        work: done with a batch, in its transaction.
+    """
+    after: EventKey | None = None
+    while True:
+        with store.write() as unit:
+            rows = unit.usage.quarantined(
+                customer_id=selection.customer_id,
+                reason=selection.waiting_reason,
+                after=after,
+                limit=EVENTS_MAX,
+            )
+            done = work(unit, rows)
+        yield done
+        if len(rows) < EVENTS_MAX:
+            return
+        after = key_of(rows[-1])

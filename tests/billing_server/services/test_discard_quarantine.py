@@ -5,6 +5,7 @@ import pytest
 from billing_server.bootstrap import counted_bytes
 from billing_server.domain.catalog.model import Meter
 from billing_server.services import discard_quarantine as module
+from billing_server.services import waiting_events
 from billing_server.services.audit import list_audit
 from billing_server.services.context import ServiceContext
 from billing_server.services.correct_usage import void_usage
@@ -101,7 +102,7 @@ def test_a_discarded_event_cannot_be_corrected_and_tells_who_discarded_it(
 def test_all_of_a_reason_are_discarded_in_bounded_batches_told_in_the_audit(
     world: IngestWorld, context: ServiceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_MAX", 2)
+    monkeypatch.setattr(waiting_events, "EVENTS_MAX", 2)
     monkeypatch.setattr(module, "IDS_TOLD", 1)
     world.agent().push(
         *(event(f"e{n}", customer="ab"[n % 2]) for n in range(5)),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing_server.bootstrap import counted_bytes
-from billing_server.services import reassign_quarantine as module
+from billing_server.services import waiting_events
 from billing_server.services.audit import list_audit
 from billing_server.services.context import ServiceContext
 from billing_server.services.correct_usage import void_usage
@@ -127,7 +127,7 @@ def test_a_time_that_was_left_unset_stays_unset_and_is_that_of_receipt(
 def test_all_of_a_customer_are_worked_through_in_bounded_batches(
     world: IngestWorld, context: ServiceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EVENTS_MAX", 2)
+    monkeypatch.setattr(waiting_events, "EVENTS_MAX", 2)
     world.agent().push(*(event(f"e{n}", customer="amce") for n in range(5)))
     assert reassign(context, customer="amce") == Redriven(counted=5)
     assert world.totals() == {("input_tokens", ""): 500}
