@@ -36,7 +36,7 @@ test: check ## Run the checks and every test that fits in CI.
 
 .PHONY: test-long
 test-long: $(STAMP) ## Run the long suites too: soak, many kills.
-	@$(BIN)/pytest -n $(WORKERS) --timeout=3600 -m "long or not long"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --timeout=9000 -m "long or not long"
 
 .PHONY: check
 check: $(STAMP) fmt-check lint types imports proto-check tidy docs-check ## Format, lint, types, import arrows, contract, sizes, examples of the docs.
