@@ -81,7 +81,7 @@ class SpendInvoiced:
     sequences: tuple[int, ...] = field(default=())
     """Of those lines."""
     tax: LineTax | None = None
-    """How they are taxed; None: there are none."""
+    """How they are taxed, or, where there are none, the plan's other lines; None: no line is."""
 
 
 def spend_lines(
@@ -113,7 +113,7 @@ def spend_lines(
         description="Commitment",
         period=period,
         steps=committed,
-        invoiced=_invoiced(earlier, key=COMMITMENT_KEY),
+        invoiced=_invoiced(earlier, key=COMMITMENT_KEY, plan=timeline.plan_at(period.start)),
     )
     found = [] if first is None else [first]
     kinds = frozenset(LineKind) - SPEND_KINDS
@@ -125,7 +125,7 @@ def spend_lines(
         description="Minimum spend",
         period=period,
         steps=minimum_steps(timeline, period=period, spent=spent),
-        invoiced=_invoiced(earlier, key=MINIMUM_KEY),
+        invoiced=_invoiced(earlier, key=MINIMUM_KEY, plan=timeline.plan_at(period.start)),
     )
     return found if second is None else [*found, second]
 
@@ -200,12 +200,15 @@ def _lies_in(span: Period, *, period: Period) -> bool:
     return period.start <= span.start and span.end <= period.end
 
 
-def _invoiced(earlier: Iterable[EarlierLine], *, key: str) -> SpendInvoiced:
+def _invoiced(earlier: Sequence[EarlierLine], *, key: str, plan: Plan) -> SpendInvoiced:
     found = [line for line in earlier if line.price == key and line.kind in SPEND_KINDS]
+    # A discount that first falls due with late usage has the rates of that usage's invoice (R76).
+    price_keys = {price.key for price in plan.prices}
+    taxed = found or [line for line in earlier if line.price in price_keys]
     return SpendInvoiced(
         sum(line.amount_minor for line in found),
         tuple(line.sequence for line in found),
-        found[0].tax if found else None,
+        taxed[0].tax if taxed else None,
     )
 
 

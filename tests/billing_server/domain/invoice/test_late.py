@@ -116,6 +116,25 @@ def test_r76_late_usage_and_what_it_gives_back_keep_the_rate_of_their_invoice(
     assert (tax.base.amount_minor, tax.amount.amount_minor) == (3000, 480)
 
 
+def test_r76_a_discount_that_first_falls_due_with_late_usage_has_the_rate_of_its_invoice(
+    make_terms: Make,
+) -> None:
+    catalog = CATALOG.replace(
+        'minimum_spend: "50"', 'commitment: {amount: "20", overage_discount: "1"}'
+    )
+    rate = 'tax_rates: [{key: vat, name: VAT, rate: "%s", country: DE}]'
+    late = late_january(make_terms(catalog=catalog + rate % "0.16"), invoiced=20, quantity=80)
+    invoice = build_late(make_terms(catalog=catalog + rate % "0.19"), late=late, sequence=1).invoice
+    assert shown(invoice) == [
+        ("calls", "late_usage", "60.00"),
+        ("commitment", "adjustment", "-60.00"),
+    ]
+    assert invoice is not None
+    # At 19 % the discount would leave a tax of −1.80, and an invoice below zero.
+    assert [line.tax.rates[0].rate for line in invoice.lines] == [Decimal("0.16")] * 2
+    assert (invoice.tax_total.amount_minor, invoice.total.amount_minor) == (0, 0)
+
+
 def test_r76_late_usage_of_an_invoice_without_tax_has_none_though_there_is_a_rate_now(
     make_terms: Make,
 ) -> None:
