@@ -9,24 +9,41 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from billing_server.domain.rating.conversion import Conversion
 from billing_server.domain.rating.exact import (
     exact_from_text,
     exact_text,
     multiply,
     subtract,
 )
-from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage
+from billing_server.domain.rating.price_model import ZERO, EventModel, EventUsage, PriceModel
 from metering.errors import InvariantError
 from metering.money import Exact
-
-if TYPE_CHECKING:
-    from billing_server.domain.rating.usage import UsageTerms
 
 EventPlace = tuple[int, str]
 """Where an event stands in the order: its time in microseconds since 1970 UTC, and its id."""
 _FINGERPRINT_DIGITS = 16
+
+
+class EventTerms(Protocol):
+    """What of a price its events are rated by; `UsageTerms` is one."""
+
+    @property
+    def model(self) -> PriceModel:
+        """The price's model."""
+
+    @property
+    def included(self) -> Decimal:
+        """Units included, in the meter's unit or, where there is one, the converted."""
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """What is done to the quantity first; None: nothing."""
+
+    def adjusted(self, amount: Exact) -> Exact:
+        """Returns the model's amount after share, discount, maximum and minimum."""
 
 
 class EventRating:
@@ -34,7 +51,7 @@ class EventRating:
 
     __slots__ = ("_included_left", "_tally", "_terms", "place")
 
-    def __init__(self, terms: "UsageTerms") -> None:
+    def __init__(self, terms: EventTerms) -> None:
         model = terms.model
         if not isinstance(model, EventModel):
             raise InvariantError(
