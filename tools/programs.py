@@ -1,6 +1,8 @@
 """Runs the two programs as processes: for the demo, `make run` and the end-to-end tests."""
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ BIN = Path(sys.executable).parent
 START_SECONDS_MAX = 120.0
 """A machine that does much else needs long to load a program."""
 STOP_SECONDS_MAX = 20.0
+FREE_PORTS = range(20_000, 32_000)
 
 
 class ProgramError(Exception):
@@ -28,11 +31,21 @@ class ProgramError(Exception):
 
 
 def free_port() -> int:
-    """Returns a loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Returns a loopback TCP port that was free a moment ago.
+
+    Below those that the kernel gives to outgoing connections: one of them would take the port of a
+    program that is just being started again.
+
+    Raises:
+        ProgramError: Not one of many is free.
+    """
+    for _ in range(len(FREE_PORTS)):
+        # Of the operating system's randomness: test runners give every worker the same seed.
+        port = FREE_PORTS[secrets.randbelow(len(FREE_PORTS))]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ProgramError(f"no TCP port of {FREE_PORTS} is free")
 
 
 def wait_until(is_true: Callable[[], bool], *, what: str, seconds: float) -> None:
