@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meter_agent.core.quota.decide import Reach
+from meter_agent.uplink.client import IngestClient
 from meter_agent.uplink.lease_asker import ASK_INTERVAL_SECONDS
 from meter_agent.uplink.sync_pace import SYNC_BURST, SYNCS_PER_SECOND
 from metering.api.v1 import agent_pb2, lease_pb2
@@ -146,7 +147,15 @@ def test_many_cold_customers_cost_few_calls(agent: RunningAgent, server: FakeSer
 def test_a_late_answer_is_asked_for_again_before_anything_is_refused(
     agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", 0.1)
+    acquire, patiences = IngestClient.acquire_lease, iter([0.1])
+
+    def with_patience(
+        client: IngestClient, request: lease_pb2.AcquireLeaseRequest, *, timeout_seconds: float
+    ) -> lease_pb2.AcquireLeaseResponse:
+        # The first try is over soon; the second one is answered, however slow the machine.
+        return acquire(client, request, timeout_seconds=next(patiences, WAIT_SECONDS))
+
+    monkeypatch.setattr(IngestClient, "acquire_lease", with_patience)
     server.leases.limit("acme", "daily", 1_000)
     assert server.wait_for(lambda: len(server.sessions) == 1)
     failures = agent.agent._quota.state
@@ -252,13 +261,16 @@ def test_a_lease_that_the_server_has_closed_refuses_nobody(
 
 
 def test_nobody_waits_for_the_server_beyond_the_callers_deadline(
-    agent: RunningAgent, server: FakeServer
+    agent: RunningAgent, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No try is over before the deadline, and the answer has 2 s to arrive within it.
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.ASK_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr("meter_agent.uplink.lease_asker.MARGIN_SECONDS", 2.0)
     server.leases.limit("acme", "daily", 1_000)
     assert server.wait_for(lambda: len(server.sessions) == 1)
     request = agent_pb2.ReserveQuotaRequest(
         reservation_id="r-1", customer_id="acme", quantities={"output_tokens": "10"}
     )
     with server.leases.condition:
-        answer = agent.stub.ReserveQuota(request, timeout=0.5)
+        answer = agent.stub.ReserveQuota(request, timeout=2.5)
     assert answer.denial.reason == "SERVER_AWAY"

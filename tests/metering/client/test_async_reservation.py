@@ -15,8 +15,9 @@ from metering.errors import InvalidStateError
 from metering.testing import FakeAgent
 
 FAST = MeterOptions(
-    backoff_initial_seconds=0.01, backoff_max_seconds=0.05, quota_timeout_seconds=0.5
+    backoff_initial_seconds=0.01, backoff_max_seconds=0.05, quota_timeout_seconds=30
 )
+"""An agent that is away refuses at once; one that is there may be slow, as the machine is."""
 
 
 def run(use: Callable[[FakeAgent, AsyncMeter], Awaitable[None]]) -> None:

@@ -12,6 +12,12 @@ from metering import Meter, MeterOptions
 from metering.client.lifecycle import FORK_TIMEOUT_SECONDS, flush_engines, pause_engines
 from metering.testing import FakeAgent
 
+METER = (
+    "from metering import Meter, MeterOptions\n"
+    "meter = Meter(options=MeterOptions(exit_timeout_seconds=20.0))\n"
+)
+"""Gives the end of its process more time than a slow machine needs."""
+
 
 class RecordingEngine:
     """Notes what it is asked for, and takes its time."""
@@ -108,8 +114,7 @@ def _run(code: str, address: str) -> "subprocess.CompletedProcess[str]":
 def test_a_process_that_turns_sigterm_into_an_exit_has_delivered() -> None:
     code = (
         "import signal, sys\n"
-        "from metering import Meter\n"
-        "meter = Meter()\n"
+        f"{METER}"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         "for number in range(500):\n"
         "    meter.record(customer='acme', quantities={'requests': 1}, event_id=str(number))\n"
@@ -123,8 +128,7 @@ def test_a_process_that_turns_sigterm_into_an_exit_has_delivered() -> None:
 
 def test_a_process_that_just_ends_has_delivered() -> None:
     code = (
-        "from metering import Meter\n"
-        "meter = Meter()\n"
+        f"{METER}"
         "for number in range(500):\n"
         "    meter.record(customer='acme', quantities={'requests': 1}, event_id=str(number))\n"
     )
@@ -146,8 +150,7 @@ def test_a_process_that_ends_without_an_agent_ends_soon_and_says_what_is_lost() 
 def test_a_child_of_multiprocessing_delivers_at_its_end() -> None:
     code = (
         "import multiprocessing\n"
-        "from metering import Meter\n"
-        "meter = Meter()\n"
+        f"{METER}"
         "def work(number):\n"
         "    meter.record(customer='acme', quantities={'requests': 1}, event_id=str(number))\n"
         "if __name__ == '__main__':\n"

@@ -316,8 +316,8 @@ def test_a_fork_leaves_the_connection_alone_where_no_call_hangs() -> None:
 def test_a_forked_child_settles_over_a_connection_of_its_own() -> None:
     code = (
         "import os, sys\n"
-        "from metering import Meter\n"
-        "meter = Meter(sys.argv[1])\n"
+        "from metering import Meter, MeterOptions\n"
+        "meter = Meter(sys.argv[1], options=MeterOptions(quota_timeout_seconds=20.0))\n"
         "r = meter.reserve(customer='acme', quantities={'tokens': 1}, reservation_id='parent')\n"
         "r.__enter__()\n"
         "pid = os.fork()\n"
@@ -342,8 +342,9 @@ def test_a_forked_child_settles_over_a_connection_of_its_own() -> None:
 def test_the_end_of_the_process_sends_what_waits() -> None:
     code = (
         "import sys\n"
-        "from metering import Meter\n"
-        "meter = Meter(sys.argv[1])\n"
+        "from metering import Meter, MeterOptions\n"
+        "options = MeterOptions(quota_timeout_seconds=20.0, exit_timeout_seconds=20.0)\n"
+        "meter = Meter(sys.argv[1], options=options)\n"
         "try:\n"
         "    with meter.reserve(\n"
         "        customer='acme', quantities={'tokens': 9}, reservation_id='r'\n"
@@ -359,7 +360,9 @@ def test_the_end_of_the_process_sends_what_waits() -> None:
 
 
 def test_threads_share_one_meter() -> None:
-    with FakeAgent() as agent, Meter(agent.address) as meter:
+    # Eight threads and the agent share one interpreter: each call may take a while.
+    options = MeterOptions(quota_timeout_seconds=30)
+    with FakeAgent() as agent, Meter(agent.address, options=options) as meter:
 
         def use() -> None:
             for _ in range(10):
