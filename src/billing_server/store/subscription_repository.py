@@ -10,6 +10,7 @@ from billing_server.domain.ports.customers import DueKey, StartInvoice
 from billing_server.domain.subscription.history import history_from_dict, history_to_dict
 from billing_server.domain.subscription.model import Subscription
 from billing_server.store.tables import subscription
+from billing_server.store.tables_billing import START_INVOICE_IS_DUE
 from metering.quantity import plain_decimal
 
 _OF_CUSTOMER = (
@@ -96,7 +97,7 @@ class SqlSubscriptionRepository:
         """Returns subscriptions whose start invoice is due, by start, then id."""
         query = (
             subscription.select()
-            .where(subscription.c.is_start_invoice_due, subscription.c.start_time <= until)
+            .where(START_INVOICE_IS_DUE, subscription.c.start_time <= until)
             .order_by(subscription.c.start_time, subscription.c.id)
             .limit(limit)
         )
@@ -131,7 +132,7 @@ class SqlSubscriptionRepository:
         """Returns the earliest start after an instant whose invoice has still to be issued."""
         return self._connection.execute(
             select(func.min(subscription.c.start_time)).where(
-                subscription.c.is_start_invoice_due, subscription.c.start_time > after
+                START_INVOICE_IS_DUE, subscription.c.start_time > after
             )
         ).scalar()
 

@@ -3,12 +3,14 @@
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
     Text,
+    literal_column,
     text,
 )
 
@@ -107,8 +109,12 @@ subscription = row_table(
 )
 """Subscriptions; start, end and anchor are floored to the minute before they are stored."""
 
+START_INVOICE_IS_DUE: ColumnElement[bool] = literal_column("subscription.is_start_invoice_due")
+"""Holds for subscriptions whose start has still to be invoiced."""
+
 Index("ix_subscription_customer", subscription.c.customer_id, subscription.c.start_time)
 Index(
+    # A query finds it only by the same words: SQLite takes the column `= 1` for something else.
     "ix_subscription_start_due",
     subscription.c.start_time,
     subscription.c.id,

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.event import listen
 
 from billing_server.domain.ports.customers import DueKey
 from billing_server.domain.subscription.model import AttachedAddon, Override, VersionMove
-from billing_server.store.unit_of_work import SqlStore
+from billing_server.store.unit_of_work import SqlStore, open_store
 from metering.clock import parse_instant
 from tests.billing_server.store.catalog_rows import subscription, write_rows
 
@@ -61,3 +64,24 @@ def test_subscriptions_of_a_plan_are_walked_and_moved_to_a_version(store: SqlSto
         )
         unit.subscriptions.update_history(changed, update_time=EARLY.start)
         assert unit.subscriptions.get("b") == changed
+
+
+def test_due_starts_are_found_by_the_index_that_passes_invoiced_ones_by(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    asked: list[tuple[str, Any]] = []
+    with store.read() as unit:
+        listen(
+            unit.connection,
+            "before_cursor_execute",
+            lambda *call: asked.append((call[2], call[3])),
+        )
+        unit.subscriptions.starts_due(until=EARLY.start, after=None, limit=9)
+        unit.subscriptions.starts_due(until=EARLY.start, after=DueKey(EARLY.start, "b"), limit=9)
+        unit.subscriptions.next_start_due(after=EARLY.start)
+        queries = [(query, values) for query, values in asked if "subscription" in query]
+        assert len(queries) == 3
+        for query, values in queries:
+            plan = unit.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
+            # It is asked for every second, and all subscriptions that ever were are many.
+            assert ["INDEX ix_subscription_start_due" in row.detail for row in plan] == [True]
+    store.close()
