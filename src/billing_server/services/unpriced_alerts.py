@@ -10,7 +10,12 @@ from typing import Final
 
 import structlog
 
-from billing_server.domain.ports.alerts import AlertState, UnpricedAlert
+from billing_server.domain.ports.alerts import (
+    FIRST_ALERT,
+    AlertKey,
+    AlertState,
+    UnpricedAlert,
+)
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_customer_terms
@@ -60,18 +65,18 @@ def close_priced_alerts(
 ) -> int:
     """Close the alerts whose usage a price would charge now; returns how many were.
 
+    It goes from customer to customer, so that the terms of each are read once and not once a batch.
+
     Args:
         context: the world; none of its units may be open.
         customer_id: only those of one customer; None: all.
         should_stop: asked before each batch; the next look finds what is left.
     """
-    closed_count = after = 0
+    closed_count, after = 0, FIRST_ALERT
     while not should_stop():
         now = context.clock.now()
         with context.store.read() as unit:
-            alerts = unit.alerts.page(
-                customer_id=customer_id, state=AlertState.OPEN, after=after, limit=BATCH
-            )
+            alerts = unit.alerts.open_by_customer(customer_id=customer_id, after=after, limit=BATCH)
             priced = _priced(unit, alerts=alerts, context=context)
         if priced:
             with context.store.write() as unit:
@@ -80,7 +85,7 @@ def close_priced_alerts(
         closed_count += len(priced)
         if len(alerts) < BATCH:
             break
-        after = alerts[-1].alert_id
+        after = AlertKey(alerts[-1].customer_id, alerts[-1].alert_id)
     return closed_count
 
 

@@ -4,15 +4,24 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
-from billing_server.domain.ports.alerts import AlertState, UnpricedAlert, UnpricedSeries
+from billing_server.domain.ports.alerts import AlertKey, AlertState, UnpricedAlert, UnpricedSeries
 from billing_server.domain.usage.instants import instant_from_minute
 from billing_server.store.tables import alert, usage_series
 from billing_server.store.upsert import conflict_insert
 
 UNPRICED_USAGE: Final = "unpriced_usage"
 """The one kind of alert so far."""
+_ALERTS: Final = select(
+    alert.c.alert_id,
+    alert.c.customer_id,
+    usage_series.c.meter_key,
+    usage_series.c.dimensions,
+    alert.c.usage_time,
+    alert.c.close_time,
+).join(usage_series, usage_series.c.series_id == alert.c.series_id)
+"""In the order of the fields of UnpricedAlert."""
 
 
 class SqlAlertRepository:
@@ -49,19 +58,8 @@ class SqlAlertRepository:
         limit: int,
     ) -> tuple[UnpricedAlert, ...]:
         """Returns up to `limit` alerts in the order in which they were raised."""
-        columns, series = alert.c, usage_series.c
-        query = (
-            select(
-                columns.alert_id,
-                columns.customer_id,
-                series.meter_key,
-                series.dimensions,
-                columns.usage_time,
-                columns.close_time,
-            )
-            .join(usage_series, series.series_id == columns.series_id)
-            .where(columns.alert_id > after)
-        )
+        columns = alert.c
+        query = _ALERTS.where(columns.alert_id > after)
         if customer_id is not None:
             query = query.where(columns.customer_id == customer_id)
         if state is AlertState.OPEN:
@@ -69,6 +67,17 @@ class SqlAlertRepository:
         elif state is AlertState.CLOSED:
             query = query.where(columns.close_time.is_not(None))
         rows = self._connection.execute(query.order_by(columns.alert_id).limit(limit))
+        return tuple(UnpricedAlert(*row) for row in rows)
+
+    def open_by_customer(
+        self, *, customer_id: str | None, after: AlertKey, limit: int
+    ) -> tuple[UnpricedAlert, ...]:
+        """Returns up to `limit` open alerts by (customer, number), those after a key."""
+        place = (alert.c.customer_id, alert.c.alert_id)
+        query = _ALERTS.where(alert.c.close_time.is_(None), tuple_(*place) > tuple_(*after))
+        if customer_id is not None:
+            query = query.where(alert.c.customer_id == customer_id)
+        rows = self._connection.execute(query.order_by(*place).limit(limit))
         return tuple(UnpricedAlert(*row) for row in rows)
 
     def close(self, alert_ids: Collection[int], *, close_time: datetime) -> None:

@@ -10,6 +10,7 @@ from billing_server.domain.ports.alerts import AlertState, UnpricedAlert
 from billing_server.domain.ports.customers import StartInvoice
 from billing_server.services import unpriced_alerts as module
 from billing_server.services.context import ServiceContext
+from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.move_clock import advance_clock
 from billing_server.services.pages import PageRequest
 from billing_server.services.unpriced_alerts import (
@@ -142,6 +143,26 @@ def test_many_alerts_are_closed_batch_by_batch(
         )
     assert close_priced_alerts(context, should_stop=lambda: True) == 0
     assert close_priced_alerts(context) == 5
+
+
+def test_the_terms_of_a_customer_are_read_once_however_its_alerts_lie(
+    context: ServiceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    apply(context, "customers: [{id: beta}, {id: gamma}]")
+    usage = Usage(context)
+    for number in range(3):
+        for customer in ("gamma", "beta"):
+            usage.send("1", at=AT, customer=customer, dimensions={"n": str(number)})
+    read: list[str] = []
+
+    def noted(unit: Any, *, customer_id: str) -> CustomerTerms:
+        read.append(customer_id)
+        return load_customer_terms(unit, customer_id=customer_id)
+
+    monkeypatch.setattr(module, "load_customer_terms", noted)
+    assert close_priced_alerts(context) == 0
+    assert read == ["beta", "gamma"]
 
 
 def test_a_busy_database_leaves_closing_to_the_next_look(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class AlertState(StrEnum):
@@ -48,6 +48,19 @@ class UnpricedAlert:
         return AlertState.OPEN if self.close_time is None else AlertState.CLOSED
 
 
+class AlertKey(NamedTuple):
+    """Place of an alert among those of all customers."""
+
+    customer_id: str
+    """Whose."""
+    alert_id: int
+    """Number of the alert."""
+
+
+FIRST_ALERT: Final = AlertKey("", 0)
+"""Comes before every alert."""
+
+
 class AlertRepository(Protocol):
     """Alerts. Of one customer, meter and set of dimensions at most one is open."""
 
@@ -68,6 +81,17 @@ class AlertRepository(Protocol):
             customer_id: only those of one customer; None: all.
             state: only open or only closed ones; None: both.
             after: number of the alert before the page; 0: from the first.
+            limit: at most so many.
+        """
+
+    def open_by_customer(
+        self, *, customer_id: str | None, after: AlertKey, limit: int
+    ) -> tuple[UnpricedAlert, ...]:
+        """Return up to `limit` open alerts by (customer, number), those after a key.
+
+        Args:
+            customer_id: only those of one customer; None: all.
+            after: key of the alert before; `FIRST_ALERT`: from the first.
             limit: at most so many.
         """
 
