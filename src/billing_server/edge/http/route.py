@@ -70,9 +70,9 @@ class ApiRoute(APIRoute):
                 authenticate_api_key, context, key=_bearer_key(request)
             )
             request.state.caller_name = caller.name
+            body = await _bounded_body(request)
             if request.method != "POST":
                 return await handler(request)
-            body = await _bounded_body(request)
             key = request.headers.get("Idempotency-Key")
             if key is None:
                 return await handler(request)

@@ -1,5 +1,7 @@
 """What surrounds every call: the key, idempotency, bounds."""
 
+import re
+
 import pytest
 
 from billing_server.edge.http import route
@@ -28,6 +30,20 @@ def test_a_call_without_a_known_key_is_refused(api: Api, header: str, reason: st
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_every_call_under_v1_asks_for_a_key(api: Api) -> None:
+    paths = api._app.openapi()["paths"]
+    calls = [
+        (method.upper(), re.sub(r"{[^}]*}", "x", path))
+        for path, methods in paths.items()
+        for method in methods
+        if path not in {"/healthz", "/readyz", "/metrics"}
+    ]
+    assert len(calls) > 50
+    for method, path in calls:
+        response = api.call(method, path, headers={"Authorization": ""})
+        assert (method, path, response.status_code) == (method, path, 401)
+
+
 def test_a_repeated_post_is_answered_the_same_and_another_body_is_refused(api: Api) -> None:
     headers = {"Idempotency-Key": "key-1"}
     first = api.post("/v1/agents", {"name": "host-1"}, headers=headers)
@@ -51,8 +67,9 @@ def test_a_refused_post_may_be_sent_again_under_its_key(api: Api) -> None:
 
 def test_a_body_beyond_the_bound_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route, "BODY_BYTES_MAX", 100)
-    response = api.post("/v1/customers", {"id": "a", "name": "n" * 100})
-    assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_TOO_LARGE")
+    for method, path in (("POST", "/v1/customers"), ("PUT", "/v1/customers/a/limits/daily")):
+        response = api.call(method, path, content=b"x" * 101)
+        assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_TOO_LARGE")
 
 
 def test_the_key_is_checked_before_a_body_is_read(api: Api) -> None:
