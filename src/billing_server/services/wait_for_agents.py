@@ -1,8 +1,9 @@
 """Holding a period back until the agents that carried its usage have caught up (R75)."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 import structlog
 
@@ -37,7 +38,13 @@ def closable_periods(
     """
     ended_until = context.clock.now() - context.settings.grace
     while found := unit.billing_periods.due(ended_until=ended_until, after=after, limit=limit):
-        if ready := [each for each in found if _is_complete(unit, period=each, context=context)]:
+        held_back = _held_back(unit, periods=found, context=context)
+        ready = [
+            each
+            for each in found
+            if each not in held_back or _is_waited_for_long(unit, period=each, context=context)
+        ]
+        if ready:
             return ready
         after = DueKey(found[-1].period.end, found[-1].subscription_id)
     return ()
@@ -49,19 +56,50 @@ def latest_close_time(unit: UnitOfWork, *, after: datetime) -> datetime | None:
     return None if end is None else end + GRACE_MAX
 
 
-def _is_complete(unit: UnitOfWork, *, period: SubscriptionPeriod, context: ServiceContext) -> bool:
-    now, end = context.clock.now(), period.period.end
-    lagging = unit.agents.lagging(
-        period.customer_id,
-        event_time_before=end,
-        seen_since=now - HEARD_WITHIN,
+def _held_back(
+    unit: UnitOfWork, *, periods: Sequence[SubscriptionPeriod], context: ServiceContext
+) -> frozenset[SubscriptionPeriod]:
+    """Return those of the periods of which an agent may still hold usage.
+
+    It is asked every second, and of all customers where their periods end together: once for each
+    end, and not for each customer.
+    """
+    by_end: dict[datetime, list[SubscriptionPeriod]] = defaultdict(list)
+    for each in periods:
+        by_end[each.period.end].append(each)
+    found: set[SubscriptionPeriod] = set()
+    for end, members in by_end.items():
+        customers = unit.agents.customers_held_back(
+            {each.customer_id for each in members}, **_lag(end, context=context)
+        )
+        found |= {each for each in members if each.customer_id in customers}
+    return frozenset(found)
+
+
+class _Lag(TypedDict):
+    """What makes an agent one that is waited for."""
+
+    event_time_before: datetime
+    seen_since: datetime
+    reported_since: datetime | None
+
+
+def _lag(end: datetime, *, context: ServiceContext) -> _Lag:
+    return {
+        "event_time_before": end,
+        "seen_since": context.clock.now() - HEARD_WITHIN,
         # A test clock jumps over the end: nobody can be heard after it before it has closed.
-        reported_since=end if context.test_clock is None else None,
-    )
-    if not lagging:
-        return True
-    is_over = now >= end + max(GRACE_MAX, context.settings.grace)
+        "reported_since": end if context.test_clock is None else None,
+    }
+
+
+def _is_waited_for_long(
+    unit: UnitOfWork, *, period: SubscriptionPeriod, context: ServiceContext
+) -> bool:
+    end = period.period.end
+    is_over = context.clock.now() >= end + max(GRACE_MAX, context.settings.grace)
     if is_over:
+        lagging = unit.agents.lagging(period.customer_id, **_lag(end, context=context))
         log.warning(
             "period_closed_without_agents",
             subscription_id=period.subscription_id,

@@ -318,24 +318,36 @@ class SqlAgentRepository:
         reported_since: datetime | None,
     ) -> tuple[str, ...]:
         """Returns the names of agents that may still hold usage of a customer."""
-        is_behind = agent.c.oldest_unshipped_event_time < event_time_before
-        if reported_since is not None:
-            is_behind = or_(is_behind, agent.c.last_seen < reported_since)
-        parent = agent.alias()
+        behind = _behind(event_time_before, seen_since=seen_since, reported_since=reported_since)
         statement = (
             select(agent.c.name)
             .join(agent_customer, agent_customer.c.agent_ref == agent.c.ref)
-            .outerjoin(parent, parent.c.ref == agent.c.parent_ref)
-            .where(
-                agent_customer.c.customer_id == customer_id,
-                agent.c.last_seen >= seen_since,
-                agent.c.revoke_time.is_(None),
-                parent.c.revoke_time.is_(None),
-                is_behind,
-            )
+            .where(agent_customer.c.customer_id == customer_id, agent.c.ref.in_(behind))
             .order_by(agent.c.name)
         )
         return tuple(self._connection.execute(statement).scalars())
+
+    def customers_held_back(
+        self,
+        customer_ids: Collection[str],
+        *,
+        event_time_before: datetime,
+        seen_since: datetime,
+        reported_since: datetime | None,
+    ) -> frozenset[str]:
+        """Returns those of the customers of whom an agent may still hold usage."""
+        behind = _behind(event_time_before, seen_since=seen_since, reported_since=reported_since)
+        found: set[str] = set()
+        for some in chunks(sorted(set(customer_ids))):
+            statement = (
+                select(agent_customer.c.customer_id)
+                .distinct()
+                .where(
+                    agent_customer.c.customer_id.in_(some), agent_customer.c.agent_ref.in_(behind)
+                )
+            )
+            found.update(self._connection.execute(statement).scalars())
+        return frozenset(found)
 
     def _first(self, statement: Select[Any]) -> Agent | None:
         row = self._connection.execute(statement).first()
@@ -343,6 +355,26 @@ class SqlAgentRepository:
 
     def _one(self, statement: Select[Any]) -> Agent:
         return _agent_from_row(self._connection.execute(statement).one())
+
+
+def _behind(
+    event_time_before: datetime, *, seen_since: datetime, reported_since: datetime | None
+) -> Select[Any]:
+    """Returns the query of the agents that may hold usage from before an instant."""
+    is_behind = agent.c.oldest_unshipped_event_time < event_time_before
+    if reported_since is not None:
+        is_behind = or_(is_behind, agent.c.last_seen < reported_since)
+    parent = agent.alias()
+    return (
+        select(agent.c.ref)
+        .outerjoin(parent, parent.c.ref == agent.c.parent_ref)
+        .where(
+            agent.c.last_seen >= seen_since,
+            agent.c.revoke_time.is_(None),
+            parent.c.revoke_time.is_(None),
+            is_behind,
+        )
+    )
 
 
 def _agent_from_row(row: Row[Any]) -> Agent:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from billing_server.services.context import ServiceContext
 from billing_server.services.run_due_work import run_due_work
+from billing_server.store.agent_repository import SqlAgentRepository
 from billing_server.store.unit_of_work import SqlStore
 from metering.clock import Clock, ManualClock, parse_instant
 from tests.billing_server.world import CATALOG, apply, make_context
@@ -124,3 +126,32 @@ def test_on_a_test_clock_only_what_agents_say_they_hold_is_waited_for(store: Sql
     assert run_due_work(context).done_count == 0
     world.report(at=END - timedelta(hours=2), oldest=None)
     assert run_due_work(context).done_count == 1
+
+
+def test_customers_whose_periods_end_together_are_asked_for_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(
+        world.context,
+        "customers: [{id: beta}, {id: gamma}]\n"
+        "subscriptions:\n"
+        "  - {id: sub-b, customer: beta, plan: pro, start: 2026-01-31T10:00:00Z}\n"
+        "  - {id: sub-c, customer: gamma, plan: pro, start: 2026-01-31T10:00:00Z}\n",
+    )
+    world.report(at=END + GRACE, oldest=END - timedelta(seconds=1))
+    with world.store.write() as unit:
+        (agent,) = unit.agents.page(after=None, limit=9)
+        unit.agents.note_carried(agent.ref, customer_ids=["beta"], carry_time=END)
+    asked: list[set[str]] = []
+    held_back = SqlAgentRepository.customers_held_back
+
+    def noted(agents: Any, customer_ids: Any, **lag: Any) -> Any:
+        asked.append(set(customer_ids))
+        return held_back(agents, customer_ids, **lag)
+
+    monkeypatch.setattr(SqlAgentRepository, "customers_held_back", noted)
+    # Gamma's usage was carried by nobody who lags.
+    assert world.closed_count(END + GRACE) == 1
+    assert asked[0] == {"acme", "beta", "gamma"}
+    world.report(at=END + GRACE, oldest=None)
+    assert world.closed_count(END + GRACE) == 2

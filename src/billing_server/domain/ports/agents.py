@@ -237,6 +237,16 @@ class AgentRepository(Protocol):
     ) -> None:
         """Write down that an agent has carried usage of customers."""
 
+    def customers_held_back(
+        self,
+        customer_ids: Collection[str],
+        *,
+        event_time_before: datetime,
+        seen_since: datetime,
+        reported_since: datetime | None,
+    ) -> frozenset[str]:
+        """Return those of the customers of whom some agent is `lagging`; see there."""
+
     def lagging(
         self,
         customer_id: str,
