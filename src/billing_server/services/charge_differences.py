@@ -6,9 +6,6 @@ from decimal import Decimal
 
 from billing_server.domain.ports.usage import ChargeRow, RunningCharge
 
-ChargePlace = tuple[str, int, str]
-"""Price key, segment, group key."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChargeDifference:

@@ -268,14 +268,6 @@ class Plan:
         """The prices on meters."""
         return tuple(price for price in self.prices if isinstance(price, UsagePrice))
 
-    def recurring_prices(self, bill: BillTiming) -> tuple[RecurringPrice, ...]:
-        """Returns the fixed fees that are invoiced at that time."""
-        return tuple(
-            price
-            for price in self.prices
-            if isinstance(price, RecurringPrice) and price.bill is bill
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addon:

@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from billing_server.domain.catalog.model import (
     Aggregation,
-    BillTiming,
     Plan,
     RecurringPrice,
     UsagePrice,
@@ -28,11 +27,8 @@ def test_the_values_of_an_average_are_summed_and_yet_do_not_add_up() -> None:
     ]
 
 
-def test_a_plan_tells_its_prices_by_kind_and_in_order() -> None:
-    before = RecurringPrice(key="before", amount=Decimal(1))
-    after = RecurringPrice(key="after", amount=Decimal(1), bill=BillTiming.IN_ARREARS)
+def test_a_plan_tells_its_prices_on_meters() -> None:
+    fee = RecurringPrice(key="fee", amount=Decimal(1))
     usage = UsagePrice(key="usage", meter="tokens", model=PerUnit(Decimal(1)))
-    plan = Plan(key="pro", currency="USD", prices=(usage, after, before))
+    plan = Plan(key="pro", currency="USD", prices=(usage, fee))
     assert plan.usage_prices == (usage,)
-    assert plan.recurring_prices(BillTiming.IN_ADVANCE) == (before,)
-    assert plan.recurring_prices(BillTiming.IN_ARREARS) == (after,)
