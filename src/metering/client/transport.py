@@ -21,8 +21,9 @@ _NOT_IN_A_NAME = re.compile(r"[^!-.0-~]")
 CHANNEL_OPTIONS = (
     # An agent that comes back is found within a second, however long it was away.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A host that is busy takes its time to shake hands; one that listens to nobody says so at once.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     # The agent is on this host: a proxy of the environment must not come between.
     ("grpc.enable_http_proxy", 0),
     # Retries are the sender's, with the same ids and a counted number.

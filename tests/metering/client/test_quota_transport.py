@@ -12,6 +12,7 @@ from metering.client.quota_transport import (
 )
 from metering.errors import AlreadyExistsError, NotFoundError, ValidationError
 from metering.testing import FakeAgent
+from tests.support.fault_proxy import Fault, FaultProxy
 
 REQUEST = ReserveQuotaRequest(
     reservation_id="r-1", customer_id="acme", quantities={"output_tokens": "10"}
@@ -28,6 +29,16 @@ def test_a_call_and_a_begun_call_carry_the_same_request() -> None:
         assert isinstance(called, ReserveQuotaResponse)
         assert isinstance(answer, ReserveQuotaResponse)
         assert dict(called.granted) == dict(answer.granted) == {"output_tokens": "10"}
+
+
+def test_an_agent_on_a_busy_host_that_shakes_hands_slowly_is_waited_for() -> None:
+    with FakeAgent() as agent, FaultProxy(int(agent.address.rpartition(":")[2])) as proxy:
+        proxy.fault = Fault.DELAY
+        transport = GrpcQuotaTransport(f"127.0.0.1:{proxy.port}")
+        answer = transport.call(REQUEST, timeout_seconds=10)
+        transport.close()
+    assert isinstance(answer, ReserveQuotaResponse)
+    assert dict(answer.granted) == {"output_tokens": "10"}
 
 
 @pytest.mark.parametrize(
