@@ -124,13 +124,21 @@ def load_yaml(text: str, *, name: str) -> Node:
             name=name,
             line=None if mark is None else mark.line + 1,
             reason="DOCUMENT_MALFORMED",
-            problem=f"this is no YAML: {error.problem or error.context}",
+            problem=f"this is no YAML: {_yaml_problem(error)}",
         ) from error
     except (yaml.YAMLError, UnicodeError) as error:
         raise document_error(
             name=name, line=None, reason="DOCUMENT_MALFORMED", problem=f"this is no YAML: {error}"
         ) from error
     return builder.root or Scalar(ScalarKind.NULL, "", 1)
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "it cannot be read"
+    # What a tab before a field comes to, in words that nobody connects with a tab.
+    if "cannot start any token" in problem:
+        problem += "; indent with spaces, not tabs, and quote what begins with @, ` or %"
+    return problem
 
 
 def load_json(

@@ -71,7 +71,7 @@ class FieldReader:
                 problem = "the field stands twice; keep one of them"
                 self._add(key, line=line, reason="FIELD_DUPLICATE", problem=problem)
         else:
-            problem = f"{_describe(node)} stands where fields in {{…}} belong"
+            problem = f"{_describe(node)} stands where fields belong; write name: value, one a line"
             mistakes.add(path, line=node.line, reason="FIELD_MALFORMED", problem=problem)
 
     def path_of(self, key: str) -> str:
@@ -249,8 +249,7 @@ def key_text(node: Node) -> str:
     """Reads a key of 1..64 bytes without spaces."""
     value = text(node)
     if len(value.encode("utf-8", "replace")) > KEY_BYTES_MAX or any(map(str.isspace, value)):
-        problem = f"a key has 1..{KEY_BYTES_MAX} bytes and no spaces"
-        raise FieldMistake("KEY_MALFORMED", problem)
+        raise FieldMistake("KEY_MALFORMED", f"a key has 1..{KEY_BYTES_MAX} bytes and no spaces")
     return value
 
 
@@ -264,7 +263,10 @@ def identifier(node: Node) -> str:
 
 def quantity(node: Node) -> Decimal:
     """Reads a quantity >= 0 of at most 18 digits, at most 9 of them after the point."""
-    return parse_quantity(_number_text(node))
+    raw = _number_text(node)
+    if raw.startswith("-"):  # The kernel's answer speaks of usage; here stand limits and tiers.
+        raise FieldMistake("QUANTITY_NEGATIVE", f"{raw} is negative; write 0 or more")
+    return parse_quantity(raw)
 
 
 def price(node: Node) -> Decimal:

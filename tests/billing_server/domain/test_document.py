@@ -82,7 +82,7 @@ def test_a_key_that_stands_twice_is_remembered_with_its_line() -> None:
         ("a: 1\n---\nb: 2\n", 2, "second document"),
         ("{[1]: 2}", 1, "a field's name"),
         ("a: 1\n~: 2\n", 2, "a field's name"),
-        ("\ta: 1\n", 1, "this is no YAML"),
+        ("\ta: 1\n", 1, "indent with spaces, not tabs"),
     ],
 )
 def test_yaml_that_a_price_list_does_not_need_is_refused_with_its_line(

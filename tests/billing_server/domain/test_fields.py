@@ -213,3 +213,20 @@ def test_a_word_that_is_not_a_choice_lists_the_choices() -> None:
     mistake = not_a_choice("zzz", known=["sum", "max"], later={})
     assert isinstance(mistake, FieldMistake)
     assert "use one of: sum, max" in mistake.problem
+
+
+def test_a_negative_quantity_is_told_without_a_word_of_usage() -> None:
+    fields = reader({"max": "-5"})
+    assert fields.maybe("max", quantity) is None
+    (told,) = fields.mistakes.violations
+    assert (told.reason, told.description) == (
+        "QUANTITY_NEGATIVE",
+        "max: -5 is negative; write 0 or more",
+    )
+
+
+def test_an_empty_document_is_told_what_belongs_into_it() -> None:
+    (told,) = reader(None).mistakes.violations
+    assert told.description.endswith(
+        "nothing stands where fields belong; write name: value, one a line"
+    )

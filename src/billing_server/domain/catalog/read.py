@@ -190,10 +190,11 @@ def _note_ties(
     prices: list[UsagePrice], *, readers: Mapping[str, tuple[Price, FieldReader]]
 ) -> None:
     for first, second in tied_prices(prices):
+        count = len(first.where)
+        dimensions = "1 matched dimension" if count == 1 else f"{count} matched dimensions"
         problem = (
             f"prices {first.key!r} and {second.key!r} could both charge one event of meter "
-            f"{first.meter!r}, each by {len(first.where)} matched dimensions; add a dimension to "
-            "the where of one of them"
+            f"{first.meter!r}, each by {dimensions}; add a dimension to the where of one of them"
         )
         readers[second.key][1].note("where", reason="PRICES_TIED", problem=problem)
 

@@ -17,7 +17,7 @@ from billing_server.domain.catalog.model import (
 )
 from billing_server.domain.catalog.override import overridden, read_overridden
 from billing_server.domain.catalog.price_rules import METER_NOT_SUMMED, by_event_problem
-from billing_server.domain.document import node_from_plain
+from billing_server.domain.document import MapNode, node_from_plain
 from billing_server.domain.fields import FieldReader, Mistakes
 from billing_server.domain.rating.matching import tied_prices
 
@@ -133,9 +133,12 @@ def note_wrong_terms(
     prices = _joined(plan, added=added, reader=reader)
     own = _read_overrides(entry, reader=reader, prices=prices)
     _note_own_prices(own, added=added, reader=reader, plan=plan, surroundings=surroundings)
+    quantities = reader.node_of("quantities")
+    # What stands there and is wrong is told by itself, and is not missing as well.
+    named = quantities.entries if isinstance(quantities, MapNode) else {}
     for price in prices.values():
         unit = price.per_unit if isinstance(price, RecurringPrice) else None
-        if unit is not None and unit not in entry.quantities:
+        if unit is not None and unit not in entry.quantities and unit not in named:
             problem = f"price {price.key!r} is for each of {unit}; write {{{unit}: 1}} or how many"
             reader.note("quantities", reason="QUANTITY_MISSING", problem=problem)
 

@@ -377,3 +377,18 @@ subscriptions:
 """
     with pytest.raises(ValidationError, match=r"c.yaml:6: subscriptions\[0\].start: .*correct"):
         parse_catalog(text, name="c.yaml")
+
+
+@pytest.mark.parametrize("seats", ["-3", "2.5", "many"])
+def test_a_wrong_quantity_is_one_mistake_and_not_missing_as_well(seats: str) -> None:
+    price = '{key: seats, kind: recurring, amount: "5", per_unit: seats}'
+    text = f"""
+plans:
+  - {{key: team, currency: USD, prices: [{price}]}}
+customers:
+  - {{id: acme, currency: USD}}
+subscriptions:
+  - {{id: sub-1, customer: acme, plan: team, quantities: {{seats: {seats}}}}}
+"""
+    ((field, _),) = mistakes_of(text)
+    assert field == "subscriptions[0].quantities.seats"

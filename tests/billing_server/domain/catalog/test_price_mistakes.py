@@ -122,6 +122,6 @@ def test_all_mistakes_of_all_prices_are_told_at_once() -> None:
         f"prices.yaml:{LINE}: plans[0].prices[0].meter: there is no meter 'tokns'; add it under "
         "meters, or correct the name",
         f"prices.yaml:{LINE + 2}: plans[0].prices[2].where: prices 'b' and 'c' could both charge "
-        "one event of meter 'tokens', each by 1 matched dimensions; add a dimension to the where "
+        "one event of meter 'tokens', each by 1 matched dimension; add a dimension to the where "
         "of one of them",
     ]
