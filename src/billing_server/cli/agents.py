@@ -21,10 +21,16 @@ from billing_server.cli.output import print_json, print_table
 from metering.errors import AlreadyExistsError, ValidationError
 
 agents_app = typer.Typer(
-    cls=ReportingGroup, no_args_is_help=True, help="List agents.", rich_markup_mode=None
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List agents and show one, or declare one lost.",
+    rich_markup_mode=None,
 )
 agent_app = typer.Typer(
-    cls=ReportingGroup, no_args_is_help=True, help="Tokens of agents.", rich_markup_mode=None
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="Enroll agents and fleets: make, rotate and revoke their tokens.",
+    rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50
 TOKEN_FILE_MODE = 0o600

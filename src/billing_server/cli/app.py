@@ -1,5 +1,8 @@
 """The `billing-server` command: the server, its catalog, and a look at everything it holds."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from billing_server.cli import (
@@ -36,9 +39,32 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Turns usage into exact invoices. 'serve' starts the server; the other commands talk to "
-    "it over HTTP, except quote and simulate, which need no server.",
+    "it over HTTP, except quote and simulate, which need no server, and verify, which opens the "
+    "database itself.",
 )
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - the form that typer calls back
+    if asked:
+        typer.echo(version("meter-agent"))
+        raise typer.Exit
+
+
+@app.callback()
+def billing_server_group(
+    *,
+    is_version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
 app.command("serve")(serve_command)
 app.command("apply")(apply_command)
 app.command("quote")(quote_command)

@@ -15,6 +15,7 @@ from metering.errors import (
     FieldViolation,
     MeteringError,
     UnavailableError,
+    ValidationError,
 )
 
 URL_DEFAULT = f"http://{HTTP_LISTEN_DEFAULT}"
@@ -43,7 +44,7 @@ DataDirOption = Annotated[
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class ApiError(MeteringError):
@@ -101,8 +102,7 @@ class ApiClient:
         except httpx.HTTPError as error:
             raise UnavailableError(
                 reason="SERVER_UNREACHABLE",
-                message=f"no server answers at {self.http.base_url} ({error}): start one with "
-                "'billing-server serve', or name its address with --url or BILLING_SERVER_URL",
+                message=f"no server answers at {self.http.base_url} ({error}): {_remedy(error)}",
             ) from error
         if response.is_success:
             return response.json()
@@ -116,9 +116,37 @@ def path_of(*parts: str) -> str:
 
 def open_client(*, url: str, api_key: str | None, data_dir: Path | None) -> ApiClient:
     """Return a client with the key that was given, or the local server's own."""
+    _check_url(url)
     key = api_key or _local_key(data_dir or default_data_dir())
     headers = {"Authorization": f"Bearer {key}"}
     return ApiClient(httpx.Client(base_url=url, headers=headers, timeout=REQUEST_SECONDS_MAX))
+
+
+def _check_url(url: str) -> None:
+    """Refuse an address without http://: it would look like a server that is away."""
+    if not url.startswith(("http://", "https://")):
+        raise ValidationError(
+            reason="URL_MALFORMED",
+            message=f"--url: {url!r} is no URL; write http://HOST:PORT, such as {URL_DEFAULT} "
+            "(--url or BILLING_SERVER_URL)",
+        )
+
+
+def _remedy(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.RemoteProtocolError):
+        return (
+            "what listens there speaks no HTTP; name the address that the server was given as "
+            "--http-listen, not that of its gRPC port"
+        )
+    if "SSL" in str(error):
+        return (
+            "the server speaks no TLS itself: write http://, or name the proxy before it with "
+            "--url or BILLING_SERVER_URL"
+        )
+    return (
+        "start one with 'billing-server serve', or name its address with --url or "
+        "BILLING_SERVER_URL"
+    )
 
 
 def _local_key(data_dir: Path) -> str:

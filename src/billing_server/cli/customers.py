@@ -26,7 +26,7 @@ from billing_server.domain.invoice.calculation import readable
 app = typer.Typer(
     cls=ReportingGroup,
     no_args_is_help=True,
-    help="List and show customers with their live charges.",
+    help="List customers, and show, explain and compare their upcoming invoices.",
     rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50

@@ -20,7 +20,10 @@ from billing_server.cli.invoice_text import invoice_text
 from billing_server.cli.output import print_json, print_table
 
 app = typer.Typer(
-    cls=ReportingGroup, no_args_is_help=True, help="List and show invoices.", rich_markup_mode=None
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    help="List, show, explain and compare issued invoices.",
+    rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50
 app.command("compare")(compare_invoice_command)
@@ -32,8 +35,13 @@ def list_command(
     *,
     customer: Annotated[str | None, typer.Option(help="Only those of one customer.")] = None,
     subscription: Annotated[str | None, typer.Option(help="Only one subscription's.")] = None,
-    state: Annotated[str | None, typer.Option(help="Only those in one state.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only those made for one reason.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only those in one state, such as finalized, paid or void.")
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Only those made for one reason, such as start, periodic or late."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
     as_json: JsonOption = False,
     url: UrlOption = URL_DEFAULT,

@@ -28,7 +28,7 @@ TOKENS_PER_PRICE = Decimal(1_000_000)
 app = typer.Typer(
     cls=ReportingGroup,
     no_args_is_help=True,
-    help="Make catalogs.",
+    help="Show and export what is applied; make a catalog of model prices.",
     rich_markup_mode=None,
 )
 

@@ -21,7 +21,7 @@ from billing_server.cli.output import print_json, print_table
 app = typer.Typer(
     cls=ReportingGroup,
     no_args_is_help=True,
-    help="List and show subscriptions.",
+    help="List and show subscriptions, and change running ones: version, overrides, add-ons.",
     rich_markup_mode=None,
 )
 LIMIT_DEFAULT = 50

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from billing_server.cli.client import (
 )
 from billing_server.cli.errors import ReportingGroup
 from billing_server.cli.output import print_json, print_table
+from metering.clock import parse_instant
 from metering.errors import MeteringError, ValidationError
 
 app = typer.Typer(
@@ -44,6 +46,23 @@ def usage_group() -> None:
     """List events, correct them, adjust a meter, import old usage."""
 
 
+def _check_window(start: str, *, end: str) -> None:
+    """Refuse a window that is none by the names that its options have here.
+
+    The API calls them `start` and `end`, which nobody has typed.
+    """
+    if _instant(start, option="--from") >= _instant(end, option="--to"):
+        raise ValidationError(reason="WINDOW_EMPTY", message="--to must be later than --from")
+
+
+def _instant(text: str, *, option: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValidationError as error:
+        message = f"{option}: {error.message}"
+        raise ValidationError(reason=error.reason, message=message) from error
+
+
 @app.command("events")
 def events_command(
     *,
@@ -66,6 +85,7 @@ def events_command(
     --from 2026-03-01T00:00:00Z --to 2026-04-01T00:00:00Z
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    _check_window(start, end=end)
     query = {"customer": customer, "meter": meter, "start": start, "end": end, "where": where}
     found = list(client.entries("/v1/usage/events", limit=limit, query=query))
     if as_json:
@@ -105,6 +125,7 @@ def adjustments_command(
     --from 2026-03-01T00:00:00Z --to 2026-04-01T00:00:00Z
     """
     client = open_client(url=url, api_key=api_key, data_dir=data_dir)
+    _check_window(start, end=end)
     query = {"customer": customer, "start": start, "end": end}
     found = list(client.entries("/v1/usage/adjustments", limit=limit, query=query))
     if as_json:

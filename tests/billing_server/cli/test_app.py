@@ -1,5 +1,7 @@
 """Every command explains itself with an example."""
 
+from importlib.metadata import version
+
 import click
 import pytest
 import typer
@@ -43,6 +45,18 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "clock advance-to",
         "quarantine list",
     }
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout.strip()) == (0, version("meter-agent"))
+
+
+@pytest.mark.parametrize("words", [[], ["usage"], ["invoices", "list"]], ids=len)
+def test_h_asks_for_help_everywhere(words: list[str]) -> None:
+    result = CliRunner().invoke(app, [*words, "-h"])
+    assert result.exit_code == 0
+    assert result.stdout == CliRunner().invoke(app, [*words, "--help"]).stdout
 
 
 def test_an_unknown_command_is_refused() -> None:

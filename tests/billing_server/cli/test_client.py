@@ -7,7 +7,12 @@ import pytest
 
 from billing_server.cli import client as client_module
 from billing_server.cli.client import open_client, path_of
-from metering.errors import AuthenticationError, MeteringError, UnavailableError
+from metering.errors import (
+    AuthenticationError,
+    MeteringError,
+    UnavailableError,
+    ValidationError,
+)
 from tests.billing_server.cli.runner import Commands
 
 
@@ -29,6 +34,35 @@ def test_a_key_that_cannot_be_read_tells_what_to_do(tmp_path: Path) -> None:
 def test_a_server_that_is_away_tells_what_to_do() -> None:
     client = open_client(url="http://127.0.0.1:1", api_key="k", data_dir=None)
     with pytest.raises(UnavailableError, match="billing-server serve"):
+        client.get("/v1/clock")
+    client.http.close()
+
+
+def test_an_address_without_a_scheme_is_told_to_be_none() -> None:
+    with pytest.raises(ValidationError, match="write http://HOST:PORT") as refused:
+        open_client(url="127.0.0.1:8080", api_key="k", data_dir=None)
+    assert refused.value.reason == "URL_MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (httpx.RemoteProtocolError("illegal request line"), "--http-listen"),
+        (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "write http://"),
+        (httpx.ConnectError("Connection refused"), "billing-server serve"),
+    ],
+    ids=["the gRPC port", "https", "nobody"],
+)
+def test_the_remedy_fits_what_is_wrong_with_an_address(
+    error: httpx.HTTPError, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_client(url="http://test", api_key="k", data_dir=None)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(client.http, "request", fail)
+    with pytest.raises(UnavailableError, match=remedy):
         client.get("/v1/clock")
     client.http.close()
 

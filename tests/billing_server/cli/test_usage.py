@@ -43,6 +43,23 @@ def test_an_event_is_amended_voided_and_a_meter_adjusted(commands: Commands) -> 
     assert said == "event e1 of acme counts nothing from now on\n"
 
 
+@pytest.mark.parametrize("command", [("events", "--meter=tokens"), ("adjustments",)])
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2026-01-31", AT, "error: --from: '2026-01-31' is not an instant"),
+        (AT, "tomorrow", "error: --to: 'tomorrow' is not an instant"),
+        (AT, AT, "error: --to must be later than --from"),
+    ],
+)
+def test_a_wrong_window_is_told_by_the_names_of_its_options(
+    commands: Commands, command: tuple[str, ...], start: str, end: str, said: str
+) -> None:
+    result = commands.run("usage", *command, "--customer=acme", f"--from={start}", f"--to={end}")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(said)
+
+
 def test_a_file_is_imported_once(commands: Commands, tmp_path: Path) -> None:
     event = {"event_id": "old", "customer": "acme", "event_time": AT, "quantities": {"tokens": "3"}}
     file = tmp_path / "old.jsonl"
