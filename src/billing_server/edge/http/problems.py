@@ -23,6 +23,12 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 VIOLATIONS_MAX = 100
 """Violations that one answer lists at most."""
 INTERNAL_ERROR_CODE = 500
+REMEDIES = {
+    "extra_forbidden": "unknown field; correct its name, or leave it out",
+    "missing": "the field is missing",
+    "string_type": 'is not text; numbers are quoted too, such as "1200"',
+}
+"""What pydantic calls a mistake, in the words of catalog files."""
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +101,11 @@ def _violation(entry: Mapping[str, Any]) -> FieldViolation:
         where = f"is not JSON at character {entry['loc'][-1]}"
         problem = f"{where}: {entry.get('ctx', {}).get('error', 'malformed')}"
         return FieldViolation("body", problem, "JSON_MALFORMED")
-    description = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "model_attributes_type" and entry["loc"] == ("body",):
+        problem = "is no JSON object; send one, with the header Content-Type: application/json"
+        return FieldViolation("body", problem, "FIELD_INVALID")
+    said = str(entry["msg"]).removeprefix("Value error, ")
+    description = REMEDIES.get(entry["type"], said)
     return FieldViolation(field_path(entry["loc"]), description, "FIELD_INVALID")
 
 

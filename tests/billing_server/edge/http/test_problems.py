@@ -30,6 +30,32 @@ def test_a_body_that_is_no_such_object_is_refused(api: Api, body: str) -> None:
     assert (response.status_code, response.json()["reason"]) == (400, "REQUEST_INVALID")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"id": 5}, ("id", 'is not text; numbers are quoted too, such as "1200"')),
+        ({"name": "Acme"}, ("id", "the field is missing")),
+        ({"id": "a", "nmae": "A"}, ("nmae", "unknown field; correct its name, or leave it out")),
+    ],
+)
+def test_a_wrong_field_is_told_with_the_remedy(
+    api: Api, body: dict[str, object], told: tuple[str, str]
+) -> None:
+    (violation,) = api.call("POST", "/v1/customers", json=body).json()["violations"]
+    assert (violation["field"], violation["description"]) == told
+
+
+def test_a_body_that_is_sent_as_a_form_is_told_the_header(api: Api) -> None:
+    answer = api.call(
+        "POST",
+        "/v1/customers",
+        content='{"id": "a"}',
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    (violation,) = answer.json()["violations"]
+    assert violation["description"].endswith("with the header Content-Type: application/json")
+
+
 def test_a_float_in_a_catalog_is_refused_with_its_line(api: Api) -> None:
     text = CATALOG.replace('unit_price: "0.01"', "unit_price: 0.01")
     problem = api.post("/v1/catalog/apply", {"text": text, "name": "prices.yaml"}).json()
