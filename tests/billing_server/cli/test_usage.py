@@ -115,3 +115,7 @@ def test_what_is_wrong_in_a_file_is_told_by_its_line_with_what_was_counted_befor
         f"error: {file}:1: quantities.tokens: is not text; numbers are quoted"
     )
     assert len(told) == 2
+    naive = event | {"event_id": "naive", "event_time": "2026-01-31T10:00:00"}
+    file.write_text(f"{json.dumps(event)}\n\n{json.dumps(naive)}\n")
+    told = commands.run("usage", "import", str(file)).stderr.splitlines()
+    assert told[0].startswith(f"error: {file}:3: event_time: '2026-01-31T10:00:00' is not an ins")

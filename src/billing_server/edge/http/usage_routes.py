@@ -137,11 +137,11 @@ def post_import(request: ImportUsageRequest, context: Context) -> Any:
             ImportedEvent(
                 event_id=each.event_id,
                 customer_id=each.customer,
-                event_time=instant_of(each.event_time, field="event_time"),
+                event_time=instant_of(each.event_time, field=f"events[{place}].event_time"),
                 quantities=each.quantities,
                 dimensions=each.dimensions,
             )
-            for each in request.events
+            for place, each in enumerate(request.events)
         ],
     )
     return {
