@@ -202,10 +202,22 @@ class _Tally:
 
     def amount(self) -> Exact:
         """Returns the exact amount."""
+        before = self._before_cut()
+        return subtract(before, self._cut_of(before))
+
+    def _before_cut(self) -> Exact:
+        """Returns share, fees and what single events were raised by."""
         terms = self._terms
         fees = multiply(Decimal(self._charged_count), terms.fixed_per_event)
-        amount = multiply_add(self._payable, terms.share, fees)
-        return subtract(add(amount, self._raised), self._cut)
+        return add(multiply_add(self._payable, terms.share, fees), self._raised)
+
+    def _cut_of(self, amount: Exact) -> Exact:
+        """Returns what single events were lowered by, at most what is there.
+
+        An adjustment takes its share off the whole, of which an event over its most pays less: the
+        two together may be more than what was charged, which then is nothing (R18).
+        """
+        return min(self._cut, amount)
 
     def steps(self) -> tuple[RatingStep, ...]:
         """Returns the steps that add up to the amount."""
@@ -219,8 +231,8 @@ class _Tally:
             steps.append(RatingStep(ZERO, None, count, fee, ZERO, fees, StepKind.EVENT_FEE))
         if self._raised:
             steps.append(RatingStep.lump(StepKind.EVENT_MINIMUM, self._raised))
-        if self._cut:
-            steps.append(RatingStep.lump(StepKind.EVENT_MAXIMUM, subtract(ZERO, self._cut)))
+        if cut := self._cut_of(self._before_cut()):
+            steps.append(RatingStep.lump(StepKind.EVENT_MAXIMUM, subtract(ZERO, cut)))
         return tuple(steps)
 
 

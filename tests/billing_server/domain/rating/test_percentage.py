@@ -182,3 +182,19 @@ def test_r31_an_adjustment_is_no_transaction_and_pays_no_fee() -> None:
     # What is left below zero charges nothing; the second event's own fee stays.
     below = [first, second, *[taken] * 5]
     assert model.rate_events(below) == sum(step.amount for step in model.explain_events(below)) == 2
+
+
+def test_r18_an_adjustment_below_an_event_that_was_lowered_charges_nothing_and_never_less() -> None:
+    """1 %, 0.10 an event and at most 2: 1,000 costs 2; 950 of it taken back would make -7.50."""
+    model = event_model(
+        model="percentage", rate="0.01", fixed_per_event="0.10", maximum_per_event="2"
+    )
+    (paid,) = transactions("1000")
+    some, most = (EventUsage(Decimal(value), is_event=False) for value in ("-50", "-950"))
+    assert model.rate_events([paid, some]) == Decimal("1.5")
+    assert model.rate_events([paid, most]) == 0
+    assert [step.amount for step in model.explain_events([paid, most])] == [
+        Decimal("0.5"),
+        Decimal("0.1"),
+        Decimal("-0.6"),
+    ]
