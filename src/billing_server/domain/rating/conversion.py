@@ -41,10 +41,10 @@ class Conversion:
     """What becomes of a part of a unit."""
 
     def convert(self, used: Exact) -> Exact:
-        """Returns a quantity >= 0 in converted units."""
+        """Returns a quantity in converted units; one that is taken back undoes its like (R39)."""
         if self.rounding is ConversionRounding.NONE:
             return _divide(used, self.divide_by)
-        ratio = Fraction(used) / Fraction(self.divide_by)
+        ratio = abs(Fraction(used)) / Fraction(self.divide_by)
         whole, rest = divmod(ratio.numerator, ratio.denominator)
         match self.rounding:
             case ConversionRounding.UP:
@@ -53,7 +53,8 @@ class Conversion:
                 is_raised = rest * _TWO >= ratio.denominator
             case _:
                 is_raised = False
-        return Decimal(whole + is_raised)
+        count = whole + is_raised
+        return Decimal(-count if used < 0 else count)
 
     def to_fields(self) -> Mapping[str, object]:
         """Returns the fields as a catalog file writes them."""

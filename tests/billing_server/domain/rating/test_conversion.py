@@ -30,6 +30,14 @@ def test_a_part_of_a_unit_counts_as_the_rounding_says(
     assert [minutes.convert(Decimal(value)) for value in seconds] == converted
 
 
+@pytest.mark.parametrize("rounding", list(ConversionRounding))
+def test_r39_what_is_taken_back_undoes_the_same_quantity(rounding: ConversionRounding) -> None:
+    """An adjustment of -90 seconds is -2 begun minutes as 90 seconds are 2, and -1 full one."""
+    minutes = Conversion(Decimal(60), rounding)
+    for seconds in (Decimal("29.999"), Decimal(60), Decimal(90), Fraction(200, 3)):
+        assert minutes.convert(-seconds) == -minutes.convert(seconds)
+
+
 def test_unrounded_it_stays_exact_with_or_without_an_end() -> None:
     assert Conversion(Decimal(1000)).convert(Decimal(1500)) == Decimal("1.5")
     third = Conversion(Decimal(60)).convert(Decimal(20))
