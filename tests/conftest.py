@@ -4,7 +4,7 @@ import itertools
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -15,6 +15,7 @@ from hypothesis import settings
 from billing_server.store.unit_of_work import SqlStore, open_store
 from tests.memory_copy import copy_of, empty
 from tests.support.reused_database import DatabasePool
+from tests.support.told_counts import COUNTS_PROPERTY, TellCounts, summed_counts
 
 # A busy machine is slow, not wrong: no time limit per example beside the one per test.
 settings.register_profile("project", deadline=None)
@@ -38,6 +39,24 @@ def same_logging() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+def tell_counts(record_property: Callable[[str, object], None]) -> TellCounts:
+    """Takes what a test counted: it is printed at the end of the run, summed over all tests."""
+
+    def tell(title: str, counts: Mapping[str, int]) -> None:
+        record_property(COUNTS_PROPERTY, (title, dict(counts)))
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests counted, also those that ran in other processes."""
+    for title, counts in summed_counts(terminalreporter.getreports("passed")).items():
+        terminalreporter.section(title)
+        for name, count in counts.items():
+            terminalreporter.line(f"{name}: {count:,}")
 
 
 @pytest.fixture(scope="session")

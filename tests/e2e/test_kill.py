@@ -8,7 +8,6 @@ month is closed, and each customer's invoice must hold exactly the sum of what w
 
 import os
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from metering.api.v1 import agent_pb2, agent_pb2_grpc, usage_pb2
 from metering.ids import uuid7
 from tests.e2e.world import World
 from tests.support.forked_program import ForkedProgram
+from tests.support.told_counts import TellCounts
 
 KILLS_IN_CI = 50
 KILLS_IN_SOAK = int(os.environ.get("KILLS", "1000"))
@@ -178,8 +178,8 @@ def test_every_answered_event_is_billed_once_through_kills_of_both_programs(worl
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_every_answered_event_is_billed_once_through_a_soak_of_kills(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, tell_counts: TellCounts
 ) -> None:
     billed = _run(world, kills=KILLS_IN_SOAK, seed=2)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{KILLS_IN_SOAK} kills: {billed:,} tokens answered, each billed once\n")
+    counts = {"kills": KILLS_IN_SOAK, "tokens answered OK, each billed once": billed}
+    tell_counts("kills of both programs", counts)

@@ -36,17 +36,17 @@ class Result:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults.update(other.faults)
 
-    def text(self) -> str:
-        """Returns the figures for people."""
-        lines = [
-            f"worlds {self.worlds:,}, steps {self.steps:,}",
-            f"events: attempted {self.attempted:,}, answered OK {self.answered:,}, "
-            f"counted {self.counted:,}",
-            f"answered, and no copy survived the faults (excused): {self.lost:,}",
-            "lost although a copy survived: 0, counted twice: 0",
-            *(f"  {name}: {count:,}" for name, count in sorted(self.faults.items()) if count),
-        ]
-        return "\n".join(lines)
+    def counts(self) -> dict[str, int]:
+        """Returns the figures, by what they count."""
+        return {
+            "worlds": self.worlds,
+            "steps": self.steps,
+            "events attempted": self.attempted,
+            "events answered OK": self.answered,
+            "events counted": self.counted,
+            "answered OK, no copy survived the faults": self.lost,
+            **dict(sorted(self.faults.items())),
+        }
 
 
 class Caller:

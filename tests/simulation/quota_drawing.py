@@ -52,12 +52,10 @@ class QuotaResult:
         self.answers.update(other.answers)
         self.faults.update(other.faults)
 
-    def text(self) -> str:
-        """Returns the figures for people."""
-        lines = [f"worlds {self.worlds:,}, steps {self.steps:,}, events {self.events:,}"]
-        for counts in (self.answers, self.faults):
-            lines += [f"  {name}: {count:,}" for name, count in sorted(counts.items()) if count]
-        return "\n".join(lines)
+    def counts(self) -> dict[str, int]:
+        """Returns the figures, by what they count."""
+        first = {"worlds": self.worlds, "steps": self.steps, "events": self.events}
+        return first | dict(sorted(self.answers.items())) | dict(sorted(self.faults.items()))
 
 
 def drawn_limits(source: random.Random) -> list[Limit]:

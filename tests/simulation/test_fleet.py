@@ -39,6 +39,7 @@ from tests.simulation.fleet import Result, play
 from tests.simulation.fleet_services import ServiceServer
 from tests.simulation.fleet_truth import Violation
 from tests.simulation.fleet_world import KINDS, Rules, World
+from tests.support.told_counts import TellCounts
 
 SEEDS = 560
 CHUNKS = 8
@@ -48,7 +49,6 @@ LONG_CHUNKS = 20
 LONG_SERVICE_SEEDS = int(os.environ.get("SIMULATION_SERVICE_SEEDS", "400"))
 LONG_SEEDS = int(os.environ.get("SIMULATION_SEEDS", "20000"))
 REPLAYED_SEED = int(os.environ.get("SIMULATION_SEED", "1"))
-so_far = {"small server": Result(), "real services": Result()}
 
 
 @pytest.fixture(autouse=True)
@@ -105,27 +105,23 @@ def test_the_real_services_count_every_event_once(seed: int) -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("chunk", range(LONG_CHUNKS))
 def test_tens_of_thousands_of_fleets_count_every_event_once(
-    chunk: int, capsys: pytest.CaptureFixture[str]
+    chunk: int, tell_counts: TellCounts
 ) -> None:
     size = LONG_SEEDS // LONG_CHUNKS
     first = 1_000_000 + chunk * size
-    so_far["small server"].add(play_all(range(first, first + size)))
-    tell_so_far("small server", capsys)
+    result = play_all(range(first, first + size))
+    tell_counts("fleets over a small store", result.counts())
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 def test_the_real_services_count_every_event_once_in_hundreds_of_fleets(
-    capsys: pytest.CaptureFixture[str],
+    tell_counts: TellCounts,
 ) -> None:
+    result = Result()
     for seed in range(2_000_000, 2_000_000 + LONG_SERVICE_SEEDS):
-        so_far["real services"].add(play_on_services(seed))
-    tell_so_far("real services", capsys)
-
-
-def tell_so_far(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{name}: {so_far[name].text()}\n")
+        result.add(play_on_services(seed))
+    tell_counts("fleets over the real services", result.counts())
 
 
 def test_the_known_limit_is_still_there() -> None:
@@ -140,7 +136,7 @@ def test_a_session_count_ahead_of_the_server_gives_an_unnoticed_restore_away() -
 
 
 def test_a_seed_is_one_world_in_every_process() -> None:
-    program = "from tests.simulation.fleet import play; print('world', play(7).text())"
+    program = "from tests.simulation.fleet import play; print('world', play(7).counts())"
     told = set()
     for hash_seed in ("1", "2"):
         printed = subprocess.run(
