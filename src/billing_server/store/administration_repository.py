@@ -87,8 +87,11 @@ class SqlIdempotencyRepository:
         )
 
     def release(self, key: str) -> None:
-        """Forgets a request."""
-        self._connection.execute(idempotency_key.delete().where(idempotency_key.c.key == key))
+        """Forgets a request that has no answer yet."""
+        columns = idempotency_key.c
+        self._connection.execute(
+            idempotency_key.delete().where(columns.key == key, columns.response_code == 0)
+        )
 
     def purge(self, *, created_before: datetime, limit: int) -> int:
         """Forgets up to `limit` requests older than an instant; returns how many."""

@@ -61,6 +61,20 @@ def test_a_failed_request_is_forgotten(store: SqlStore) -> None:
     assert begin_request(context, key="k", request_sha256="b") is None
 
 
+def test_a_repeat_that_fails_beside_a_slow_first_try_leaves_its_answer(store: SqlStore) -> None:
+    """The first took longer than a request lives, and was answered while its repeat ran."""
+    context = _timed(store)
+    assert isinstance(context.wall_clock, ManualClock)
+    begin_request(context, key="k", request_sha256="a")
+    context.wall_clock.advance(timedelta(seconds=61))
+    assert begin_request(context, key="k", request_sha256="a") is None
+    complete_request(context, key="k", request_sha256="a", response_code=201, body="{}")
+    release_request(context, key="k")
+    known = begin_request(context, key="k", request_sha256="a")
+    assert known is not None
+    assert known.response_code == 201
+
+
 def test_answers_are_forgotten_after_a_day(store: SqlStore) -> None:
     context = _timed(store)
     assert isinstance(context.wall_clock, ManualClock)

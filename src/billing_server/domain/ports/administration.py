@@ -60,7 +60,7 @@ class IdempotencyRepository(Protocol):
         """Write the answer of a claimed request."""
 
     def release(self, key: str) -> None:
-        """Forget a request, so that it may be tried again."""
+        """Forget a request, so that it may be tried again; one that is answered stays."""
 
     def purge(self, *, created_before: datetime, limit: int) -> int:
         """Forget up to `limit` requests older than an instant; return how many."""
