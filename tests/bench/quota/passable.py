@@ -63,14 +63,15 @@ def measure(*, calls: Sequence[Call], seed: int = 1) -> list[BenchRow]:
         design = _Watched(host_count=HOSTS, terms=terms.terms, price=terms.price)
         outcome = play(design, calls=calls, demand=DEMAND, seed=seed)
         used, view = terms.amount_of(outcome.used), design.last_view
+        excess = max(used - terms.limit, Decimal(0))
         counted = "equal" if Decimal(view["used"]) == used else view["used"]
         rows += [
             BenchRow(
                 f"{terms.name}: used beyond the limit of {terms.limit:,}",
-                float(max(used - terms.limit, Decimal(0))),
+                float(excess),
                 terms.unit,
                 f"≤ {terms.excess_of(view):,f}",
-                f"server's count {counted}, its bound {view['bound']}; "
+                f"{excess:,f}; server's count {counted}, its bound {view['bound']}; "
                 f"{sum(outcome.faults.values())} faults",
             )
         ]
