@@ -19,16 +19,18 @@ def test_a_key_is_found_by_its_hash_and_replaced_by_name(store: SqlStore) -> Non
         assert unit.api_keys.by_sha256("2") == ApiKey("admin", "2", NOW)
 
 
-def test_a_request_is_claimed_once_completed_and_released(store: SqlStore) -> None:
+def test_a_request_is_claimed_once_and_released_until_it_is_completed(store: SqlStore) -> None:
     answered = RememberedRequest("k", "a" * 64, 201, '{"id": "ü"}', NOW)
     with store.write() as unit:
         assert unit.idempotency.claim(REQUEST)
         assert not unit.idempotency.claim(REQUEST)
-        unit.idempotency.complete(answered)
-    with store.write() as unit:
-        assert unit.idempotency.get("k") == answered
         unit.idempotency.release("k")
         assert unit.idempotency.get("k") is None
+        assert unit.idempotency.claim(REQUEST)
+        unit.idempotency.complete(answered)
+    with store.write() as unit:
+        unit.idempotency.release("k")
+        assert unit.idempotency.get("k") == answered
 
 
 def test_old_requests_are_purged_a_few_at_a_time(store: SqlStore) -> None:
