@@ -36,11 +36,11 @@ def list_command(
     customer: Annotated[str | None, typer.Option(help="Only those of one customer.")] = None,
     subscription: Annotated[str | None, typer.Option(help="Only one subscription's.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="Only those in one state, such as finalized, paid or void.")
+        str | None, typer.Option(help="Only those in one state, such as finalized or paid.")
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option(help="Only those made for one reason, such as start, periodic or late."),
+        typer.Option(help="Only those made for one reason, such as start or periodic."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT_DEFAULT,
     as_json: JsonOption = False,
