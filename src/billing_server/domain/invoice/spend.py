@@ -104,6 +104,7 @@ def spend_lines(
         return []
     inside = [line for line in lines if _lies_in(line.service_period, period=period)]
     earlier = [line for line in earlier if _lies_in(line.service_period, period=period)]
+    plan = timeline.plan_at(period.start)
     committed = commitment_steps(
         timeline, period=period, usage=_usage(terms, lines=inside, earlier=earlier)
     )
@@ -113,7 +114,7 @@ def spend_lines(
         description="Commitment",
         period=period,
         steps=committed,
-        invoiced=_invoiced(earlier, key=COMMITMENT_KEY, plan=timeline.plan_at(period.start)),
+        invoiced=_invoiced(earlier, key=COMMITMENT_KEY, plan=plan),
     )
     found = [] if first is None else [first]
     kinds = frozenset(LineKind) - SPEND_KINDS
@@ -125,7 +126,7 @@ def spend_lines(
         description="Minimum spend",
         period=period,
         steps=minimum_steps(timeline, period=period, spent=spent),
-        invoiced=_invoiced(earlier, key=MINIMUM_KEY, plan=timeline.plan_at(period.start)),
+        invoiced=_invoiced(earlier, key=MINIMUM_KEY, plan=plan),
     )
     return found if second is None else [*found, second]
 
