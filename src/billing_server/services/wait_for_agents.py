@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from typing import Final
 
 import structlog
 
+from billing_server.domain.ports.agents import Lag
 from billing_server.domain.ports.customers import DueKey, SubscriptionPeriod
 from billing_server.domain.ports.unit_of_work import UnitOfWork
 from billing_server.services.context import ServiceContext
@@ -42,7 +43,7 @@ def closable_periods(
         ready = [
             each
             for each in found
-            if each not in held_back or _is_waited_for_long(unit, period=each, context=context)
+            if each not in held_back or _is_wait_over(unit, period=each, context=context)
         ]
         if ready:
             return ready
@@ -70,36 +71,26 @@ def _held_back(
     found: set[SubscriptionPeriod] = set()
     for end, members in by_end.items():
         customers = unit.agents.customers_held_back(
-            {each.customer_id for each in members}, **_lag(end, context=context)
+            {each.customer_id for each in members}, lag=_lag(end, context=context)
         )
         found |= {each for each in members if each.customer_id in customers}
     return frozenset(found)
 
 
-class _Lag(TypedDict):
-    """What makes an agent one that is waited for."""
-
-    event_time_before: datetime
-    seen_since: datetime
-    reported_since: datetime | None
-
-
-def _lag(end: datetime, *, context: ServiceContext) -> _Lag:
-    return {
-        "event_time_before": end,
-        "seen_since": context.clock.now() - HEARD_WITHIN,
+def _lag(end: datetime, *, context: ServiceContext) -> Lag:
+    return Lag(
+        event_time_before=end,
+        seen_since=context.clock.now() - HEARD_WITHIN,
         # A test clock jumps over the end: nobody can be heard after it before it has closed.
-        "reported_since": end if context.test_clock is None else None,
-    }
+        reported_since=end if context.test_clock is None else None,
+    )
 
 
-def _is_waited_for_long(
-    unit: UnitOfWork, *, period: SubscriptionPeriod, context: ServiceContext
-) -> bool:
+def _is_wait_over(unit: UnitOfWork, *, period: SubscriptionPeriod, context: ServiceContext) -> bool:
     end = period.period.end
     is_over = context.clock.now() >= end + max(GRACE_MAX, context.settings.grace)
     if is_over:
-        lagging = unit.agents.lagging(period.customer_id, **_lag(end, context=context))
+        lagging = unit.agents.lagging(period.customer_id, lag=_lag(end, context=context))
         log.warning(
             "period_closed_without_agents",
             subscription_id=period.subscription_id,

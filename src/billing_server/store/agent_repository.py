@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss, LossCause
+from billing_server.domain.ports.agents import Agent, AgentSession, DeclaredLoss, Lag, LossCause
 from billing_server.store.chunks import chunks
 from billing_server.store.tables import agent, agent_customer, declared_loss, server_state
 from billing_server.store.upsert import conflict_insert
@@ -309,41 +309,26 @@ class SqlAgentRepository:
             ],
         )
 
-    def lagging(
-        self,
-        customer_id: str,
-        *,
-        event_time_before: datetime,
-        seen_since: datetime,
-        reported_since: datetime | None,
-    ) -> tuple[str, ...]:
-        """Returns the names of agents that may still hold usage of a customer."""
-        behind = _behind(event_time_before, seen_since=seen_since, reported_since=reported_since)
+    def lagging(self, customer_id: str, *, lag: Lag) -> tuple[str, ...]:
+        """Returns the names of agents that lag and have carried usage of a customer."""
         statement = (
             select(agent.c.name)
             .join(agent_customer, agent_customer.c.agent_ref == agent.c.ref)
-            .where(agent_customer.c.customer_id == customer_id, agent.c.ref.in_(behind))
+            .where(agent_customer.c.customer_id == customer_id, agent.c.ref.in_(_behind(lag)))
             .order_by(agent.c.name)
         )
         return tuple(self._connection.execute(statement).scalars())
 
-    def customers_held_back(
-        self,
-        customer_ids: Collection[str],
-        *,
-        event_time_before: datetime,
-        seen_since: datetime,
-        reported_since: datetime | None,
-    ) -> frozenset[str]:
-        """Returns those of the customers of whom an agent may still hold usage."""
-        behind = _behind(event_time_before, seen_since=seen_since, reported_since=reported_since)
+    def customers_held_back(self, customer_ids: Collection[str], *, lag: Lag) -> frozenset[str]:
+        """Returns those of the customers of whom an agent that lags has carried usage."""
         found: set[str] = set()
         for some in chunks(sorted(set(customer_ids))):
             statement = (
                 select(agent_customer.c.customer_id)
                 .distinct()
                 .where(
-                    agent_customer.c.customer_id.in_(some), agent_customer.c.agent_ref.in_(behind)
+                    agent_customer.c.customer_id.in_(some),
+                    agent_customer.c.agent_ref.in_(_behind(lag)),
                 )
             )
             found.update(self._connection.execute(statement).scalars())
@@ -357,19 +342,17 @@ class SqlAgentRepository:
         return _agent_from_row(self._connection.execute(statement).one())
 
 
-def _behind(
-    event_time_before: datetime, *, seen_since: datetime, reported_since: datetime | None
-) -> Select[Any]:
-    """Returns the query of the agents that may hold usage from before an instant."""
-    is_behind = agent.c.oldest_unshipped_event_time < event_time_before
-    if reported_since is not None:
-        is_behind = or_(is_behind, agent.c.last_seen < reported_since)
+def _behind(lag: Lag) -> Select[Any]:
+    """Returns the query of the agents that lag."""
+    is_behind = agent.c.oldest_unshipped_event_time < lag.event_time_before
+    if lag.reported_since is not None:
+        is_behind = or_(is_behind, agent.c.last_seen < lag.reported_since)
     parent = agent.alias()
     return (
         select(agent.c.ref)
         .outerjoin(parent, parent.c.ref == agent.c.parent_ref)
         .where(
-            agent.c.last_seen >= seen_since,
+            agent.c.last_seen >= lag.seen_since,
             agent.c.revoke_time.is_(None),
             parent.c.revoke_time.is_(None),
             is_behind,

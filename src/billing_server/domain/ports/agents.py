@@ -122,6 +122,18 @@ class DeclaredLoss:
         return self.to_seq - self.from_seq + 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """What makes an agent one that may still hold usage."""
+
+    event_time_before: datetime
+    """It says that it holds events older than this."""
+    seen_since: datetime
+    """One that was not heard since is given up."""
+    reported_since: datetime | None
+    """One whose last report is older lags as well; None: it does not."""
+
+
 class AgentRepository(Protocol):
     """Agents by id, name and token."""
 
@@ -237,30 +249,8 @@ class AgentRepository(Protocol):
     ) -> None:
         """Write down that an agent has carried usage of customers."""
 
-    def customers_held_back(
-        self,
-        customer_ids: Collection[str],
-        *,
-        event_time_before: datetime,
-        seen_since: datetime,
-        reported_since: datetime | None,
-    ) -> frozenset[str]:
-        """Return those of the customers of whom some agent is `lagging`; see there."""
+    def customers_held_back(self, customer_ids: Collection[str], *, lag: Lag) -> frozenset[str]:
+        """Return those of the customers of whom an agent that lags has carried usage."""
 
-    def lagging(
-        self,
-        customer_id: str,
-        *,
-        event_time_before: datetime,
-        seen_since: datetime,
-        reported_since: datetime | None,
-    ) -> tuple[str, ...]:
-        """Return the names of agents that may still hold usage of a customer.
-
-        Args:
-            customer_id: Whose usage they have carried.
-            event_time_before: They say that they hold events older than this.
-            seen_since: Agents that were not heard since are left out.
-            reported_since: Agents whose last report is older count as lagging too; None: they do
-                not.
-        """
+    def lagging(self, customer_id: str, *, lag: Lag) -> tuple[str, ...]:
+        """Return the names of agents that lag and have carried usage of a customer."""
