@@ -13,7 +13,7 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found, subscription_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from metering.clock import floor_to_minute, format_instant, parse_instant
 from metering.errors import InvalidStateError, NotFoundError, ValidationError
@@ -53,9 +53,7 @@ def hold_subscription(unit: UnitOfWork, *, subscription_id: str) -> Subscription
         unit.customers.lock([found.customer_id])
         found = unit.subscriptions.get(subscription_id)
     if found is None:
-        raise NotFoundError(
-            reason="SUBSCRIPTION_NOT_FOUND", message=f"there is no subscription {subscription_id!r}"
-        )
+        raise subscription_not_found(subscription_id)
     return found
 
 

@@ -19,14 +19,14 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.late_facts import late_corrections
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found, event_not_found, meter_not_found
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import recount_corrected, recount_minutes
 from billing_server.services.stated_reason import check_reason, check_stated_reason
 from billing_server.services.usage_payload import decode_row
 from billing_server.services.waiting_events import events_named
 from metering.clock import format_instant
-from metering.errors import InvalidStateError, NotFoundError, ValidationError
+from metering.errors import InvalidStateError, ValidationError
 from metering.quantity import canonical_quantity, scale_quantity
 
 ADJUSTABLE: Final = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.TIME_WEIGHTED})
@@ -132,9 +132,7 @@ def adjust_usage(context: ServiceContext, *, request: AdjustmentRequest) -> Adju
     with context.store.write() as unit:
         meter = unit.catalog.meter(request.meter_key)
         if meter is None:
-            raise NotFoundError(
-                reason="METER_NOT_FOUND", message=f"there is no meter {request.meter_key!r}"
-            )
+            raise meter_not_found(request.meter_key)
         value = _signed(request.quantity, meter=meter)
         unit.usage.share_catalog()
         if not unit.usage.lock_customers([request.customer_id]):
@@ -218,8 +216,7 @@ def _correct(
 def _find_event(unit: UnitOfWork, *, event_id: str, customer_id: str | None) -> EventRow:
     found = events_named(unit, event_id=event_id, customer_id=customer_id)
     if not found:
-        of = "" if customer_id is None else f" of customer {customer_id!r}"
-        raise NotFoundError(reason="EVENT_NOT_FOUND", message=f"there is no event {event_id!r}{of}")
+        raise event_not_found(event_id, customer_id=customer_id)
     if len(found) > 1:
         raise ValidationError(
             reason="EVENT_ID_AMBIGUOUS",

@@ -24,7 +24,7 @@ from billing_server.services.count_history import keep_events
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found, plan_not_found
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from billing_server.services.run_due_work import invoice_starts
 from billing_server.services.unpriced_alerts import close_alerts_promptly
@@ -34,7 +34,6 @@ from metering.errors import (
     AlreadyExistsError,
     FieldViolation,
     InvalidStateError,
-    NotFoundError,
     ValidationError,
 )
 
@@ -96,7 +95,7 @@ def put_subscription(
     start = floor_to_minute(entry.start or now)
     plan = plan_on_offer(unit.catalog.plan_versions(entry.plan_key), at=start)
     if plan is None:
-        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {entry.plan_key!r}")
+        raise plan_not_found(entry.plan_key)
     customer = _settle_currency(unit, customer=customer, plan=plan, now=now)
     subscription = _subscription_of(unit, entry=entry, plan=plan, start=start, customer=customer)
     timeline = load_timeline(unit, subscription=subscription, customer=customer)

@@ -9,7 +9,7 @@ from billing_server.domain.rating.assignment import CustomerAssigner
 from billing_server.domain.subscription.model import Customer, Subscription
 from billing_server.domain.subscription.timeline import Timeline
 from billing_server.domain.tax.rate import TaxRate
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found
 from metering.errors import InvariantError
 
 

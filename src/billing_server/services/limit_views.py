@@ -17,7 +17,7 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.lease_windows import customer_limits
 from billing_server.services.limit_accounts import maximum_of, settled_in, window_at
 from billing_server.services.limit_book import LimitBook
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found
 from billing_server.services.pages import Page, PageRequest, page_from
 from metering.errors import ValidationError
 from metering.limits import Enforcement, LimitKind, OfflinePolicy

@@ -3,6 +3,7 @@
 from billing_server.domain.catalog.model import Addon, Meter, Plan
 from billing_server.domain.tax.rate import TaxRate
 from billing_server.services.context import ServiceContext
+from billing_server.services.not_found import meter_not_found, plan_not_found
 from metering.errors import NotFoundError
 
 
@@ -21,7 +22,7 @@ def show_meter(context: ServiceContext, *, key: str) -> Meter:
     with context.store.read() as unit:
         found = unit.catalog.meter(key)
     if found is None:
-        raise NotFoundError(reason="METER_NOT_FOUND", message=f"there is no meter {key!r}")
+        raise meter_not_found(key)
     return found
 
 
@@ -43,8 +44,7 @@ def show_plan(context: ServiceContext, *, key: str, version: int | None = None) 
         else:
             found = unit.catalog.plan(key, version=version)
     if found is None:
-        named = repr(key) if version is None else f"{key!r} of version {version}"
-        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {named}")
+        raise plan_not_found(key, version=version)
     return found
 
 

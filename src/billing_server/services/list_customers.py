@@ -2,8 +2,8 @@
 
 from billing_server.domain.subscription.model import Customer
 from billing_server.services.context import ServiceContext
+from billing_server.services.not_found import customer_not_found
 from billing_server.services.pages import Page, PageRequest, page_from
-from metering.errors import NotFoundError
 
 
 def list_customers(context: ServiceContext, *, page: PageRequest) -> Page[Customer]:
@@ -24,11 +24,3 @@ def show_customer(context: ServiceContext, *, customer_id: str) -> Customer:
     if found is None:
         raise customer_not_found(customer_id)
     return found
-
-
-def customer_not_found(customer_id: str) -> NotFoundError:
-    """Return the error of a customer id that nobody has."""
-    return NotFoundError(
-        reason="CUSTOMER_NOT_FOUND",
-        message=f"there is no customer {customer_id!r}: create it, or name it in a catalog file",
-    )

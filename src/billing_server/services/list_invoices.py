@@ -2,8 +2,8 @@
 
 from billing_server.domain.ports.invoices import InvoiceContent, InvoiceFilter
 from billing_server.services.context import ServiceContext
+from billing_server.services.not_found import invoice_not_found
 from billing_server.services.pages import Page, PageRequest, page_from
-from metering.errors import NotFoundError
 
 
 def list_invoices(
@@ -24,7 +24,5 @@ def show_invoice(context: ServiceContext, *, number_or_id: str) -> InvoiceConten
     with context.store.read() as unit:
         found = unit.invoices.by_number(number_or_id) or unit.invoices.get(number_or_id)
     if found is None:
-        raise NotFoundError(
-            reason="INVOICE_NOT_FOUND", message=f"there is no invoice {number_or_id!r}"
-        )
+        raise invoice_not_found(number_or_id)
     return found

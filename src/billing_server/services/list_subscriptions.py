@@ -3,8 +3,8 @@
 from billing_server.domain.subscription.model import Subscription
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
+from billing_server.services.not_found import subscription_not_found
 from billing_server.services.pages import Page, PageRequest, page_from
-from metering.errors import NotFoundError
 from metering.period import Period
 
 
@@ -28,9 +28,7 @@ def show_subscription(context: ServiceContext, *, subscription_id: str) -> Subsc
     with context.store.read() as unit:
         found = unit.subscriptions.get(subscription_id)
     if found is None:
-        raise NotFoundError(
-            reason="SUBSCRIPTION_NOT_FOUND", message=f"there is no subscription {subscription_id!r}"
-        )
+        raise subscription_not_found(subscription_id)
     return found
 
 

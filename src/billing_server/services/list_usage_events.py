@@ -14,14 +14,13 @@ from billing_server.domain.usage.instants import instant_from_microseconds
 from billing_server.domain.usage.meter_index import Quarantine
 from billing_server.services.context import ServiceContext
 from billing_server.services.event_cursor import event_cursor, event_position
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found, meter_not_found
 from billing_server.services.pages import Page, PageRequest
 from billing_server.services.query_usage import UsageQuery
 from billing_server.services.rating_terms import load_catalog_terms
 from billing_server.services.recount_usage import corrected
 from billing_server.services.usage_payload import DecodedEvent, decode_row
 from metering.clock import floor_to_minute
-from metering.errors import NotFoundError
 
 MINUTES_READ: Final = 200
 """Minutes that are looked up together."""
@@ -57,9 +56,7 @@ def list_usage_events(
     with context.store.read() as unit:
         meter = unit.catalog.meter(query.meter_key)
         if meter is None:
-            raise NotFoundError(
-                reason="METER_NOT_FOUND", message=f"there is no meter {query.meter_key!r}"
-            )
+            raise meter_not_found(query.meter_key)
         if unit.customers.get(query.customer_id) is None:
             raise customer_not_found(query.customer_id)
         found: list[CountedEvent] = []

@@ -24,6 +24,7 @@ from billing_server.services.change_terms import (
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import CustomerTerms, load_customer_terms
 from billing_server.services.late_usage import find_late_periods
+from billing_server.services.not_found import subscription_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.period_usage import fold_period
 from billing_server.services.unpriced_alerts import close_alerts_promptly
@@ -107,10 +108,7 @@ def move_version(
         with context.store.read() as unit:
             found = unit.subscriptions.get(subscription_id)
             if found is None:
-                raise NotFoundError(
-                    reason="SUBSCRIPTION_NOT_FOUND",
-                    message=f"there is no subscription {subscription_id!r}",
-                )
+                raise subscription_not_found(subscription_id)
             return _planned(unit, context=context, subscription=found, wish=wish)[0]
     with context.store.write() as unit:
         found = hold_subscription(unit, subscription_id=subscription_id)
@@ -169,10 +167,7 @@ def _chosen(
     found = {each: unit.subscriptions.get(each) for each in sorted(set(subscription_ids))}
     missing = [each for each, known in found.items() if known is None]
     if missing:
-        raise NotFoundError(
-            reason="SUBSCRIPTION_NOT_FOUND",
-            message=f"there is no subscription {', '.join(map(repr, missing))}; nothing was moved",
-        )
+        raise subscription_not_found(*missing)
     chosen = [known for known in found.values() if known is not None]
     others = [f"{each.id!r} ({each.plan_key})" for each in chosen if each.plan_key != plan_key]
     if others:

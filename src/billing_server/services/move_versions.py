@@ -22,7 +22,7 @@ from billing_server.services.customer_terms import load_timeline
 from billing_server.services.follow_limits import limits_following
 from billing_server.services.invoiced_usage import find_invoiced_claim, meters_of
 from billing_server.services.limit_book import LimitBook
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found
 from billing_server.services.open_periods import open_periods
 from billing_server.services.rebuild_running_charges import rebuild_running_charges
 from metering.clock import format_instant

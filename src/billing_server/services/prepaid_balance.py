@@ -9,7 +9,7 @@ from billing_server.domain.subscription.model import Customer
 from billing_server.services.audit import note_action
 from billing_server.services.context import ServiceContext
 from billing_server.services.limit_views import limits_of
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found
 from metering.errors import AlreadyExistsError, InvalidStateError, ValidationError
 from metering.limits import MONEY_DECIMALS
 from metering.money import parse_price

@@ -8,10 +8,10 @@ from billing_server.domain.catalog.model import Meter
 from billing_server.domain.ports.usage import SeriesUsage
 from billing_server.services.context import ServiceContext
 from billing_server.services.level_folds import fold_meter
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found, meter_not_found
 from billing_server.services.period_usage import folded
 from metering.clock import floor_to_minute
-from metering.errors import NotFoundError, ValidationError
+from metering.errors import ValidationError
 from metering.money import Exact
 from metering.period import Period
 
@@ -79,9 +79,7 @@ def query_usage(context: ServiceContext, *, query: UsageQuery) -> UsageAnswer:
     with context.store.read() as unit:
         meter = unit.catalog.meter(query.meter_key)
         if meter is None:
-            raise NotFoundError(
-                reason="METER_NOT_FOUND", message=f"there is no meter {query.meter_key!r}"
-            )
+            raise meter_not_found(query.meter_key)
         if unit.customers.get(query.customer_id) is None:
             raise customer_not_found(query.customer_id)
         span = Period(query.start, query.end)

@@ -21,8 +21,8 @@ from billing_server.domain.usage.meter_index import MeterIndex
 from billing_server.services.charge_slot import ChargeSlot, charge_keys, charge_slot
 from billing_server.services.customer_terms import load_timeline
 from billing_server.services.limit_book import LimitBook, LimitSources
-from billing_server.services.list_customers import customer_not_found
 from billing_server.services.meter_uses import MeterUses, load_meter_uses
+from billing_server.services.not_found import customer_not_found
 from billing_server.services.series_route import SeriesRoute
 from metering.errors import ConflictError, UnavailableError
 

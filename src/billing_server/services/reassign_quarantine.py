@@ -8,12 +8,12 @@ from billing_server.domain.ports.usage import EventRow
 from billing_server.services.context import ServiceContext
 from billing_server.services.discard_quarantine import note_waiting_events
 from billing_server.services.judge_event import CUSTOMER_UNKNOWN
-from billing_server.services.list_customers import customer_not_found
 from billing_server.services.malformed_event import (
     EVENT_ID_MALFORMED,
     EVENT_TIME_MALFORMED,
     SAFE_KEY_PREFIX,
 )
+from billing_server.services.not_found import customer_not_found
 from billing_server.services.rating_terms import TermsCache
 from billing_server.services.redrive_quarantine import Redriven, redrive_events
 from billing_server.services.stated_reason import check_stated_reason

@@ -23,6 +23,7 @@ from billing_server.services.context import ServiceContext
 from billing_server.services.correct_invoices import correct_invoices, ended_periods
 from billing_server.services.customer_terms import load_customer_terms
 from billing_server.services.move_version import check_grid, draft_total, with_move
+from billing_server.services.not_found import plan_not_found
 from billing_server.services.open_periods import open_periods
 from metering.clock import floor_to_minute
 from metering.errors import MeteringError, NotFoundError
@@ -148,7 +149,7 @@ def reprice_plan(
 def _target(unit: UnitOfWork, *, wish: RepriceWish) -> Plan:
     newest = unit.catalog.latest_plan(wish.plan_key)
     if newest is None:
-        raise NotFoundError(reason="PLAN_NOT_FOUND", message=f"there is no plan {wish.plan_key!r}")
+        raise plan_not_found(wish.plan_key)
     named = {
         version: unit.catalog.plan(wish.plan_key, version=version)
         for version in (wish.version, wish.of_version)

@@ -12,7 +12,7 @@ from billing_server.domain.subscription.model import Customer
 from billing_server.services.audit import note_action
 from billing_server.services.context import ServiceContext
 from billing_server.services.customer_terms import load_timeline
-from billing_server.services.list_customers import customer_not_found
+from billing_server.services.not_found import customer_not_found
 from metering.errors import FieldViolation, NotFoundError, ValidationError
 
 

@@ -52,7 +52,10 @@ def test_the_catalog_is_listed_and_each_version_shown(commands: Commands) -> Non
     assert first["prices"][0]["amount"] == "20"
     assert commands.json("catalog", "show", "help", "--addon")["version"] == 1
     missing = commands.run("catalog", "show", "pro", "--version", "9")
-    assert missing.stderr == "error: there is no plan 'pro' of version 9\n"
+    assert missing.stderr == (
+        "error: there is no plan 'pro' of version 9: see 'billing-server catalog list', "
+        "or apply it\n"
+    )
 
 
 def test_tax_rates_are_listed(commands: Commands) -> None:

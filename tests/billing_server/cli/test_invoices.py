@@ -31,7 +31,8 @@ def test_an_invoice_can_be_followed_line_by_line(commands: Commands) -> None:
 
 def test_an_unknown_invoice_is_told(commands: Commands) -> None:
     result = commands.run("invoices", "show", "INV-000009")
-    assert (result.exit_code, result.stderr) == (1, "error: there is no invoice 'INV-000009'\n")
+    told = "error: there is no invoice 'INV-000009': see 'billing-server invoices list'\n"
+    assert (result.exit_code, result.stderr) == (1, told)
 
 
 def test_the_fields_of_an_invoice_keep_the_order_in_which_they_are_read(
